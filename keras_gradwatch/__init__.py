@@ -1,0 +1,48 @@
+"""Keras callbacks that watch gradients while a model trains.
+
+Example:
+
+```python
+import keras_gradwatch as kgw
+
+model.fit(x, y, epochs=20, callbacks=[kgw.GradientCheck(log_dir="logs")])
+kgw.assert_gradients(model, x, y)  # in a unit test
+```
+
+Importing this package imports neither Keras nor TensorFlow: the names below
+are loaded when they are first used.
+"""
+
+from importlib import import_module
+
+_HOMES = {
+    "GradientCheck": "keras_gradwatch.callbacks.gradient_check",
+    "check_gradients": "keras_gradwatch.checks",
+    "assert_gradients": "keras_gradwatch.checks",
+    "read_reports": "keras_gradwatch.tensorboard.reader",
+    "Comparison": "keras_gradwatch.report",
+    "GradientReport": "keras_gradwatch.report",
+    "VariableReport": "keras_gradwatch.report",
+    "BackendError": "keras_gradwatch.errors",
+    "GradientMismatchError": "keras_gradwatch.errors",
+    "GradientMismatchWarning": "keras_gradwatch.errors",
+    "GradwatchError": "keras_gradwatch.errors",
+    "GradwatchWarning": "keras_gradwatch.errors",
+    "InvalidArgumentError": "keras_gradwatch.errors",
+    "UncheckableError": "keras_gradwatch.errors",
+}
+
+__all__ = sorted(_HOMES)
+__version__ = "0.1.0"
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,338 @@
+"""One gradient check, from a model and a batch to a report."""
+
+from __future__ import annotations
+
+import fnmatch
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from keras_gradwatch.arguments import Settings
+from keras_gradwatch.errors import GradientMismatchError, UncheckableError
+from keras_gradwatch.evaluate import Evaluator
+from keras_gradwatch.numerics import words
+from keras_gradwatch.numerics.directions import Direction, draw_coordinates, draw_signs
+from keras_gradwatch.numerics.examine import (
+    confirm,
+    deviates,
+    examine,
+    look_closely,
+)
+from keras_gradwatch.numerics.locate import bisect
+from keras_gradwatch.numerics.verdicts import conclude
+from keras_gradwatch.problem import ReplicaProblem
+from keras_gradwatch.replica import batch as batches
+from keras_gradwatch.replica.replica import Replica
+from keras_gradwatch.report import (
+    EXPECTED,
+    FAIL,
+    INCONCLUSIVE,
+    PASS,
+    Comparison,
+    GradientReport,
+    VariableReport,
+)
+
+
+def check_gradients(
+    model,
+    x,
+    y=None,
+    sample_weight=None,
+    *,
+    samples: int = 5,
+    directions: int = 2,
+    tolerance: float = 1e-3,
+    dropout: str = "bypass",
+    expected: Sequence[str] = (),
+    time_budget: float | None = None,
+    seed: int = 0,
+) -> GradientReport:
+    """Compares the gradients of a compiled model with differences of its loss.
+
+    The model's own training loss is replayed in float64 on a copy of its
+    weights. For each trainable variable, single entries and random directions
+    over all entries are compared with centred differences of the loss. The
+    model is left as it is.
+
+    Example:
+
+    ```python
+    report = kgw.check_gradients(model, x[:32], y[:32])
+    print(report)
+    assert report.passed
+    ```
+
+    Args:
+        model: A built and compiled `keras.Model`.
+        x: One batch of input data: an array, a tensor, or a dict or list of
+            them, first axis the batch. A few dozen examples are enough.
+        y: Targets, in the structure that the loss expects.
+        sample_weight: Weights of the examples, as in `fit`.
+        samples: How many entries of each variable to compare singly.
+        directions: How many random directions of each variable to compare; one
+            direction moves all entries of the variable at once.
+        tolerance: Largest relative error `|a - n| / (|a| + |n|)` that counts
+            as agreement.
+        dropout: `"bypass"` switches dropout and noise layers off. `"freeze"`
+            leaves them on and repeats the same draw in every evaluation.
+        expected: Patterns (`fnmatch`) of paths of variables whose mismatch is
+            intended, such as `"*quantiser*"`.
+        time_budget: Seconds that a check may take, tracing apart. What does
+            not fit is left for the next check. No limit if None.
+        seed: Seed of the draws.
+
+    Returns:
+        A `GradientReport`.
+
+    Raises:
+        InvalidArgumentError: If the model is not ready, or an argument is
+            wrong.
+    """
+    settings = Settings(
+        samples=samples,
+        directions=directions,
+        tolerance=tolerance,
+        dropout=dropout,
+        expected=expected,
+        time_budget=time_budget,
+        seed=seed,
+    )
+    batch = batches.from_arrays(x, y, sample_weight)
+    return GradientChecker(model, settings).check(batch)
+
+
+def assert_gradients(model, x, y=None, sample_weight=None, **options) -> GradientReport:
+    """Like `check_gradients`, but raises unless the gradients are right.
+
+    Example:
+
+    ```python
+    def test_gradients():
+        kgw.assert_gradients(build_model(), x, y)
+    ```
+
+    Args:
+        model: A built and compiled `keras.Model`.
+        x: Input data, as for `check_gradients`.
+        y: Targets.
+        sample_weight: Weights of the examples.
+        **options: The other arguments of `check_gradients`.
+
+    Returns:
+        The `GradientReport`, whose verdict is PASS.
+
+    Raises:
+        GradientMismatchError: If a gradient is wrong. An `AssertionError`
+            whose text is the table, and whose `report` is the report.
+        UncheckableError: If nothing could be compared: no proof of anything.
+    """
+    report = check_gradients(model, x, y, sample_weight, **options)
+    if report.verdict == FAIL:
+        raise GradientMismatchError(report)
+    if report.verdict == INCONCLUSIVE:
+        raise UncheckableError(str(report))
+    return report
+
+
+class GradientChecker:
+    """Checks one model again and again; copies and traces it once.
+
+    Args:
+        model: A built and compiled `keras.Model`.
+        settings: The `Settings` of the checks.
+    """
+
+    def __init__(self, model, settings: Settings):
+        self.model = model
+        self.settings = settings
+        self._evaluator: Evaluator | None = None
+
+    def check(self, batch) -> GradientReport:
+        """Checks the gradients at the present weights on one batch.
+
+        Args:
+            batch: Nested tensors `(x, y, sample_weight)`.
+
+        Returns:
+            A `GradientReport`; INCONCLUSIVE, with the reason, where this model
+            or this batch can't be checked.
+        """
+        started = time.perf_counter()
+        step = iterations(self.model)
+        rng = np.random.default_rng([self.settings.seed, step])
+        problem, variables, notes = None, (), ()
+        try:
+            problem = self._pose(batch, rng)
+            variables, notes = self._compare(problem, rng)
+            verdict, reason = _overall(variables)
+        except UncheckableError as error:
+            verdict, reason = INCONCLUSIVE, str(error)
+        return GradientReport(
+            verdict=verdict,
+            reason=reason,
+            step=step,
+            loss=None if problem is None else problem.base,
+            dtype="float64" if problem is None else problem.dtype,
+            tolerance=self.settings.tolerance,
+            seed=self.settings.seed,
+            evaluations=0 if problem is None else problem.evaluations,
+            seconds=time.perf_counter() - started,
+            notes=notes,
+            variables=variables,
+        )
+
+    def _pose(self, batch, rng) -> ReplicaProblem:
+        if self._evaluator is None or not self._evaluator.replica.is_current():
+            replica = Replica(self.model, batch, self.settings.dropout)
+            self._evaluator = Evaluator(replica)
+        return ReplicaProblem(self._evaluator, batches.as_double(batch), rng)
+
+    def _compare(self, problem, rng):
+        """Draws, looks, confirms, locates and judges."""
+        tolerance = self.settings.tolerance
+        directions = self._draw(problem, rng)
+        noise = problem.noise()
+        items = examine(problem, directions, noise, tolerance)
+        items = confirm(problem, items, noise, tolerance, rng)
+        items = items + _located(problem, items, noise, tolerance, rng)
+        variables = tuple(
+            self._report(problem, k, [i for i in items if i.direction.variable == k])
+            for k in range(len(problem.sizes))
+        )
+        return variables, self._notes(problem, variables)
+
+    def _draw(self, problem, rng) -> list[Direction]:
+        """What to compare: directions of all variables first, then entries."""
+        rounds: list[list[Direction]] = [[] for _ in range(self.settings.directions)]
+        for variable, size in enumerate(problem.sizes):
+            for drawn in rounds:
+                if size > 1 or not self.settings.samples:
+                    drawn.append(Direction(variable, signs=draw_signs(size, rng)))
+        entries = [
+            rng.permutation(
+                draw_coordinates(_numbers(g, n), self.settings.samples, rng)
+            )
+            for g, n in zip(problem.gradients, problem.sizes, strict=True)
+        ]
+        for position in range(self.settings.samples):
+            rounds.append(
+                [
+                    Direction(variable, entry=int(drawn[position]))
+                    for variable, drawn in enumerate(entries)
+                    if position < len(drawn)
+                ]
+            )
+        if self.settings.time_budget is None:
+            return [d for drawn in rounds for d in drawn]
+        # Another variable begins each time, so that none is always left out.
+        affordable = int(self.settings.time_budget / problem.seconds / 2)
+        order = [d for drawn in rounds for d in _rotated(drawn, rng)]
+        return order[: max(1, affordable)]
+
+    def _report(self, problem, variable, items) -> VariableReport:
+        weight = problem.weights[variable]
+        found = conclude(problem.gradients[variable], items, self.settings.tolerance)
+        verdict = found.verdict
+        if verdict == FAIL and self._is_expected(weight.path):
+            verdict = EXPECTED
+        compared = [_comparison(i, weight.shape) for i in items]
+        coordinates = tuple(c for c in compared if c.kind == "coordinate")
+        directions = tuple(c for c in compared if c.kind == "direction")
+        size = max(1, problem.sizes[variable])
+        return VariableReport(
+            path=weight.path,
+            shape=weight.shape,
+            verdict=verdict,
+            reason=found.reason,
+            relative_error=found.relative_error,
+            error_bar=found.error_bar,
+            resolution=found.resolution,
+            coverage=1.0 if directions else min(1.0, len(coordinates) / size),
+            coordinates=coordinates,
+            directions=directions,
+        )
+
+    def _is_expected(self, path):
+        return any(fnmatch.fnmatchcase(path, p) for p in self.settings.expected)
+
+    def _notes(self, problem, variables):
+        notes = []
+        for dtype, layers in sorted(problem.low_precision.items()):
+            names = ", ".join(layers[:5]) + (" and others" if len(layers) > 5 else "")
+            notes.append(
+                f"The loss goes through {dtype} in {names}: differences are less "
+                "accurate there, and the error bars wider."
+            )
+        for pattern in self.settings.expected:
+            matching = [v for v in variables if fnmatch.fnmatchcase(v.path, pattern)]
+            if not matching:
+                notes.append(f"expected={pattern!r} matches no variable.")
+            elif all(v.verdict == PASS for v in matching):
+                notes.append(
+                    f"expected={pattern!r} matches only variables whose gradient is "
+                    "right by now: it can go."
+                )
+        return tuple(notes)
+
+
+def iterations(model) -> int:
+    """Optimizer iterations done so far."""
+    optimizer = getattr(model, "optimizer", None)
+    return 0 if optimizer is None else int(optimizer.iterations)
+
+
+def _located(problem, items, noise, tolerance, rng):
+    """Names an entry in each variable in which only a direction is wrong."""
+    directions = []
+    for variable in range(len(problem.sizes)):
+        own = [i for i in items if i.direction.variable == variable]
+        if any(i.direction.is_coordinate and i.word == words.MISMATCH for i in own):
+            continue
+        off = [i for i in own if not i.direction.is_coordinate and deviates(i, problem)]
+        if off:
+            entry = bisect(problem, max(off, key=lambda i: abs(i.deviation)))
+            if entry is not None:
+                directions.append(Direction(variable, entry=entry))
+    found = look_closely(problem, directions, noise, tolerance)
+    return confirm(problem, found, noise, tolerance, rng)
+
+
+def _overall(variables):
+    verdicts = [v.verdict for v in variables]
+    if FAIL in verdicts:
+        return FAIL, ""
+    if PASS in verdicts:
+        return PASS, ""
+    if EXPECTED in verdicts:
+        return INCONCLUSIVE, "Only mismatches that were declared as expected."
+    reasons = sorted({v.reason for v in variables})
+    return INCONCLUSIVE, "Nothing could be compared. " + " ".join(reasons)
+
+
+def _comparison(item, shape):
+    entry, slope = item.direction.entry, item.slope
+    index = None
+    if entry is not None:
+        index = tuple(int(i) for i in np.unravel_index(entry, shape)) if shape else ()
+    seen = not np.isnan(slope.numerical)
+    return Comparison(
+        kind="coordinate" if item.direction.is_coordinate else "direction",
+        index=index,
+        word=item.word,
+        analytic=item.analytic,
+        numerical=slope.numerical if seen else None,
+        error_bar=slope.error_bar if seen else None,
+        relative_error=item.judgement.relative_error,
+        step=slope.step if seen else None,
+    )
+
+
+def _numbers(gradient, size):
+    return np.zeros(size) if gradient is None else gradient
+
+
+def _rotated(things, rng):
+    first = int(rng.integers(len(things))) if things else 0
+    return things[first:] + things[:first]

@@ -1,0 +1,268 @@
+"""Gradients and many perturbed losses of a replica, in compiled graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import tensorflow as tf
+
+from keras_gradwatch.errors import UncheckableError
+from keras_gradwatch.numerics.directions import Direction
+from keras_gradwatch.replica import batch as batches
+from keras_gradwatch.replica import diagnose, graphs
+from keras_gradwatch.replica.isolation import restored
+from keras_gradwatch.replica.replica import Replica
+
+# Probes in one call of the graph: between calls, Ctrl-C gets through.
+_PROBES = 256
+# Signs in one call, a byte each.
+_SIGNS = 1 << 26
+
+
+@dataclass
+class Graphs:
+    """The two compiled functions for batches of one signature.
+
+    Attributes:
+        gradient: `(states, batch) -> (loss, gradients)`.
+        losses: `(values, states, batch, probes) -> losses`.
+        present: Whether the tape returned a gradient, for each weight.
+        low_precision: Name of each low-precision dtype that the loss goes
+            through, with the layer that uses it.
+        handles: Variables outside that running may write to.
+    """
+
+    gradient: object = None
+    losses: object = None
+    present: list[bool] = field(default_factory=list)
+    low_precision: dict[str, list[str]] = field(default_factory=dict)
+    handles: list = field(default_factory=list)
+
+
+class Evaluator:
+    """Evaluates a replica. Traces once for each signature of the data.
+
+    All perturbed losses come from one graph with one copy of the model in it:
+    which weight is moved, where and how far, are data of a loop. The weights
+    travel in a `tf.TensorArray`, so that moving one copies that one alone, and
+    nothing is ever written.
+
+    Args:
+        replica: The `Replica` to evaluate.
+    """
+
+    def __init__(self, replica: Replica):
+        self.replica = replica
+        self.traces = 0
+        self._graphs: dict[tuple, Graphs] = {}
+
+    def graphs_for(self, states, batch) -> Graphs:
+        """The compiled functions for this batch, traced if they are new.
+
+        Where a layer can't compute in float64, it is given back its own
+        precision, and the tracing starts again.
+
+        Raises:
+            UncheckableError: If the loss of this model can't be replayed.
+        """
+        key = batches.signature(batch)
+        while key not in self._graphs:
+            try:
+                self._graphs[key] = self._trace(states, batch)
+            except UncheckableError:
+                raise
+            except diagnose.LiveReadError:
+                continue
+            except Exception as error:
+                if not self._give_way(error):
+                    raise UncheckableError(
+                        "The training loss of this model could not be replayed on "
+                        "this data. If `model.train_on_batch` accepts the data, the "
+                        "replay is to blame, else the data does not fit the model. "
+                        f"Received: {type(error).__name__}: {error}"
+                    ) from error
+        return self._graphs[key]
+
+    def gradient(self, states, batch):
+        """The loss at the replica's values, and its gradient.
+
+        Returns:
+            A tuple `(loss, gradients)`: a float, and for each weight a flat
+            float64 array, or None where the tape returned None.
+        """
+        graphs_ = self.graphs_for(states, batch)
+        with restored(graphs_.handles):
+            loss, present = graphs_.gradient(states, batch)
+        dense = iter(present)
+        gradients = [
+            next(dense).numpy().ravel() if there else None for there in graphs_.present
+        ]
+        return float(loss), gradients
+
+    def losses(
+        self, values, states, batch, probes: Sequence[tuple[Direction, float]]
+    ) -> np.ndarray:
+        """The loss with one weight moved, for each probe.
+
+        Args:
+            values: The unmoved weights, a tensor each.
+            states: What `Replica.copy_weights` returned.
+            batch: Nested tensors, floats in float64.
+            probes: Pairs of a direction and a signed step along it.
+
+        Returns:
+            Losses, float64, shape `(len(probes),)`.
+        """
+        graphs_ = self.graphs_for(states, batch)
+        results = []
+        with restored(graphs_.handles):
+            for chunk in _chunks(probes):
+                results.append(graphs_.losses(values, states, batch, _pack(chunk)))
+        return np.concatenate([r.numpy() for r in results])
+
+    def _trace(self, states, batch):
+        self.traces += 1
+        made = Graphs()
+        values = [tf.convert_to_tensor(v) for v in self.replica.values]
+        probe = _pack([(Direction(0, entry=0), 0.0)])
+        if self.replica.model.run_eagerly:
+            made.gradient = self._gradient(made)
+            made.losses = self._losses
+            made.gradient(states, batch)
+            return made
+        gradient = tf.function(self._gradient(made), autograph=False)
+        made.gradient = gradient.get_concrete_function(states, batch)
+        diagnose.assert_replayable(self.replica, made.gradient.graph)
+        losses = tf.function(self._losses, autograph=False, reduce_retracing=True)
+        made.losses = losses.get_concrete_function(values, states, batch, _spec())
+        made.low_precision = diagnose.low_precision(self.replica, made.gradient.graph)
+        own = {id(v.handle) for v in self.replica.values}
+        made.handles = [
+            handle
+            for handle in graphs.captured_handles(made.gradient.graph)
+            if id(handle) not in own
+        ]
+        # Missing kernels show up only when the graph runs.
+        with restored(made.handles):
+            made.gradient(states, batch)
+            made.losses(values, states, batch, probe)
+        return made
+
+    def _give_way(self, error) -> bool:
+        """Gives up float64 where an error came from; False if that is nowhere."""
+        return any(
+            self.replica.keep_native(thing)
+            for thing in diagnose.culprits(self.replica, error)
+        )
+
+    def _gradient(self, made):
+        def gradient(states, batch):
+            with tf.GradientTape() as tape:
+                loss = self.replica.loss(self.replica.values, states, batch)
+            found = tape.gradient(loss, self.replica.values)
+            made.present = [g is not None for g in found]
+            return loss, [_dense(g) for g in found if g is not None]
+
+        return gradient
+
+    def _losses(self, values, states, batch, probes):
+        variable, entry, start, step, signs = probes
+        shapes = [v.shape for v in values]
+        array = tf.TensorArray(
+            tf.float64, len(values), infer_shape=False, clear_after_read=False
+        )
+        for k, value in enumerate(values):
+            array = array.write(k, tf.reshape(value, [-1]))
+
+        def one(i):
+            moved = _move(array.read(variable[i]), entry[i], start[i], step[i], signs)
+            point = array.write(variable[i], moved)
+            point = [tf.reshape(point.read(k), s) for k, s in enumerate(shapes)]
+            return self.replica.loss(point, states, batch)
+
+        count = tf.shape(variable)[0]
+        if tf.executing_eagerly():
+            return tf.stack([one(i) for i in range(int(count))])
+        _, losses = tf.while_loop(
+            lambda i, losses: i < count,
+            lambda i, losses: (i + 1, losses.write(i, one(i))),
+            (0, tf.TensorArray(tf.float64, count, element_shape=())),
+            parallel_iterations=1,
+        )
+        return losses.stack()
+
+
+def _move(flat, entry, start, step, signs):
+    """One weight, moved at one entry or along a range of `signs`."""
+    return tf.cond(
+        entry >= 0,
+        lambda: tf.tensor_scatter_nd_add(flat, [[entry]], [step]),
+        lambda: (
+            flat
+            + step * tf.cast(signs[start : start + tf.size(flat, tf.int64)], tf.float64)
+        ),
+    )
+
+
+def _dense(gradient):
+    """A gradient as a plain tensor: rows of an embedding are summed up."""
+    if isinstance(gradient, tf.IndexedSlices):
+        gradient = tf.IndexedSlices(
+            tf.cast(gradient.values, tf.float64), gradient.indices, gradient.dense_shape
+        )
+        shape = tf.cast(gradient.dense_shape, gradient.indices.dtype)
+        return tf.scatter_nd(gradient.indices[:, None], gradient.values, shape)
+    return tf.cast(gradient, tf.float64)
+
+
+def _spec():
+    return (
+        tf.TensorSpec([None], tf.int32),
+        tf.TensorSpec([None], tf.int64),
+        tf.TensorSpec([None], tf.int64),
+        tf.TensorSpec([None], tf.float64),
+        tf.TensorSpec([None], tf.int8),
+    )
+
+
+def _pack(probes):
+    """Probes as five tensors: variable, entry, start, step, signs."""
+    banks, starts, length = [np.empty(0, np.int8)], {}, 0
+    rows = []
+    for direction, step in probes:
+        start, entry = 0, -1
+        if direction.is_coordinate:
+            entry = direction.entry
+        else:
+            key = id(direction.signs)
+            if key not in starts:
+                starts[key] = length
+                banks.append(direction.signs)
+                length += len(direction.signs)
+            start = starts[key]
+        rows.append((direction.variable, entry, start))
+    columns = np.array(rows, dtype=np.int64).reshape(-1, 3).T
+    steps = np.array([step for _, step in probes], dtype=np.float64)
+    return (
+        tf.constant(columns[0], tf.int32),
+        tf.constant(columns[1]),
+        tf.constant(columns[2]),
+        tf.constant(steps),
+        tf.constant(np.concatenate(banks)),
+    )
+
+
+def _chunks(probes):
+    chunk, signs = [], {}
+    for direction, step in probes:
+        new = 0 if direction.is_coordinate else len(direction.signs)
+        if len(chunk) == _PROBES or (chunk and sum(signs.values()) + new > _SIGNS):
+            yield chunk
+            chunk, signs = [], {}
+        chunk.append((direction, step))
+        if new:
+            signs[id(direction.signs)] = new
+    if chunk:
+        yield chunk

@@ -1,0 +1,133 @@
+"""From the words of all comparisons to the verdict of one variable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_gradwatch.numerics import words
+from keras_gradwatch.numerics.examine import Item
+from keras_gradwatch.report import FAIL, INCONCLUSIVE, PASS, UNUSED
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """A verdict, why, and the figures behind it."""
+
+    verdict: str
+    reason: str
+    relative_error: float | None
+    error_bar: float | None
+    resolution: float | None
+
+
+def conclude(
+    gradient: np.ndarray | None, items: Sequence[Item], tolerance: float
+) -> Conclusion:
+    """The verdict of one variable whose loss is finite.
+
+    PASS needs proof: a comparison that agreed and that would have failed had
+    the gradient been spoilt.
+
+    Args:
+        gradient: Flat analytic gradient, None if the tape returned None.
+        items: The comparisons of the variable.
+        tolerance: Largest relative error that still is a match.
+    """
+    error, bar = _seed_ratio(items)
+    resolution = min(
+        (i.judgement.resolution for i in items if i.word == words.MATCH),
+        default=min(
+            (
+                i.judgement.resolution
+                for i in items
+                if i.judgement.resolution is not None
+            ),
+            default=None,
+        ),
+    )
+
+    def answer(verdict, reason=""):
+        return Conclusion(verdict, reason, error, bar, resolution)
+
+    if gradient is not None and not np.all(np.isfinite(gradient)):
+        bad = np.count_nonzero(~np.isfinite(gradient))
+        return answer(
+            FAIL,
+            f"{bad} of {gradient.size} entries of the gradient are NaN or infinite, "
+            "while the loss is finite.",
+        )
+    wrong = [i for i in items if i.word == words.MISMATCH]
+    if wrong and gradient is None:
+        return answer(
+            FAIL, "The tape returned no gradient (None), but the loss depends on it."
+        )
+    if wrong:
+        return answer(FAIL, _how_wrong(wrong, gradient))
+    if not items:
+        return answer(INCONCLUSIVE, "Not compared in this check.")
+    if gradient is None:
+        if all(i.word == words.ZERO and i.slope.numerical == 0 for i in items):
+            return answer(UNUSED, "No gradient, and the loss does not depend on it.")
+        return answer(
+            INCONCLUSIVE,
+            "The tape returned no gradient (None), and whether the loss depends on it "
+            "is lost in the error bar.",
+        )
+    if any(i.word == words.MATCH and i.has_teeth(tolerance) for i in items):
+        return answer(PASS)
+    return answer(INCONCLUSIVE, _why_inconclusive(items, gradient))
+
+
+def _how_wrong(wrong, gradient):
+    worst = max(wrong, key=lambda i: abs(i.deviation))
+    if not np.any(gradient):
+        return "The gradient is zero everywhere, but the loss depends on it."
+    ratios = np.array([i.analytic / i.slope.numerical for i in wrong])
+    if len(ratios) > 1 and np.ptp(ratios) <= 1e-2 * np.max(np.abs(ratios)):
+        return f"The gradient is {np.mean(ratios):.4g} times what differences give."
+    return (
+        f"The gradient gives a slope of {worst.analytic:.4g} where differences give "
+        f"{worst.slope.numerical:.4g} +- {worst.slope.error_bar:.1g}."
+    )
+
+
+def _why_inconclusive(items, gradient):
+    counts = {
+        word: sum(i.word == word for i in items) for word in {i.word for i in items}
+    }
+    if set(counts) == {words.ZERO}:
+        if not np.any(gradient) and all(i.slope.numerical == 0 for i in items):
+            return (
+                "The gradient is zero everywhere, and so are all differences: dead "
+                "(saturated or switched-off units), or without influence here."
+            )
+        return (
+            "The gradient is zero up to round-off, and so are all differences: such a "
+            "weight has no influence here, as a bias before batch normalisation."
+        )
+    common = max(counts, key=lambda word: (word != words.ZERO, counts[word]))
+    return {
+        words.KINK: "The loss has a kink just here; the gradient lies between the "
+        "slopes on both sides, and more can't be said.",
+        words.JUMP: "The loss is discontinuous here: differences give no derivative.",
+        words.NOISY: "Too noisy: the error bar of the differences is larger than the "
+        "tolerance.",
+        words.NONFINITE: "The loss is not finite close by: no difference can be formed.",
+        words.MATCH: "What agreed is too small to have shown an error.",
+    }.get(common, "Nothing could be compared.")
+
+
+def _seed_ratio(items):
+    """`|a - n| / (|a| + |n|)` over what was compared, and its error bar."""
+    compared = [i for i in items if i.word in (words.MATCH, words.MISMATCH)]
+    if not compared:
+        return None, None
+    analytic = np.array([i.analytic for i in compared])
+    numerical = np.array([i.slope.numerical for i in compared])
+    bars = np.array([i.slope.error_bar for i in compared])
+    scale = np.linalg.norm(analytic) + np.linalg.norm(numerical)
+    error = np.linalg.norm(analytic - numerical) / scale
+    return float(error), float(np.linalg.norm(bars) / scale)

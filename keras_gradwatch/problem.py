@@ -1,0 +1,118 @@
+"""A model at its present weights, on one batch, as a numerical problem."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from keras_gradwatch.errors import UncheckableError
+from keras_gradwatch.evaluate import Evaluator
+from keras_gradwatch.numerics import examine
+from keras_gradwatch.numerics.directions import Direction
+from keras_gradwatch.replica.replica import scale_of
+
+# Spacing of the points of the noise measurement: well above the rounding of a
+# weight to that precision, and small enough for differences to vanish.
+_SPACING = {"float32": 1e-5, "bfloat16": 5e-2, "float16": 2e-2}
+
+
+class ReplicaProblem:
+    """The training loss of a model at one point, as `numerics` asks for it.
+
+    Args:
+        evaluator: The `Evaluator` of the model's replica.
+        batch: Nested tensors, floats in float64.
+        rng: Source of randomness.
+        values: Weights to use instead of the live ones.
+
+    Attributes:
+        base: The loss.
+        gradients: Flat float64 arrays, None where the tape returned None.
+        sizes: Number of entries of each weight.
+        scales: Typical size of the entries of each weight.
+        evaluations: How often the loss was evaluated so far.
+        seconds: How long one evaluation takes.
+
+    Raises:
+        UncheckableError: If the loss is not finite or not repeatable.
+    """
+
+    def __init__(self, evaluator: Evaluator, batch, rng, values=None):
+        self._evaluator, self._batch, self._rng = evaluator, batch, rng
+        replica = evaluator.replica
+        self._states = replica.copy_weights()
+        if values is not None:
+            for copy, value in zip(replica.values, values, strict=True):
+                copy.assign(value)
+        self._values = [tf.identity(v) for v in replica.values]
+        arrays = [v.numpy() for v in self._values]
+        self.sizes = [a.size for a in arrays]
+        self.scales = [scale_of(a) for a in arrays]
+        self.evaluations = 0
+        _, self.gradients = evaluator.gradient(self._states, batch)
+        self.base = self._measure_base()
+
+    @property
+    def weights(self):
+        """The `Weight` of each checked variable."""
+        return self._evaluator.replica.weights
+
+    @property
+    def low_precision(self) -> dict[str, list[str]]:
+        """Layers that compute in less than float64, by dtype."""
+        return self._evaluator.graphs_for(self._states, self._batch).low_precision
+
+    @property
+    def dtype(self) -> str:
+        """The lowest precision that the loss goes through."""
+        for name in ("bfloat16", "float16", "float32"):
+            if name in self.low_precision:
+                return name
+        return "float64"
+
+    def losses(self, probes: Sequence[tuple[Direction, float]]) -> np.ndarray:
+        """Losses with one weight moved by a step along a direction each."""
+        if not probes:
+            return np.empty(0)
+        self.evaluations += len(probes)
+        return self._evaluator.losses(self._values, self._states, self._batch, probes)
+
+    def nearby(self) -> ReplicaProblem:
+        """The same loss at weights moved at random, by a thousandth."""
+        values = [
+            v + examine.NEARBY * scale * self._rng.standard_normal(v.shape)
+            for v, scale in zip(self._values, self.scales, strict=True)
+        ]
+        return ReplicaProblem(self._evaluator, self._batch, self._rng, values)
+
+    def noise(self) -> list[float]:
+        """A bound on the error of a loss value, for each weight."""
+        everyone = range(len(self.sizes))
+        if self.dtype == "float64":
+            few = sorted({0, len(self.sizes) - 1})
+            return [examine.noise_of(self, few, self._rng)] * len(self.sizes)
+        spacing = _SPACING[self.dtype]
+        return [examine.noise_of(self, [k], self._rng, spacing) for k in everyone]
+
+    def _measure_base(self):
+        still = [(Direction(0, entry=0), 0.0)] * 2
+        self.losses(still)
+        started = time.perf_counter()
+        first, second = self.losses(still)
+        self.seconds = (time.perf_counter() - started) / 2
+        if not np.isfinite(first):
+            raise UncheckableError(
+                f"The loss is {first}: there is no gradient to check. Look for the "
+                "layer that first returns NaN or infinity."
+            )
+        if abs(first - second) > 1e-9 * abs(first):
+            raise UncheckableError(
+                "The loss differs between two evaluations at the same weights "
+                f"({first!r} and {second!r}): something in the model is random and "
+                "can't be replayed. Draw random numbers with `keras.random` and a "
+                "`keras.random.SeedGenerator`."
+            )
+        return float(first)

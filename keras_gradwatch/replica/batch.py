@@ -1,0 +1,135 @@
+"""One batch of data, as the replica takes it."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_gradwatch.errors import InvalidArgumentError
+from keras_gradwatch.replica.precision import is_float
+
+
+def from_arrays(x, y=None, sample_weight=None):
+    """Turns arrays, tensors, and dicts and lists of them, into a batch.
+
+    Floats first take Keras' default float type, as in `fit`, so that a check
+    sees the numbers that training sees.
+
+    Returns:
+        A tuple `(x, y, sample_weight)` of nested tensors.
+
+    Raises:
+        InvalidArgumentError: If something is no array, or lengths differ.
+    """
+    if x is None:
+        raise InvalidArgumentError(
+            "Argument `x` must be the input data of one batch. Received: x=None"
+        )
+    if (
+        isinstance(x, tf.data.Dataset)
+        or (hasattr(x, "__getitem__")
+        and hasattr(x, "num_batches"))
+    ):
+        raise InvalidArgumentError(
+            "Argument `x` must be one batch of arrays or tensors, not a dataset. "
+            "Pass a batch of it: `x, y = next(iter(dataset))`. "
+            f"Received: x={x!r}"
+        )
+    named = {"x": x, "y": y, "sample_weight": sample_weight}
+    batch = tuple(
+        tf.nest.map_structure(
+            lambda leaf, name=name: _tensor(leaf, name), _plain(value)
+        )
+        for name, value in named.items()
+    )
+    lengths = {
+        name: {
+            int(leaf.shape[0]) for leaf in tf.nest.flatten(part) if _has_length(leaf)
+        }
+        for name, part in zip(named, batch, strict=True)
+    }
+    distinct = set().union(*lengths.values())
+    if len(distinct) > 1 or 0 in distinct:
+        raise InvalidArgumentError(
+            "All of `x`, `y` and `sample_weight` must hold the same number of "
+            f"examples, at least one. Received lengths: {lengths}"
+        )
+    return batch
+
+
+def from_live(data):
+    """Turns what a training step was handed into a batch."""
+    data = tf.nest.map_structure(_live_tensor, data)
+    return keras.utils.unpack_x_y_sample_weight(data)
+
+
+def as_double(batch):
+    """Casts the floats of a batch to float64; integers and strings stay."""
+    return tf.nest.map_structure(
+        lambda leaf: (
+            leaf
+            if leaf is None or not is_float(leaf.dtype)
+            else tf.cast(leaf, tf.float64)
+        ),
+        batch,
+    )
+
+
+def signature(batch):
+    """Shapes and dtypes: what two batches share if one graph serves both."""
+    leaves = tf.nest.flatten(batch)
+    return tuple(
+        (str(getattr(x, "shape", "")), str(getattr(x, "dtype", x))) for x in leaves
+    )
+
+
+def size(batch) -> int | None:
+    """Number of examples, None if it can't be told."""
+    for leaf in tf.nest.flatten(batch[0]):
+        if leaf is not None and _has_length(leaf):
+            return int(leaf.shape[0])
+    return None
+
+
+def _plain(value):
+    """Takes tables of pandas and the like as arrays."""
+    return value.to_numpy() if hasattr(value, "to_numpy") else value
+
+
+def _tensor(leaf, name):
+    if leaf is None:
+        return None
+    if isinstance(leaf, tf.SparseTensor | tf.RaggedTensor):
+        return leaf
+    if isinstance(leaf, int | float | str | bytes):
+        raise InvalidArgumentError(
+            f"Argument `{name}` must hold arrays or tensors, or dicts and lists of "
+            "them, whose first axis is the batch; a list of numbers is taken as a "
+            f"list of inputs, so make it an array. Received: {leaf!r} in `{name}`"
+        )
+    try:
+        tensor = tf.convert_to_tensor(leaf)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgumentError(
+            f"Argument `{name}` must hold arrays or tensors, or dicts and lists of "
+            f"them. Received: {leaf!r} of type {type(leaf).__name__}"
+        ) from error
+    if tensor.shape.rank == 0:
+        raise InvalidArgumentError(
+            f"Argument `{name}` must hold arrays whose first axis is the batch. "
+            f"Received: a scalar, {np.asarray(tensor)!r}"
+        )
+    floats = is_float(tensor.dtype) or (tensor.dtype.is_bool and name == "sample_weight")
+    return tf.cast(tensor, keras.config.floatx()) if floats else tensor
+
+
+def _live_tensor(leaf):
+    if isinstance(leaf, tf.experimental.Optional):
+        return None
+    return tf.convert_to_tensor(leaf) if isinstance(leaf, np.ndarray) else leaf
+
+
+def _has_length(leaf):
+    shape = getattr(leaf, "shape", None)
+    return bool(shape) and shape[0] is not None

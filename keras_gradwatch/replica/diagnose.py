@@ -1,0 +1,97 @@
+"""Why a replay can't be trusted, and which layer is behind it."""
+
+from __future__ import annotations
+
+import re
+
+import keras
+
+from keras_gradwatch.errors import UncheckableError
+from keras_gradwatch.replica import graphs
+
+_NODE = re.compile(r"\{\{node ([^}]+)\}\}")
+
+
+def assert_replayable(replica, graph) -> None:
+    """Refuses what evaluates differently each time, or reads the live model.
+
+    Raises:
+        UncheckableError: Naming the layer and the remedy.
+    """
+    leaks = replica.live_handles()
+    if any(id(handle) in leaks for handle in graphs.captured_handles(graph)):
+        if not replica.inlined:
+            replica.inlined = True
+            raise LiveReadError
+        raise UncheckableError(
+            "The model's code reads its live weights past the replay, as a function "
+            "does that was traced before. Remove `@tf.function` from `call`: Keras "
+            "compiles the training step anyway."
+        )
+    for names, what, remedy in (
+        (
+            graphs.python_nodes(graph),
+            "runs Python code inside the graph",
+            "Write it with TensorFlow or keras.ops, or move it into the data pipeline",
+        ),
+        (
+            graphs.random_nodes(graph),
+            "draws random numbers that differ from one evaluation to the next",
+            "Draw them with `keras.random` and a `keras.random.SeedGenerator`, which "
+            "the check can replay",
+        ),
+    ):
+        if names:
+            raise UncheckableError(
+                f"{_owner(names[0], replica)} {what} ({names[0]}): differences of the "
+                f"loss then say nothing about its gradient. {remedy}."
+            )
+
+
+def low_precision(replica, graph) -> dict[str, list[str]]:
+    """The layers that the loss goes through in less than float64.
+
+    Returns:
+        A dict from the name of a dtype to the names of layers.
+    """
+    handles = {id(v.handle) for v in replica.values}
+    weights = [inside for outside, inside in graph.captures if id(outside) in handles]
+    target = graph.structured_outputs[0]
+    found: dict[str, list[str]] = {}
+    for op_name, dtype in graphs.low_precision_nodes(graph, weights, target):
+        layer = graphs.layer_of(op_name, replica.layers)
+        name = layer.name if layer is not None else "the loss"
+        names = found.setdefault(dtype, [])
+        if name not in names:
+            names.append(name)
+    return found
+
+
+def culprits(replica, error) -> list:
+    """What may have raised while the loss was replayed, innermost first.
+
+    Returns:
+        Layers and losses from the traceback, or from the name of the node that
+        failed when the graph ran.
+    """
+    things = []
+    traceback = error.__traceback__
+    while traceback is not None:
+        thing = traceback.tb_frame.f_locals.get("self")
+        if isinstance(thing, keras.Layer | keras.Loss):
+            things.insert(0, thing)
+        traceback = traceback.tb_next
+    for name in _NODE.findall(str(error)):
+        layer = graphs.layer_of(name, replica.layers)
+        if layer is not None:
+            things.append(layer)
+    return things
+
+
+class LiveReadError(Exception):
+    """The replay read the live weights: try again with functions inlined."""
+
+
+def _owner(op_name, replica):
+    layer = graphs.layer_of(op_name, replica.layers)
+    return f"Layer {layer.name!r}" if layer is not None else "The training loss"

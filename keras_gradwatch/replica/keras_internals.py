@@ -1,0 +1,119 @@
+"""Every private name of Keras that this package uses, each with its reason.
+
+`tests/test_keras_internals.py` says what changed when a new Keras breaks one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import keras
+from keras.src.backend.common import global_state
+
+from keras_gradwatch.replica.patches import Patch, applied
+
+
+def all_layers(model) -> list:
+    """The model and every layer in it, nested ones and RNN cells included."""
+    layers = []
+    for layer in model._flatten_layers():
+        layers.append(layer)
+        # A Sequential runs through a Functional that it does not list.
+        functional = layer.__dict__.get("_functional")
+        if functional is not None:
+            layers.append(functional)
+    return layers
+
+
+def compiled_losses(model) -> list:
+    """The loss objects that `compile()` made, or took from the user."""
+    compiled = model._compile_loss
+    if compiled is None:
+        return []
+    flat = [entry.loss for entry in compiled._flat_losses or ()]
+    return [compiled, *flat]
+
+
+def build_losses(model, batch) -> None:
+    """Lets Keras make the loss objects of `compile()`, as `fit()` would.
+
+    They are made when the structure of the data is known. Metrics and the
+    optimizer are left for `fit()`.
+    """
+    if model._compile_loss is not None and not model._compile_loss.built:
+        hidden = [
+            Patch(model, "optimizer", None),
+            Patch(model, "_compile_metrics", None),
+        ]
+        with applied(hidden):
+            model._symbolic_build(data_batch=batch)
+
+
+def training_loss(model, x, y, sample_weight):
+    """The loss that the default `train_step` differentiates."""
+    if model._call_has_training_arg:
+        y_pred = model(x, training=True)
+    else:
+        y_pred = model(x)
+    return model._compute_loss(
+        x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
+    )
+
+
+def has_default_train_step(model) -> bool:
+    """Whether training differentiates what `training_loss` returns."""
+    default = keras.Model.train_step
+    return getattr(model.train_step, "__func__", None) is default
+
+
+def set_policy(layer, policy) -> Patch:
+    """Gives a layer another dtype policy."""
+    return Patch(layer, "_dtype_policy", policy)
+
+
+def set_dtype(thing, dtype: str) -> Patch:
+    """Gives a variable, a symbolic tensor or a loss another dtype."""
+    return Patch(thing, "_dtype", dtype)
+
+
+def symbolic_inputs(layer) -> list:
+    """The symbolic inputs to whose dtype a Functional model casts its data."""
+    return list(layer.__dict__.get("_inputs") or ())
+
+
+def inner_policy(layer):
+    """The policy of one layer, also where it comes from a `DTypePolicyMap`."""
+    policy = layer._dtype_policy
+    if isinstance(policy, keras.dtype_policies.DTypePolicyMap):
+        policy = policy[layer.path]
+    return policy
+
+
+def raw_value(variable):
+    """The `tf.Variable` behind a Keras variable, whatever scope is open."""
+    return variable._value
+
+
+def stored_dtype(variable) -> str:
+    """The dtype of a variable, whatever autocast scope is open."""
+    return variable._dtype
+
+
+@contextlib.contextmanager
+def same_global_state():
+    """Puts back what Keras keeps for the whole process: names, default seeds."""
+    tracker = global_state.GLOBAL_STATE_TRACKER
+    before = {
+        name: (value, value.copy()) if isinstance(value, dict) else (value, None)
+        for name, value in tracker.__dict__.items()
+    }
+    try:
+        yield
+    finally:
+        for name in set(tracker.__dict__) - set(before):
+            del tracker.__dict__[name]
+        for name, (value, content) in before.items():
+            if content is not None:
+                value.clear()
+                value.update(content)
+            tracker.__dict__[name] = value

@@ -1,0 +1,64 @@
+"""Letting a model's own code compute in float64."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from keras_gradwatch.replica import keras_internals as internals
+from keras_gradwatch.replica.patches import Patch
+
+DOUBLE = "float64"
+
+
+def is_float(dtype) -> bool:
+    """Whether a dtype, given by any name, is a real floating-point one."""
+    try:
+        return tf.as_dtype(dtype).is_floating
+    except TypeError:
+        return False
+
+
+def double_precision(model, variables, kept=frozenset()) -> list[Patch]:
+    """What to change so that layers, variables and losses compute in float64.
+
+    Args:
+        model: The live model.
+        variables: Every Keras variable that the model reads.
+        kept: Ids of layers and losses that stay in their own precision.
+
+    Returns:
+        A list of `Patch`.
+    """
+    patches = []
+    native = set()
+    for layer in internals.all_layers(model):
+        policy = internals.inner_policy(layer)
+        if id(layer) in kept:
+            native.update(id(v) for v in layer.variables)
+        elif _is_plain_float(policy):
+            patches.append(internals.set_policy(layer, _double_policy()))
+        patches += [
+            internals.set_dtype(tensor, DOUBLE)
+            for tensor in internals.symbolic_inputs(layer)
+            if is_float(tensor.dtype) and id(layer) not in kept
+        ]
+    patches += [
+        internals.set_dtype(variable, DOUBLE)
+        for variable in variables
+        if is_float(variable.dtype) and id(variable) not in native
+    ]
+    for loss in internals.compiled_losses(model):
+        if isinstance(loss, keras.Loss) and id(loss) not in kept:
+            patches.append(internals.set_dtype(loss, DOUBLE))
+    return patches
+
+
+def _double_policy():
+    return keras.dtype_policies.DTypePolicy(DOUBLE)
+
+
+def _is_plain_float(policy):
+    # Integer and string policies belong to lookups, quantised ones to layers
+    # whose arithmetic is fixed by their storage.
+    return policy.quantization_mode is None and is_float(policy.compute_dtype)

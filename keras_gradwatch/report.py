@@ -1,0 +1,255 @@
+"""What a check found: frozen data, a table to read, JSON to keep."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+
+PASS = "PASS"
+FAIL = "FAIL"
+INCONCLUSIVE = "INCONCLUSIVE"
+UNUSED = "UNUSED"
+EXPECTED = "EXPECTED"
+VERDICTS = (FAIL, EXPECTED, INCONCLUSIVE, UNUSED, PASS)
+
+FORMAT = 1
+_WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One coordinate or one random direction, both slopes, and the word for it.
+
+    Args:
+        kind: `"coordinate"` or `"direction"`.
+        index: Index of the entry, a tuple with one integer for each axis of the
+            variable. None for a direction, which moves every entry.
+        word: `"match"`, `"mismatch"`, `"kink"`, `"jump"`, `"noisy"`, `"zero"`
+            or `"nonfinite"`.
+        analytic: Slope that `tf.GradientTape` gives. None if it gave none.
+        numerical: Centred difference. None if no loss nearby was finite.
+        error_bar: How far `numerical` may be off.
+        relative_error: `|a - n| / (|a| + |n|)`; along a direction, `|a|` is at
+            least a tenth of the norm of the gradient.
+        step: Step of the difference, in the units of the weights.
+    """
+
+    kind: str
+    index: tuple[int, ...] | None
+    word: str
+    analytic: float | None
+    numerical: float | None
+    error_bar: float | None
+    relative_error: float | None
+    step: float | None
+
+
+@dataclass(frozen=True)
+class VariableReport:
+    """What was found for one variable.
+
+    Args:
+        path: Path of the variable in the model, such as `"dense/kernel"`.
+        shape: Its shape.
+        verdict: `"PASS"`, `"FAIL"`, `"INCONCLUSIVE"`, `"UNUSED"` or
+            `"EXPECTED"`.
+        reason: Why, in a few words. Empty where PASS says it all.
+        relative_error: `|a - n| / (|a| + |n|)`, norms over all that was
+            compared. None if nothing was.
+        error_bar: The part of it that errors of the differences may explain.
+        resolution: The smallest relative error that could have been seen.
+        coverage: Share of the entries that was compared, singly or along a
+            direction, from 0 to 1.
+        coordinates: A `Comparison` for each coordinate.
+        directions: A `Comparison` for each random direction.
+    """
+
+    path: str
+    shape: tuple[int, ...]
+    verdict: str
+    reason: str
+    relative_error: float | None
+    error_bar: float | None
+    resolution: float | None
+    coverage: float
+    coordinates: tuple[Comparison, ...]
+    directions: tuple[Comparison, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class GradientReport:
+    """The answer of one gradient check.
+
+    Args:
+        verdict: FAIL if a variable fails; else PASS if a variable was compared
+            and is right; else INCONCLUSIVE.
+        reason: Why nothing was compared, if nothing was. Empty otherwise.
+        step: Optimizer iterations done when the check ran.
+        loss: The loss at the point that was checked.
+        dtype: Precision of the losses that were differenced.
+        tolerance: Largest relative error that counts as a match.
+        seed: Seed of the draws.
+        evaluations: How often the loss was evaluated.
+        seconds: How long the check took.
+        notes: What else a reader should know, a sentence each.
+        variables: A `VariableReport` for each trainable variable, in the order
+            of the model.
+    """
+
+    verdict: str
+    reason: str
+    step: int
+    loss: float | None
+    dtype: str
+    tolerance: float
+    seed: int
+    evaluations: int
+    seconds: float
+    notes: tuple[str, ...]
+    variables: tuple[VariableReport, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the verdict is PASS."""
+        return self.verdict == PASS
+
+    @property
+    def failures(self) -> tuple[VariableReport, ...]:
+        """The variables whose gradient is wrong."""
+        return tuple(v for v in self.variables if v.verdict == FAIL)
+
+    @property
+    def worst_relative_error(self) -> float | None:
+        """The largest relative error of a variable that PASS or FAIL names."""
+        errors = [
+            v.relative_error
+            for v in self.variables
+            if v.verdict in (PASS, FAIL) and v.relative_error is not None
+        ]
+        return max(errors, default=None)
+
+    def count(self, verdict: str) -> int:
+        """How many variables have a verdict."""
+        return sum(v.verdict == verdict for v in self.variables)
+
+    @property
+    def headline(self) -> str:
+        """The finding in one line."""
+        where = f"Gradient check at step {self.step}: {self.verdict}"
+        if self.verdict == INCONCLUSIVE:
+            return f"{where}. {self.reason}"
+        counts = ", ".join(f"{self.count(v)} {v}" for v in VERDICTS if self.count(v))
+        line = f"{where}. {counts} of {len(self.variables)} variables"
+        if self.verdict == FAIL:
+            names = [v.path for v in self.failures]
+            shown = ", ".join(names[:3])
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            return f"{line}. Wrong: {shown}{more}"
+        return f"{line}, worst relative error {_number(self.worst_relative_error)}"
+
+    def __str__(self) -> str:
+        return "\n".join([self.headline, *_table(self.variables), *self._remarks()])
+
+    def _remarks(self):
+        for v in self.failures:
+            yield f"{v.path}: {v.reason}"
+        for note in self.notes:
+            yield f"Note: {note}"
+
+    def __eq__(self, other) -> bool:
+        if not isinstance(other, GradientReport):
+            return NotImplemented
+        # As JSON, in which NaN equals NaN.
+        return self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
+
+    def to_json(self) -> str:
+        """The whole report as standard JSON; NaN and infinity become strings."""
+        data = {"format": FORMAT, **dataclasses.asdict(self)}
+        return json.dumps(_encode(data), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> GradientReport:
+        """Gets a report back from `to_json()`.
+
+        Raises:
+            ValueError: If `text` is not a report of a known format.
+        """
+        data = json.loads(text)
+        if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
+            raise ValueError(
+                f"Expected a gradient report of format {FORMAT}, as `to_json()` "
+                f"writes it. Received: text={text[:80]!r}"
+            )
+        variables = []
+        for v in data.pop("variables"):
+            for name in ("coordinates", "directions"):
+                v[name] = tuple(_comparison(c) for c in v[name])
+            v["shape"] = tuple(v["shape"])
+            variables.append(VariableReport(**_decode(v)))
+        data["notes"] = tuple(data["notes"])
+        return cls(**_decode(data), variables=tuple(variables))
+
+
+_FLOATS = {
+    "loss",
+    "analytic",
+    "numerical",
+    "error_bar",
+    "relative_error",
+    "resolution",
+    "step",
+}
+
+
+def _comparison(data):
+    data["index"] = None if data["index"] is None else tuple(data["index"])
+    return Comparison(**_decode(data))
+
+
+def _encode(value):
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {k: _encode(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encode(v) for v in value]
+    return value
+
+
+def _decode(data):
+    return {
+        k: float(v) if k in _FLOATS and isinstance(v, str) else v
+        for k, v in data.items()
+    }
+
+
+def _table(variables):
+    if not variables:
+        return
+    rows = sorted(variables, key=lambda v: VERDICTS.index(v.verdict))
+    room = _WIDTH - 45
+    paths = [_shorten(v.path, room) for v in rows]
+    width = max(len("variable"), *map(len, paths))
+    yield f"{'verdict':<12}  {'variable':<{width}}  {'rel. error':>10}  {'compared':>8}"
+    for v, path in zip(rows, paths, strict=True):
+        line = (
+            f"{v.verdict:<12}  {path:<{width}}  "
+            f"{_number(v.relative_error):>10}  {v.coverage:>8.0%}"
+        )
+        yield line
+        if v.reason and v.verdict not in (FAIL, PASS):
+            yield f"{'':<12}  {_shorten(v.reason, _WIDTH - 14)}"
+
+
+def _shorten(text, room):
+    text = " ".join(text.split())
+    return text if len(text) <= room else f"{text[: room - 1]}\u2026"
+
+
+def _number(value):
+    return "-" if value is None else f"{value:.1e}"
