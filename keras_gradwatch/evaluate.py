@@ -13,7 +13,7 @@ from keras_gradwatch.numerics.directions import Direction
 from keras_gradwatch.replica import batch as batches
 from keras_gradwatch.replica import diagnose, graphs
 from keras_gradwatch.replica.isolation import restored
-from keras_gradwatch.replica.replica import Replica
+from keras_gradwatch.replica.replica import Replica, unreplayable
 
 # Probes in one call of the graph: between calls, Ctrl-C gets through.
 _PROBES = 256
@@ -77,12 +77,7 @@ class Evaluator:
                 continue
             except Exception as error:
                 if not self._give_way(error):
-                    raise UncheckableError(
-                        "The training loss of this model could not be replayed on "
-                        "this data. If `model.train_on_batch` accepts the data, the "
-                        "replay is to blame, else the data does not fit the model. "
-                        f"Received: {type(error).__name__}: {error}"
-                    ) from error
+                    raise unreplayable(error) from error
         return self._graphs[key]
 
     def gradient(self, states, batch):
@@ -168,6 +163,8 @@ class Evaluator:
         return gradient
 
     def _losses(self, values, states, batch, probes):
+        if tf.executing_eagerly():
+            return self._losses_eagerly(values, states, batch, probes)
         variable, entry, start, step, signs = probes
         shapes = [v.shape for v in values]
         array = tf.TensorArray(
@@ -183,8 +180,6 @@ class Evaluator:
             return self.replica.loss(point, states, batch)
 
         count = tf.shape(variable)[0]
-        if tf.executing_eagerly():
-            return tf.stack([one(i) for i in range(int(count))])
         _, losses = tf.while_loop(
             lambda i, losses: i < count,
             lambda i, losses: (i + 1, losses.write(i, one(i))),
@@ -192,6 +187,18 @@ class Evaluator:
             parallel_iterations=1,
         )
         return losses.stack()
+
+    def _losses_eagerly(self, values, states, batch, probes):
+        """One Python call a loss, for models that only run eagerly."""
+        variable, entry, start, step, signs = probes
+        results = []
+        for i, k in enumerate(variable.numpy()):
+            flat = tf.reshape(values[k], [-1])
+            moved = _move(flat, entry[i], start[i], step[i], signs)
+            point = list(values)
+            point[k] = tf.reshape(moved, values[k].shape)
+            results.append(self.replica.loss(point, states, batch))
+        return tf.stack(results)
 
 
 def _move(flat, entry, start, step, signs):

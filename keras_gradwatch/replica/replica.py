@@ -52,7 +52,11 @@ class Replica:
         self.dropout = dropout
         self.kept: set[int] = set()
         self.inlined = False
-        internals.build_losses(model, batch)
+        try:
+            with untouched(model, losses=False):
+                internals.build_losses(model, batch)
+        except Exception as error:
+            raise unreplayable(error) from error
         self._trainable = list(model.trainable_variables)
         self._states = _states_of(model, self._trainable)
         paths = _unique([v.path for v in self._trainable])
@@ -138,6 +142,8 @@ class Replica:
         things = [thing]
         if isinstance(thing, keras.Layer):
             things = internals.all_layers(thing)
+        if thing is self.model:  # which also adds its losses up
+            things = [*things, *internals.compiled_losses(thing)]
         before = len(self.kept)
         self.kept.update(id(t) for t in things)
         return len(self.kept) > before
@@ -161,6 +167,22 @@ class Replica:
             )
 
 
+def has_weights(model) -> bool:
+    """Whether the model is built: its weights exist."""
+    return model.built and all(
+        internals.raw_value(v) is not None for v in model.trainable_variables
+    )
+
+
+def unreplayable(error) -> UncheckableError:
+    """What to raise where the model's code fails in the replay."""
+    return UncheckableError(
+        "The training loss of this model could not be replayed on this data. If "
+        "`model.train_on_batch` accepts the data, the replay is to blame, else the "
+        f"data does not fit the model. Received: {type(error).__name__}: {error}"
+    )
+
+
 def _assert_ready(model):
     if not isinstance(model, keras.Model):
         raise InvalidArgumentError(
@@ -172,9 +194,7 @@ def _assert_ready(model):
             "The model must be compiled: the check differentiates the compiled "
             f"loss. Call `model.compile(...)` first. Received: model={model.name!r}"
         )
-    if not model.built or any(
-        internals.raw_value(v) is None for v in model.trainable_variables
-    ):
+    if not has_weights(model):
         raise InvalidArgumentError(
             "The model must be built: it has no weights yet. Call it on a batch, "
             f"or `model.build(input_shape)`, first. Received: model={model.name!r}"

@@ -1,0 +1,192 @@
+"""`GradientCheck`: the check inside `model.fit`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import keras
+
+from keras_gradwatch.arguments import Settings, is_count, refuse
+from keras_gradwatch.callbacks.live_batch import show_next_batch
+from keras_gradwatch.callbacks.schedule import Schedule
+from keras_gradwatch.checks import GradientChecker, iterations
+from keras_gradwatch.errors import (
+    GradientMismatchError,
+    GradientMismatchWarning,
+    GradwatchWarning,
+)
+from keras_gradwatch.replica import batch as batches
+from keras_gradwatch.replica.replica import has_weights
+from keras_gradwatch.report import FAIL, GradientReport
+from keras_gradwatch.tensorboard.writer import ReportWriter
+
+ON_FAILURE = ("warn", "stop", "raise")
+
+
+class GradientCheck(keras.callbacks.Callback):
+    """Checks gradients now and then while a model trains.
+
+    Before some of the training steps it copies the model, compares the
+    gradients of the training loss with centred differences of that loss
+    (`check_gradients` says how), and writes the answer to TensorBoard. Training
+    goes on as if nothing had happened.
+
+    Example:
+
+    ```python
+    check = kgw.GradientCheck(log_dir="logs")
+    model.fit(x, y, epochs=20, callbacks=[check])
+    print(check.reports[-1])
+    ```
+
+    then `tensorboard --logdir logs`.
+
+    Args:
+        log_dir: Directory for TensorBoard. It may be that of
+            `keras.callbacks.TensorBoard`: events go to a run of their own,
+            `gradwatch`. Nothing is written if None.
+        warmup_steps: Optimizer iterations before the first check. Weights close
+            to their initial values may hide a wrong gradient.
+        check_freq: `"epoch"` checks before the first step past the warm-up in
+            each epoch; an integer, every so many optimizer iterations.
+        data: `(x, y)` or `(x, y, sample_weight)`, one batch to check on each
+            time. If None, the batch that is about to be trained on.
+        samples: How many entries of each variable to compare singly.
+        directions: How many random directions of each variable to compare.
+        tolerance: Largest relative error that counts as agreement.
+        dropout: `"bypass"` switches dropout off in the check, `"freeze"`
+            repeats one draw of it.
+        expected: Patterns of paths of variables whose mismatch is intended.
+        on_failure: What to do when a gradient is wrong. `"warn"` issues a
+            `GradientMismatchWarning`, `"stop"` also ends training after this
+            step, `"raise"` raises `GradientMismatchError` out of `fit`. A check
+            that breaks only warns, unless this is `"raise"`.
+        time_budget: Seconds that a check may take, tracing apart.
+        seed: Seed of the draws; each check draws others.
+        verbose: 0 prints nothing, 1 a line for each check, 2 the table.
+
+    Attributes:
+        reports: A `GradientReport` for each check so far.
+
+    Raises:
+        InvalidArgumentError: If an argument is wrong.
+    """
+
+    def __init__(
+        self,
+        log_dir=None,
+        *,
+        warmup_steps: int = 100,
+        check_freq: int | str = "epoch",
+        data=None,
+        samples: int = 5,
+        directions: int = 2,
+        tolerance: float = 1e-3,
+        dropout: str = "bypass",
+        expected: Sequence[str] = (),
+        on_failure: str = "warn",
+        time_budget: float | None = None,
+        seed: int = 0,
+        verbose: int = 1,
+    ):
+        super().__init__()
+        self._settings = Settings(
+            samples=samples,
+            directions=directions,
+            tolerance=tolerance,
+            dropout=dropout,
+            expected=expected,
+            time_budget=time_budget,
+            seed=seed,
+        )
+        if on_failure not in ON_FAILURE:
+            refuse("on_failure", f"one of {ON_FAILURE}", on_failure)
+        if not is_count(verbose) or verbose > 2:
+            refuse("verbose", "0, 1 or 2", verbose)
+        self.on_failure = on_failure
+        self.verbose = verbose
+        self.reports: list[GradientReport] = []
+        self._schedule = Schedule(warmup_steps, check_freq)
+        self._data = None if data is None else _fixed_batch(data)
+        self._writer = None if log_dir is None else ReportWriter(log_dir)
+        self._checker: GradientChecker | None = None
+        self._take_back = None
+        self._attempts = 0
+        self._known_failures: set[str] = set()
+
+    def on_train_begin(self, logs=None):
+        self._checker = GradientChecker(self.model, self._settings)
+        self._attempts = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._schedule.begin_epoch()
+
+    def on_train_batch_begin(self, batch, logs=None):
+        # A model that `fit` itself builds has no weights before its first step.
+        if not has_weights(self.model):
+            return
+        if not self._schedule.is_due(iterations(self.model)):
+            return
+        if self._data is not None:
+            self._check(self._data)
+        else:
+            self._take_back = show_next_batch(self.model, self._check_live)
+
+    def on_train_end(self, logs=None):
+        if self._take_back is not None:
+            self._take_back()
+        if self._writer is not None:
+            self._writer.close()
+        self._checker = None
+        if not self._attempts:
+            warnings.warn(
+                "No gradient check ran: training ended after "
+                f"{iterations(self.model)} optimizer iterations, and the first check "
+                f"was due after warmup_steps={self._schedule.warmup_steps}. Train "
+                "longer, or lower `warmup_steps`.",
+                GradwatchWarning,
+                stacklevel=2,
+            )
+
+    def _check_live(self, data):
+        self._check(batches.from_live(data))
+
+    def _check(self, batch):
+        self._attempts += 1
+        try:
+            report = self._checker.check(batch)
+            if self._writer is not None:
+                self._writer.write(report)
+        except Exception as error:
+            if self.on_failure == "raise":
+                raise
+            warnings.warn(
+                f"A gradient check could not be made at step {iterations(self.model)}; "
+                f"training goes on. {type(error).__name__}: {error}",
+                GradwatchWarning,
+                stacklevel=2,
+            )
+            return
+        self.reports.append(report)
+        if self.verbose:
+            print(f"\n{report if self.verbose == 2 else report.headline}")
+        if report.verdict == FAIL:
+            self._react(report)
+
+    def _react(self, report):
+        if self.on_failure == "raise":
+            raise GradientMismatchError(report)
+        if self.on_failure == "stop":
+            self.model.stop_training = True
+        # The whole table when something new is wrong, not at each check again.
+        failures = {v.path for v in report.failures}
+        if not failures <= self._known_failures:
+            self._known_failures |= failures
+            warnings.warn(str(report), GradientMismatchWarning, stacklevel=2)
+
+
+def _fixed_batch(data):
+    if not isinstance(data, tuple | list) or len(data) not in (1, 2, 3):
+        refuse("data", "a tuple (x, y) or (x, y, sample_weight)", data)
+    return batches.from_arrays(*data)

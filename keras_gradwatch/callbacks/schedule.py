@@ -1,0 +1,56 @@
+"""At which optimizer iterations something is due."""
+
+from __future__ import annotations
+
+from keras_gradwatch.arguments import is_count, refuse
+
+
+class Schedule:
+    """Warm-up and frequency, counted in optimizer iterations.
+
+    Counted by crossing: one call of the training function may take several
+    steps (`steps_per_execution`), so the exact multiple may never be seen.
+
+    Args:
+        warmup_steps: Iterations before anything is due. Close to its initial
+            values a network may hide a wrong gradient.
+        check_freq: `"epoch"`, for the first chance in each epoch, or a number
+            of iterations.
+
+    Raises:
+        InvalidArgumentError: If an argument is wrong.
+    """
+
+    def __init__(self, warmup_steps: int, check_freq: int | str):
+        if not is_count(warmup_steps):
+            refuse("warmup_steps", "an integer, 0 or more", warmup_steps)
+        if check_freq != "epoch" and not (is_count(check_freq) and check_freq > 0):
+            refuse("check_freq", "'epoch' or an integer, 1 or more", check_freq)
+        self.warmup_steps = warmup_steps
+        self.check_freq = check_freq
+        self._epoch_is_served = False
+        self._served = -1
+        self._last_seen = 0
+
+    def begin_epoch(self) -> None:
+        """Tells that an epoch begins."""
+        self._epoch_is_served = False
+
+    def is_due(self, iterations: int) -> bool:
+        """Whether something is due before the next step; asked once a step.
+
+        Args:
+            iterations: Optimizer iterations done so far.
+        """
+        if iterations < self._last_seen:  # another model, or it was recompiled
+            self._served = -1
+        self._last_seen = iterations
+        if iterations < self.warmup_steps:
+            return False
+        if self.check_freq == "epoch":
+            due, self._epoch_is_served = not self._epoch_is_served, True
+            return due
+        period = (iterations - self.warmup_steps) // self.check_freq
+        due = period > self._served
+        self._served = max(self._served, period)
+        return due

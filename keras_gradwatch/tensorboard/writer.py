@@ -1,0 +1,122 @@
+"""Writing reports to TensorBoard."""
+
+from __future__ import annotations
+
+import html
+import math
+import os
+
+import tensorflow as tf
+
+from keras_gradwatch.report import FAIL, VERDICTS, GradientReport
+from keras_gradwatch.tensorboard import (
+    PLUGIN,
+    REPORT_TAG,
+    RUN,
+    SUMMARY_GROUP,
+    VARIABLE_GROUP,
+)
+
+# Checks in the Markdown grid; the scalars and the reports hold all of them.
+_COLUMNS = 12
+_SMALLEST = 1e-16
+
+
+class ReportWriter:
+    """Writes each report as scalars, as a Markdown grid, and whole, as JSON.
+
+    Args:
+        log_dir: TensorBoard's directory. Events go to its run `gradwatch`.
+    """
+
+    def __init__(self, log_dir):
+        self.directory = os.path.join(os.fspath(log_dir), RUN)
+        self._writer = None
+        self._recent: list[GradientReport] = []
+        self._failed_checks = 0
+
+    def write(self, report: GradientReport) -> None:
+        """Writes one report; it is on disk when this returns."""
+        if self._writer is None:
+            self._writer = tf.summary.create_file_writer(self.directory)
+        self._recent = [report, *self._recent][:_COLUMNS]
+        self._failed_checks += report.verdict == FAIL
+        # Keras' TensorBoard callback may have turned recording off for this step.
+        with self._writer.as_default(step=report.step), tf.summary.record_if(True):
+            self._write_scalars(report)
+            tf.summary.text(f"{SUMMARY_GROUP}/history", history(self._recent))
+            tf.summary.write(REPORT_TAG, report.to_json(), metadata=_metadata())
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Closes the event file; a later report opens another."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _write_scalars(self, report):
+        tf.summary.scalar(f"{SUMMARY_GROUP}/failed_checks_so_far", self._failed_checks)
+        for verdict in VERDICTS:
+            name = f"{SUMMARY_GROUP}/variables_{verdict}"
+            tf.summary.scalar(name, report.count(verdict))
+        worst = report.worst_relative_error
+        if worst is not None:
+            tf.summary.scalar(f"{SUMMARY_GROUP}/worst_relative_error", worst)
+            tf.summary.scalar(
+                f"{SUMMARY_GROUP}/log10_worst_relative_error", _log10(worst)
+            )
+        for variable in report.variables:
+            if variable.relative_error is not None:
+                # As a logarithm: one large value must not flatten all others.
+                tf.summary.scalar(
+                    f"{VARIABLE_GROUP}/{variable.path}",
+                    _log10(variable.relative_error),
+                    description="log10 of the relative error; -16 if smaller",
+                )
+
+
+def history(reports) -> str:
+    """A Markdown grid of verdicts: variables by checks, the newest check first."""
+    paths = list(dict.fromkeys(v.path for r in reports for v in r.variables))
+    lines = [
+        _row("variable", [f"step {r.step}" for r in reports]),
+        _row("---", ["---"] * len(reports)),
+        _row("**all**", [f"**{r.verdict}**" for r in reports]),
+    ]
+    verdicts = [{v.path: v.verdict for v in r.variables} for r in reports]
+    for path in paths:
+        lines.append(_row(_escape(path), [_cell(v.get(path, "-")) for v in verdicts]))
+    reasons = [
+        f"- step {r.step}, {_escape(v.path)}: {_escape(v.reason)}"
+        for r in reports[:1]
+        for v in r.failures
+    ]
+    reasons += [
+        f"- step {r.step}: {_escape(r.reason)}" for r in reports[:1] if r.reason
+    ]
+    return "\n".join([*lines, "", *reasons])
+
+
+def _cell(verdict):
+    return f"**{verdict}**" if verdict == FAIL else verdict
+
+
+def _row(first, rest):
+    return f"| {' | '.join([first, *rest])} |"
+
+
+def _escape(text):
+    """Text that Markdown shows as it is."""
+    text = html.escape(" ".join(text.split()))
+    return "".join(f"&#{ord(c)};" if c in r"\`*_{}[]()#+!|~" else c for c in text)
+
+
+def _log10(value):
+    return math.log10(min(1.0, max(_SMALLEST, value)))
+
+
+def _metadata():
+    metadata = tf.compat.v1.SummaryMetadata()
+    metadata.plugin_data.plugin_name = PLUGIN
+    metadata.data_class = 2  # a tensor; TensorBoard shows nothing of any other
+    return metadata

@@ -1,0 +1,76 @@
+"""The public surface, and what importing it must not load."""
+
+import subprocess
+import sys
+
+import pytest
+
+import keras_gradwatch as kgw
+
+NAMES = [
+    "BackendError",
+    "Comparison",
+    "GradientCheck",
+    "GradientMismatchError",
+    "GradientMismatchWarning",
+    "GradientReport",
+    "GradwatchError",
+    "GradwatchWarning",
+    "InvalidArgumentError",
+    "UncheckableError",
+    "VariableReport",
+    "assert_gradients",
+    "check_gradients",
+    "read_reports",
+]
+
+
+def run(code, **env):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={"TF_CPP_MIN_LOG_LEVEL": "3", "PATH": "", **env},
+        check=False,
+    )
+
+
+@pytest.mark.basic
+def test_public_names():
+    assert sorted(kgw.__all__) == NAMES
+    assert all(getattr(kgw, name) is not None for name in NAMES)
+    assert set(NAMES) <= set(dir(kgw))
+
+
+def test_unknown_name():
+    with pytest.raises(AttributeError, match="no attribute 'GradientChek'"):
+        _ = kgw.GradientChek
+
+
+def test_import_loads_neither_keras_nor_tensorflow():
+    done = run(
+        "import sys, keras_gradwatch, keras_gradwatch.report, keras_gradwatch.errors\n"
+        "import keras_gradwatch.numerics.verdicts\n"
+        "print({'keras', 'tensorflow', 'tensorboard'} & set(sys.modules))"
+    )
+    assert done.stdout.strip() == "set()", done.stderr
+
+
+@pytest.mark.basic
+@pytest.mark.parametrize("name", ["check_gradients", "GradientCheck"])
+def test_another_backend_is_refused_at_first_use(name):
+    code = f"import keras_gradwatch as kgw\nprint('imported')\nkgw.{name}"
+    done = run(code, KERAS_BACKEND="jax")
+    assert done.stdout.strip() == "imported"
+    assert "BackendError" in done.stderr
+    assert "KERAS_BACKEND=tensorflow" in done.stderr
+    assert "Received: the backend 'jax'" in done.stderr
+
+
+def test_errors_are_one_family():
+    for name in NAMES:
+        if name.endswith("Error"):
+            assert issubclass(getattr(kgw, name), kgw.GradwatchError)
+    assert issubclass(kgw.InvalidArgumentError, ValueError)
+    assert issubclass(kgw.GradientMismatchError, AssertionError)
+    assert issubclass(kgw.GradientMismatchWarning, kgw.GradwatchWarning)
