@@ -1,0 +1,85 @@
+"""Each private Keras name that the package uses, by itself.
+
+When a new Keras breaks one of these, the failing test names it; it is used
+only in `keras_gradwatch/replica/keras_internals.py`.
+"""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from keras.src.backend.common import global_state
+
+from keras_gradwatch.replica import keras_internals as internals
+from keras_gradwatch.replica.patches import applied
+
+pytestmark = pytest.mark.basic
+
+
+@pytest.fixture
+def model():
+    inner = keras.Sequential([layers.Dense(3), layers.RNN(layers.LSTMCell(2))])
+    model = keras.Sequential([keras.Input((4, 5)), inner, layers.Dense(2)])
+    model.compile("sgd", "mse")
+    return model
+
+
+def test_flatten_layers_and_functional(model):
+    names = {type(layer).__name__ for layer in internals.all_layers(model)}
+    assert {"Sequential", "Functional", "Dense", "RNN", "LSTMCell"} <= names
+
+
+def test_compile_loss_is_built_from_data_without_the_optimizer(model):
+    batch = (np.ones((2, 4, 5)), np.ones((2, 2)), None)
+    assert len(internals.compiled_losses(model)) == 1
+    internals.build_losses(model, batch)
+    assert len(internals.compiled_losses(model)) == 2
+    assert all(isinstance(x, keras.Loss) for x in internals.compiled_losses(model))
+    assert not model.optimizer.built
+    model.fit(*batch[:2], verbose=0)
+
+
+def test_training_loss_is_what_train_step_logs(model):
+    x, y = np.ones((2, 4, 5), "float32"), np.ones((2, 2), "float32")
+    loss = float(internals.training_loss(model, x, y, None))
+    assert loss == pytest.approx(model.train_on_batch(x, y), rel=1e-6)
+
+
+def test_policy_of_a_layer():
+    policies = keras.dtype_policies.DTypePolicyMap(default_policy="mixed_float16")
+    plain, mapped = layers.Dense(2), layers.Dense(2, dtype=policies)
+    assert internals.inner_policy(plain).compute_dtype == "float32"
+    assert internals.inner_policy(mapped).compute_dtype == "float16"
+    with applied([internals.set_policy(mapped, keras.DTypePolicy("float64"))]):
+        assert mapped.compute_dtype == "float64"
+    assert mapped.compute_dtype == "float16"
+
+
+def test_dtype_of_a_variable_a_loss_and_an_input():
+    variable = keras.Variable(1.0)
+    assert internals.stored_dtype(variable) == "float32"
+    loss = keras.losses.MeanSquaredError()
+    functional = keras.Model(*(2 * [keras.Input((2,))]))
+    (symbolic,) = internals.symbolic_inputs(functional)
+    for thing in (variable, loss, symbolic):
+        with applied([internals.set_dtype(thing, "float64")]):
+            assert thing.dtype == "float64"
+        assert thing.dtype == "float32"
+
+
+def test_value_behind_a_variable():
+    variable = keras.Variable(1.0)
+    with keras.StatelessScope([(variable, 2.0)]):
+        assert float(variable.value) == 2.0
+        assert float(internals.raw_value(variable)) == 1.0
+
+
+def test_state_of_the_whole_process():
+    keras.utils.clear_session(free_memory=False)
+    first = layers.Dense(1).name
+    with internals.same_global_state():
+        inside = layers.Dense(1).name
+        keras.random.uniform(())
+        assert global_state.get_global_attribute("global_seed_generator") is not None
+    assert layers.Dense(1).name == inside != first
+    assert global_state.get_global_attribute("global_seed_generator") is None
