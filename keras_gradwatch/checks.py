@@ -9,18 +9,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_gradwatch.arguments import Settings
+from keras_gradwatch.culprit import where_to_look
 from keras_gradwatch.errors import GradientMismatchError, UncheckableError
 from keras_gradwatch.evaluate import Evaluator
-from keras_gradwatch.numerics import words
+from keras_gradwatch.numerics.confirm import confirm
 from keras_gradwatch.numerics.directions import Direction, draw_coordinates, draw_signs
-from keras_gradwatch.numerics.examine import (
-    confirm,
-    deviates,
-    examine,
-    look_closely,
-)
-from keras_gradwatch.numerics.locate import bisect
-from keras_gradwatch.numerics.verdicts import conclude
+from keras_gradwatch.numerics.examine import examine
+from keras_gradwatch.numerics.locate import locate
+from keras_gradwatch.numerics.patterns import find_pattern
+from keras_gradwatch.numerics.verdicts import conclude, coverage
 from keras_gradwatch.problem import ReplicaProblem
 from keras_gradwatch.replica import batch as batches
 from keras_gradwatch.replica.replica import Replica
@@ -196,7 +193,7 @@ class GradientChecker:
         noise = problem.noise()
         items = examine(problem, directions, noise, tolerance)
         items = confirm(problem, items, noise, tolerance, rng)
-        items = items + _located(problem, items, noise, tolerance, rng)
+        items = items + locate(problem, items, noise, tolerance, rng)
         variables = tuple(
             self._report(problem, k, [i for i in items if i.direction.variable == k])
             for k in range(len(problem.sizes))
@@ -233,14 +230,17 @@ class GradientChecker:
 
     def _report(self, problem, variable, items) -> VariableReport:
         weight = problem.weights[variable]
-        found = conclude(problem.gradients[variable], items, self.settings.tolerance)
+        rng = np.random.default_rng([self.settings.seed, variable])
+        pattern = find_pattern(problem, variable, weight.shape, items, rng)
+        found = conclude(
+            problem.gradients[variable], items, self.settings.tolerance, pattern
+        )
         verdict = found.verdict
         if verdict == FAIL and self._is_expected(weight.path):
             verdict = EXPECTED
         compared = [_comparison(i, weight.shape) for i in items]
         coordinates = tuple(c for c in compared if c.kind == "coordinate")
         directions = tuple(c for c in compared if c.kind == "direction")
-        size = max(1, problem.sizes[variable])
         return VariableReport(
             path=weight.path,
             shape=weight.shape,
@@ -249,7 +249,7 @@ class GradientChecker:
             relative_error=found.relative_error,
             error_bar=found.error_bar,
             resolution=found.resolution,
-            coverage=1.0 if directions else min(1.0, len(coordinates) / size),
+            coverage=coverage(items, problem.sizes[variable]),
             coordinates=coordinates,
             directions=directions,
         )
@@ -259,6 +259,8 @@ class GradientChecker:
 
     def _notes(self, problem, variables):
         notes = []
+        if any(v.verdict == FAIL for v in variables):
+            notes.append(where_to_look(problem.stages(), variables))
         for dtype, layers in sorted(problem.low_precision.items()):
             names = ", ".join(layers[:5]) + (" and others" if len(layers) > 5 else "")
             notes.append(
@@ -281,22 +283,6 @@ def iterations(model) -> int:
     """Optimizer iterations done so far."""
     optimizer = getattr(model, "optimizer", None)
     return 0 if optimizer is None else int(optimizer.iterations)
-
-
-def _located(problem, items, noise, tolerance, rng):
-    """Names an entry in each variable in which only a direction is wrong."""
-    directions = []
-    for variable in range(len(problem.sizes)):
-        own = [i for i in items if i.direction.variable == variable]
-        if any(i.direction.is_coordinate and i.word == words.MISMATCH for i in own):
-            continue
-        off = [i for i in own if not i.direction.is_coordinate and deviates(i, problem)]
-        if off:
-            entry = bisect(problem, max(off, key=lambda i: abs(i.deviation)))
-            if entry is not None:
-                directions.append(Direction(variable, entry=entry))
-    found = look_closely(problem, directions, noise, tolerance)
-    return confirm(problem, found, noise, tolerance, rng)
 
 
 def _overall(variables):

@@ -12,8 +12,11 @@ from keras_gradwatch.errors import UncheckableError
 from keras_gradwatch.evaluate import Evaluator
 from keras_gradwatch.numerics import examine
 from keras_gradwatch.numerics.directions import Direction
+from keras_gradwatch.replica.outline import Stage, outline
 from keras_gradwatch.replica.replica import scale_of
 
+# Round-off of a gradient that cancels out, as a share of the largest entry of all.
+_ROUNDOFF = {"float64": 1e-13, "float32": 1e-5, "bfloat16": 0.1, "float16": 0.02}
 # Spacing of the points of the noise measurement: well above the rounding of a
 # weight to that precision, and small enough for differences to vanish.
 _SPACING = {"float32": 1e-5, "bfloat16": 5e-2, "float16": 2e-2}
@@ -33,6 +36,7 @@ class ReplicaProblem:
         gradients: Flat float64 arrays, None where the tape returned None.
         sizes: Number of entries of each weight.
         scales: Typical size of the entries of each weight.
+        roundoff: How far round-off may move an entry of the gradients.
         evaluations: How often the loss was evaluated so far.
         seconds: How long one evaluation takes.
 
@@ -53,12 +57,18 @@ class ReplicaProblem:
         self.scales = [scale_of(a) for a in arrays]
         self.evaluations = 0
         _, self.gradients = evaluator.gradient(self._states, batch)
+        self.roundoff = _ROUNDOFF[self.dtype] * _largest(self.gradients)
         self.base = self._measure_base()
 
     @property
     def weights(self):
         """The `Weight` of each checked variable."""
         return self._evaluator.replica.weights
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The layers in the order in which the loss goes through them."""
+        gradient = self._evaluator.graphs_for(self._states, self._batch).gradient
+        return outline(self._evaluator.replica, getattr(gradient, "graph", None))
 
     @property
     def low_precision(self) -> dict[str, list[str]]:
@@ -116,3 +126,15 @@ class ReplicaProblem:
                 "`keras.random.SeedGenerator`."
             )
         return float(first)
+
+
+def _largest(gradients):
+    """The largest finite entry of all gradients."""
+    return max(
+        (
+            float(np.max(np.abs(g), initial=0, where=np.isfinite(g)))
+            for g in gradients
+            if g is not None
+        ),
+        default=0.0,
+    )

@@ -1,16 +1,15 @@
 """Comparing an analytic gradient with differences of the loss.
 
 Cost follows suspicion. Each coordinate and direction first gets one pair of
-losses; what agrees is done. Only the rest gets a close look at many steps. A
-mismatch is believed only if it is also there at a nearby point, or if the loss
-is smooth where it was found: at an exact tie or kink, automatic
-differentiation may return a slope that no difference can confirm.
+losses; what agrees is done. Only the rest gets a close look at many steps.
 """
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -18,13 +17,16 @@ import numpy as np
 from keras_gradwatch.numerics import words
 from keras_gradwatch.numerics.directions import Direction, draw_signs
 from keras_gradwatch.numerics.slopes import (
+    COARSE,
+    FINE,
     LADDER,
+    Noise,
     Slope,
     close_look,
     first_look,
     measure_noise,
 )
-from keras_gradwatch.numerics.words import Judgement, judge, relative_error
+from keras_gradwatch.numerics.words import Judgement, judge
 
 # Points of the noise measurement, in units of the variable's scale: close
 # together, and on one side of the point, so that a kink there is not crossed.
@@ -43,12 +45,14 @@ class Problem(Protocol):
             None where there is none.
         sizes: Number of entries of each variable.
         scales: Typical size of the entries of each variable.
+        roundoff: How far round-off may move an entry of the gradients.
     """
 
     base: float
     gradients: Sequence[np.ndarray | None]
     sizes: Sequence[int]
     scales: Sequence[float]
+    roundoff: float
 
     def losses(self, probes: Sequence[tuple[Direction, float]]) -> np.ndarray:
         """Losses with one variable moved by `step` along a direction each."""
@@ -75,27 +79,65 @@ class Item:
     def deviation(self) -> float:
         return self.slope.numerical - self.analytic
 
+    @property
+    def share(self) -> float:
+        """The deviation relative to the numerical slope, with its sign."""
+        return self.deviation * np.sign(self.slope.numerical)
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether the deviation is no work of kinks that steps pass over."""
+        sharp = 100 * self.slope.error_bar <= abs(self.deviation)
+        return sharp and self.slope.shows(self.analytic, FINE)
+
     def has_teeth(self, tolerance: float) -> bool:
         return words.has_teeth(self.analytic, self.slope, tolerance, self.floor)
 
 
 def noise_of(
     problem: Problem, variables: Sequence[int], rng, spacing: float = NOISE_SPACING
-) -> float:
-    """A bound on the error of one loss value, measured along some variables."""
-    probes = []
-    for variable in variables:
-        direction = Direction(variable, signs=draw_signs(problem.sizes[variable], rng))
-        step = spacing * problem.scales[variable]
-        probes += [(direction, float(k * step)) for k in NOISE_POINTS]
-    values = problem.losses(probes).reshape(len(variables), -1)
-    return max(measure_noise(row) for row in values)
+) -> Noise:
+    """A bound on the error of one loss value, measured along some variables.
+
+    Where a loss in low precision does not change at all, the points are moved
+    apart: they were rounded to one value.
+
+    Args:
+        problem: The loss.
+        variables: Along which variables to move, a random direction of each.
+        rng: Source of randomness.
+        spacing: Distance of the points, in units of the variable's scale; in
+            low precision well above its rounding.
+    """
+    directions = {
+        k: Direction(k, signs=draw_signs(problem.sizes[k], rng)) for k in variables
+    }
+    found, waiting = [], list(variables)
+    precise, widest = spacing == NOISE_SPACING, 100 * spacing
+    while waiting:
+        probes = [
+            (directions[k], float(point * spacing * problem.scales[k]))
+            for k in waiting
+            for point in NOISE_POINTS
+        ]
+        still = []
+        rows = problem.losses(probes).reshape(len(waiting), -1)
+        for k, row in zip(waiting, rows, strict=True):
+            if np.ptp(row) == 0 and precise:
+                found.append(Noise(2 * np.finfo(np.float64).eps * abs(float(row[0]))))
+            elif np.ptp(row) == 0 and spacing < widest:
+                still.append(k)
+            else:
+                found.append(measure_noise(row))
+        waiting, spacing = still, 10 * spacing
+    finite = [noise for noise in found if np.isfinite(noise.floor)]
+    return functools.reduce(operator.or_, finite, Noise(0.0 if finite else np.inf))
 
 
 def examine(
     problem: Problem,
     directions: Sequence[Direction],
-    noise: Sequence[float],
+    noise: Sequence[Noise],
     tolerance: float,
 ) -> list[Item]:
     """Judges each direction: a first look at all, a close look at suspects.
@@ -109,11 +151,12 @@ def examine(
     Returns:
         An `Item` for each direction, in the same order.
     """
-    steps = [_first_step(problem, d, noise[d.variable]) for d in directions]
+    steps = [_first_step(problem, d, noise[d.variable], tolerance) for d in directions]
     losses = _both_sides(problem, directions, [[step] for step in steps])
     items = []
     for direction, step, (plus, minus) in zip(directions, steps, losses, strict=True):
-        slope = first_look(step, plus[0], minus[0], noise[direction.variable])
+        k = direction.variable
+        slope = first_look(step, problem.scales[k], plus[0], minus[0], noise[k])
         items.append(_judged(problem, direction, slope, tolerance))
     suspects = [i for i, item in enumerate(items) if _needs_close_look(item, problem)]
     for i, item in zip(
@@ -138,36 +181,6 @@ def look_closely(problem, directions, noise, tolerance) -> list[Item]:
     return items
 
 
-def confirm(problem, items, noise, tolerance, rng) -> list[Item]:
-    """Looks again at each mismatch, at a nearby point.
-
-    What is still a mismatch there is one. What is not was the work of the
-    point itself: of an exact tie or kink, if the loss has one there; on smooth
-    ground it is a gradient that is wrong just at this point.
-    """
-    wrong = [i for i, item in enumerate(items) if item.word == words.MISMATCH]
-    if not wrong:
-        return items
-    elsewhere = problem.nearby()
-    if not np.isfinite(elsewhere.base):
-        return items
-    again = look_closely(
-        elsewhere, [items[i].direction for i in wrong], noise, tolerance
-    )
-    gone = [
-        i
-        for i, item in zip(wrong, again, strict=True)
-        if item.word not in (words.MISMATCH, words.NONFINITE)
-    ]
-    if not gone or not _has_kink(problem, noise, tolerance, rng):
-        return items
-    items = list(items)
-    for i in gone:
-        judgement = replace(items[i].judgement, word=words.KINK)
-        items[i] = replace(items[i], judgement=judgement)
-    return items
-
-
 def deviates(item: Item, problem: Problem) -> bool:
     """Whether a direction is off by more than its error bar can explain.
 
@@ -181,42 +194,48 @@ def deviates(item: Item, problem: Problem) -> bool:
     return abs(item.deviation) > share * scale + 2 * item.slope.error_bar
 
 
-def _has_kink(problem, noise, tolerance, rng):
-    """Whether the loss has a kink at the point along any random direction."""
-    directions = [
-        Direction(variable, signs=draw_signs(size, rng))
-        for variable, size in enumerate(problem.sizes)
-        for _ in range(2)
-    ]
-    items = look_closely(problem, directions, noise, tolerance)
-    return any(item.slope.kink or item.slope.jump for item in items)
-
-
 def _needs_close_look(item, problem):
     if item.direction.is_coordinate:
-        return item.word not in (words.MATCH, words.ZERO)
+        if item.word != words.ZERO:
+            return item.word != words.MATCH
+        # Lost in round-off here, but not at a larger step?
+        return abs(item.analytic) * COARSE > 4 * item.slope.unit_roundoff
     return item.word != words.MATCH or deviates(item, problem)
+
+
+def _analytic(problem, direction):
+    gradient = problem.gradients[direction.variable]
+    return 0.0 if gradient is None else direction.slope(gradient)
 
 
 def _judged(problem, direction, slope, tolerance):
     gradient = problem.gradients[direction.variable]
-    if gradient is None:
-        analytic = floor = 0.0
-    else:
-        analytic, floor = direction.slope(gradient), 0.0
-        if not direction.is_coordinate:
-            floor = words.DIRECTION_FLOOR * direction.norm(gradient)
-    judgement = judge(analytic, slope, tolerance, floor)
+    analytic, floor = _analytic(problem, direction), 0.0
+    if gradient is not None and not direction.is_coordinate:
+        floor = words.DIRECTION_FLOOR * direction.norm(gradient)
+    # Errors of the entries add up at random along a direction.
+    moved = 1 if direction.is_coordinate else np.count_nonzero(direction.signs)
+    roundoff = problem.roundoff * np.sqrt(moved)
+    judgement = judge(analytic, slope, tolerance, floor, roundoff)
     return Item(direction, analytic, slope, judgement, floor)
 
 
-def _first_step(problem, direction, noise):
-    """About 1e-6 in float64: small enough to miss most kinks."""
-    relative = noise / max(abs(problem.base), np.finfo(np.float64).tiny)
-    step = float(np.clip(relative**0.4, 1e-7, 3e-2)) if np.isfinite(relative) else 1e-6
+def _first_step(problem, direction, noise, tolerance):
+    """About 1e-6 in float64: small enough to miss most kinks.
+
+    Under noise more, but not more than a slope of the expected size needs.
+    """
+    scale = problem.scales[direction.variable]
+    if not np.isfinite(noise.floor):
+        return 1e-6 * scale
+    expected = scale * abs(_analytic(problem, direction))
+    step = noise.share**0.4
+    if expected:
+        step = min(step, 100 * noise.floor / (tolerance * expected))
+    step = float(np.clip(step, 5e-7, 3e-2))
     if not direction.is_coordinate and step < 1e-4:
         step /= 10  # moves every entry at once: kinks are nearer
-    return step * problem.scales[direction.variable]
+    return step * scale
 
 
 def _both_sides(problem, directions, ladders):
@@ -234,15 +253,3 @@ def _both_sides(problem, directions, ladders):
         pairs.append((block[:, 0], block[:, 1]))
         start += 2 * len(steps)
     return pairs
-
-
-__all__ = [
-    "Item",
-    "Problem",
-    "confirm",
-    "deviates",
-    "examine",
-    "look_closely",
-    "noise_of",
-    "relative_error",
-]

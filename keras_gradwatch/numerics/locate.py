@@ -2,10 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from keras_gradwatch.numerics import words
+from keras_gradwatch.numerics.confirm import confirm
 from keras_gradwatch.numerics.directions import Direction
-from keras_gradwatch.numerics.examine import Item, Problem
+from keras_gradwatch.numerics.examine import Item, Problem, deviates, look_closely
+from keras_gradwatch.numerics.slopes import Noise
+
+
+def locate(
+    problem: Problem,
+    items: Sequence[Item],
+    noise: Sequence[Noise],
+    tolerance: float,
+    rng: np.random.Generator,
+) -> list[Item]:
+    """Looks for a wrong entry in each variable in which only directions are off.
+
+    Args:
+        problem: The loss and its analytic gradient.
+        items: What was compared so far, of all variables.
+        noise: Bound on the error of a loss value, for each variable.
+        tolerance: Largest relative error that still is a match.
+        rng: Source of randomness.
+
+    Returns:
+        An `Item` for each entry that was found, to be added to `items`.
+    """
+    directions = []
+    for variable in range(len(problem.sizes)):
+        own = [i for i in items if i.direction.variable == variable]
+        if any(i.direction.is_coordinate and i.word == words.MISMATCH for i in own):
+            continue
+        off = [i for i in own if not i.direction.is_coordinate and deviates(i, problem)]
+        if off:
+            entry = bisect(problem, max(off, key=lambda i: abs(i.deviation)))
+            if entry is not None:
+                directions.append(Direction(variable, entry=entry))
+    found = look_closely(problem, directions, noise, tolerance)
+    return confirm(problem, found, noise, tolerance, rng)
 
 
 def bisect(problem: Problem, item: Item) -> int | None:

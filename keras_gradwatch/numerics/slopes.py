@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import factorial
 
 import numpy as np
 
 # Steps of a close look, in units of the variable's scale.
 LADDER = 10.0 ** np.arange(-1.0, -9.1, -0.5)
+# In the same units: a deviation seen at the first is no work of kinks nearby; one
+# not even seen at the second says nothing of the derivative.
+FINE = 1e-8
+COARSE = 1e-2
 # Measured noise is a standard deviation; a bound is this many of them.
 NOISE_FACTOR = 4.0
 
 
 @dataclass(frozen=True)
+class Noise:
+    """A bound on the error of a loss value.
+
+    Where the loss is the small rest of a cancellation, as at a perfect fit, its
+    error grows with its value; elsewhere it is the same all around.
+
+    Args:
+        floor: The bound for values as small as those that were measured.
+        share: The bound for larger values, as a share of the value.
+    """
+
+    floor: float
+    share: float = 0.0
+
+    def at(self, *values) -> np.ndarray:
+        """The bound for losses of these values."""
+        return np.maximum(self.floor, self.share * np.max(np.abs(values), axis=0))
+
+    def __or__(self, other: Noise) -> Noise:
+        return Noise(max(self.floor, other.floor), max(self.share, other.share))
+
+
+@dataclass(frozen=True, eq=False)
 class Slope:
     """What differences say about the derivative along one direction.
 
@@ -21,28 +48,60 @@ class Slope:
         numerical: The derivative, NaN where nothing finite was seen.
         error_bar: How far `numerical` may be off: round-off plus truncation.
         step: The step that gave it, in the units of the weights.
-        left: One-sided derivative from below, where `kink`.
-        right: One-sided derivative from above, where `kink`.
         kink: The one-sided derivatives differ, however small the step.
         jump: The loss itself is discontinuous at the point.
+        left: One-sided slopes from below, at this step and all smaller ones.
+        right: One-sided slopes from above, at the same steps.
+        roundoff: How far round-off may move a centred slope at these steps.
+        unit_roundoff: The same at a step of 1, in units of the variable's
+            scale.
     """
 
     numerical: float
     error_bar: float
     step: float
-    left: float = np.nan
-    right: float = np.nan
     kink: bool = False
     jump: bool = False
+    left: np.ndarray = field(default_factory=lambda: np.empty(0))
+    right: np.ndarray = field(default_factory=lambda: np.empty(0))
+    roundoff: np.ndarray = field(default_factory=lambda: np.empty(0))
+    unit_roundoff: float = np.inf
+
+    def allows(self, analytic: float) -> bool:
+        """Whether `analytic` lies between the one-sided slopes of small steps.
+
+        At a kink the derivative is anything between them. Asked of the two
+        smallest steps whose round-off is small against the deviation.
+        """
+        telling = np.flatnonzero(4 * self.roundoff <= abs(analytic - self.numerical))
+        last = telling[-2:]
+        sides, slack = (
+            np.stack([self.left, self.right])[:, last],
+            2 * self.roundoff[last],
+        )
+        inside = (sides.min(axis=0) - slack <= analytic) & (
+            analytic <= sides.max(axis=0) + slack
+        )
+        return bool(np.any(inside))
+
+    def shows(self, analytic: float, step: float) -> bool:
+        """Whether a deviation from `analytic` is clear of round-off at a step.
+
+        Args:
+            analytic: Slope that the analytic gradient implies.
+            step: Step of the difference, in units of the variable's scale.
+        """
+        return 4 * self.unit_roundoff <= step * abs(analytic - self.numerical)
 
 
-def first_look(step, plus, minus, noise) -> Slope:
+def first_look(step, scale, plus, minus, noise: Noise) -> Slope:
     """The slope from a single pair of losses; the bar holds round-off only."""
-    numerical = (plus - minus) / (2 * step)
-    return Slope(float(numerical), noise / step, step)
+    error = float(noise.at(plus, minus))
+    slope = float((plus - minus) / (2 * step))
+    return Slope(slope, error / step, step, unit_roundoff=error / scale)
 
 
-def close_look(steps, plus, minus, base, noise) -> Slope:
+def close_look(steps, plus, minus, base, noise: Noise) -> Slope:
     """The slope from many steps, and what kind of point this is.
 
     A centred difference is off by round-off, `noise / h`, and by truncation,
@@ -52,7 +111,7 @@ def close_look(steps, plus, minus, base, noise) -> Slope:
     interval estimation for noisy derivative-free optimization, 2021.)
 
     Args:
-        steps: Steps, largest first, shape `(n,)`.
+        steps: Steps, largest first, in the ratio of `LADDER`, shape `(n,)`.
         plus: Losses at `+step`, shape `(n,)`.
         minus: Losses at `-step`, shape `(n,)`.
         base: Loss at the point itself.
@@ -61,87 +120,103 @@ def close_look(steps, plus, minus, base, noise) -> Slope:
     Returns:
         The `Slope`.
     """
+    scale = steps[0] / LADDER[0]
     finite = np.isfinite(plus) & np.isfinite(minus)
     steps, plus, minus = steps[finite], plus[finite], minus[finite]
     if len(steps) < 3:
         return Slope(np.nan, np.inf, np.nan)
+    errors = noise.at(plus, minus, np.full(len(steps), base))
+    roundoff = errors / steps
     central = (plus - minus) / (2 * steps)
-    bars = noise / steps + _truncation(central, steps, noise)
+    bars = roundoff + _truncation(central, steps, roundoff)
     best = int(np.argmin(bars))
-    if _is_jump(plus - minus, steps, noise):
-        return Slope(
-            float(central[best]), float(bars[best]), float(steps[best]), jump=True
-        )
-    corner = _find_kink(plus - 2 * base + minus, steps, noise, best)
-    if corner is None:
-        return Slope(float(central[best]), float(bars[best]), float(steps[best]))
+    second = plus - 2 * base + minus
     return Slope(
-        float(central[corner]),
-        float(4 * noise / steps[corner]),
-        float(steps[corner]),
-        left=float((base - minus[corner]) / steps[corner]),
-        right=float((plus[corner] - base) / steps[corner]),
-        kink=True,
+        float(central[best]),
+        float(bars[best]),
+        float(steps[best]),
+        kink=_is_kink(second, steps, errors, best),
+        jump=_is_jump(plus - minus, steps, errors),
+        left=(base - minus[best:]) / steps[best:],
+        right=(plus[best:] - base) / steps[best:],
+        roundoff=roundoff[best:],
+        unit_roundoff=float(noise.at(base) / scale),
     )
 
 
-def measure_noise(values: np.ndarray) -> float:
+def measure_noise(values: np.ndarray) -> Noise:
     """A bound on the error of a loss, from values at equally spaced points.
 
     High differences of a smooth function vanish; what stays is noise (ECnoise:
     Moré and Wild, Estimating computational noise, 2011). At least the rounding
-    of the result itself.
+    of the result itself, in the precision that all values have.
 
     Args:
         values: Losses at equally spaced points, close together, at least 6.
 
     Returns:
-        The bound, in the units of the loss. Infinite if a value is not finite.
+        The bound. Infinite if a value is not finite.
     """
+    values = np.asarray(values, dtype=np.float64)
     if not np.all(np.isfinite(values)):
-        return np.inf
-    differences, levels = np.asarray(values, dtype=np.float64), []
+        return Noise(np.inf)
+    differences, levels = values, []
     for k in range(1, len(values) - 1):
         differences = np.diff(differences)
         gamma = factorial(k) ** 2 / factorial(2 * k)
         levels.append(np.sqrt(gamma * np.mean(differences**2)))
-    rounding = np.finfo(np.float64).eps * np.max(np.abs(values))
-    return float(max(NOISE_FACTOR * np.median(levels[1:]), 2 * rounding))
+    largest = float(np.max(np.abs(values)))
+    rounding = 2 * _rounding(values)
+    floor = max(NOISE_FACTOR * float(np.median(levels[1:])), rounding * largest)
+    return Noise(floor, max(rounding, floor / largest) if largest else rounding)
 
 
-def _truncation(central, steps, noise):
+def _rounding(values):
+    """Relative distance of neighbouring numbers, in the precision of the values.
+
+    Read off the last binary digit that any of them uses: 2^-23 in float32.
+    """
+    digits = np.bitwise_or.reduce(np.int64(2.0**53 * np.abs(np.frexp(values)[0])))
+    last = float(digits & -digits) if digits else 1.0
+    return min(last, 2.0**45) * 2.0**-52
+
+
+def _truncation(central, steps, roundoff):
     """How far each centred difference may be from the limit, round-off apart."""
     change = np.abs(np.diff(central))  # change[j]: from step j to step j + 1
+    allowed = roundoff[1:] + roundoff[:-1]
     bars = np.full(len(steps), np.inf)
     bars[1:] = change
-    # Where the changes fall as h^2 does, Richardson's estimate holds.
+    # Where the changes fall as h^2 does, Richardson's estimate holds; where they
+    # don't fall at all, there is no limit in sight.
     ratio = (steps[:-1] / steps[1:]) ** 2
     for j in range(2, len(steps)):
         if change[j - 2] >= 0.3 * ratio[j - 1] * change[j - 1]:
             bars[j] = 2 * change[j - 1] / (ratio[j - 1] - 1)
-    # The next smaller step must agree within its own round-off.
-    allowed = noise / steps[1:] + noise / steps[:-1]
-    bars[:-1] += np.maximum(0.0, change - allowed)
-    return bars
+        elif change[j - 1] > max(0.8 * change[j - 2], allowed[j - 1]):
+            bars[j] = np.inf
+    # All smaller steps must agree within round-off.
+    apart = np.abs(central[:, None] - central) - (roundoff[:, None] + roundoff)
+    return bars + np.max(np.triu(np.maximum(0.0, apart)), axis=1)
 
 
-def _is_jump(difference, steps, noise):
+def _is_jump(difference, steps, errors):
     """Whether f(x+h) - f(x-h) stays put while h shrinks."""
     last, before = abs(difference[-1]), abs(difference[-2])
     shrinks_to = 0.5 * (1 + steps[-1] / steps[-2])
-    return last > 8 * noise and last > shrinks_to * before
+    return bool(last > 8 * errors[-1] and last > shrinks_to * before)
 
 
-def _find_kink(second, steps, noise, best):
-    """A step at which the one-sided slopes differ for good, or None.
+def _is_kink(second, steps, errors, best):
+    """Whether the one-sided slopes differ for good.
 
     On smooth ground they differ by `f'' h`, which shrinks with the step; at a
     kink the difference stays. Looked for at the smallest step that shows it,
     and at the best step: a kink much nearer than that bends its slope too.
     """
     gap = np.abs(second) / steps
-    clear = np.flatnonzero(gap > 8 * noise / steps)
-    for j in (*clear[-1:], *(clear[clear == best])):
-        if j and gap[j] > 0.5 * (1 + steps[j] / steps[j - 1]) * gap[j - 1]:
-            return int(j)
-    return None
+    clear = np.flatnonzero(np.abs(second) > 8 * errors)
+    return any(
+        j and gap[j] > 0.5 * (1 + steps[j] / steps[j - 1]) * gap[j - 1]
+        for j in (*clear[-1:], *clear[clear == best])
+    )

@@ -9,6 +9,8 @@ import numpy as np
 
 from keras_gradwatch.numerics import words
 from keras_gradwatch.numerics.examine import Item
+from keras_gradwatch.numerics.explain import explain
+from keras_gradwatch.numerics.patterns import Pattern
 from keras_gradwatch.report import FAIL, INCONCLUSIVE, PASS, UNUSED
 
 
@@ -24,7 +26,10 @@ class Conclusion:
 
 
 def conclude(
-    gradient: np.ndarray | None, items: Sequence[Item], tolerance: float
+    gradient: np.ndarray | None,
+    items: Sequence[Item],
+    tolerance: float,
+    pattern: Pattern | None = None,
 ) -> Conclusion:
     """The verdict of one variable whose loss is finite.
 
@@ -35,6 +40,7 @@ def conclude(
         gradient: Flat analytic gradient, None if the tape returned None.
         items: The comparisons of the variable.
         tolerance: Largest relative error that still is a match.
+        pattern: What the mistake looks like, if there is one and it is known.
     """
     error, bar = _seed_ratio(items)
     resolution = min(
@@ -65,7 +71,9 @@ def conclude(
             FAIL, "The tape returned no gradient (None), but the loss depends on it."
         )
     if wrong:
-        return answer(FAIL, _how_wrong(wrong, gradient))
+        entries = [i for i in wrong if i.direction.is_coordinate]
+        worst = max(entries or wrong, key=lambda i: abs(i.deviation))
+        return answer(FAIL, explain(worst, pattern))
     if not items:
         return answer(INCONCLUSIVE, "Not compared in this check.")
     if gradient is None:
@@ -81,17 +89,17 @@ def conclude(
     return answer(INCONCLUSIVE, _why_inconclusive(items, gradient))
 
 
-def _how_wrong(wrong, gradient):
-    worst = max(wrong, key=lambda i: abs(i.deviation))
-    if not np.any(gradient):
-        return "The gradient is zero everywhere, but the loss depends on it."
-    ratios = np.array([i.analytic / i.slope.numerical for i in wrong])
-    if len(ratios) > 1 and np.ptp(ratios) <= 1e-2 * np.max(np.abs(ratios)):
-        return f"The gradient is {np.mean(ratios):.4g} times what differences give."
-    return (
-        f"The gradient gives a slope of {worst.analytic:.4g} where differences give "
-        f"{worst.slope.numerical:.4g} +- {worst.slope.error_bar:.1g}."
-    )
+def coverage(items: Sequence[Item], size: int) -> float:
+    """Share of a variable's entries that could be compared, from 0 to 1.
+
+    Args:
+        items: The comparisons of the variable.
+        size: Its number of entries.
+    """
+    seen = [i for i in items if i.word in (words.MATCH, words.MISMATCH, words.ZERO)]
+    if any(not i.direction.is_coordinate for i in seen):
+        return 1.0
+    return len({i.direction.entry for i in seen}) / max(1, size)
 
 
 def _why_inconclusive(items, gradient):
@@ -115,7 +123,7 @@ def _why_inconclusive(items, gradient):
         words.JUMP: "The loss is discontinuous here: differences give no derivative.",
         words.NOISY: "Too noisy: the error bar of the differences is larger than the "
         "tolerance.",
-        words.NONFINITE: "The loss is not finite close by: no difference can be formed.",
+        words.NONFINITE: "The loss is not finite nearby: no difference can be formed.",
         words.MATCH: "What agreed is too small to have shown an error.",
     }.get(common, "Nothing could be compared.")
 

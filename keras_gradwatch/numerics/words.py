@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_gradwatch.numerics.slopes import Slope
+from keras_gradwatch.numerics.slopes import COARSE, Slope
 
 MATCH = "match"
 MISMATCH = "mismatch"
@@ -36,17 +36,21 @@ def relative_error(analytic, numerical, floor=0.0) -> float:
     return 0.0 if scale == 0 else min(1.0, abs(analytic - numerical) / scale)
 
 
-def judge(analytic: float, slope: Slope, tolerance: float, floor=0.0) -> Judgement:
+def judge(
+    analytic: float, slope: Slope, tolerance: float, floor=0.0, roundoff=0.0
+) -> Judgement:
     """Compares an analytic slope with a numerical one.
 
     `mismatch` needs a difference that is beyond the tolerance even at the near
-    end of the error bar. `match` needs an error bar within the tolerance.
+    end of the error bar, and that is there at all smaller steps too. `match`
+    needs an error bar within the tolerance.
 
     Args:
         analytic: Slope that the analytic gradient implies.
         slope: Numerical slope.
         tolerance: Largest relative error that still is a match.
         floor: Size below which `analytic` is not taken as its own measure.
+        roundoff: How far `analytic` itself may be off.
 
     Returns:
         A `Judgement`; `resolution` is the smallest relative error that this
@@ -60,16 +64,13 @@ def judge(analytic: float, slope: Slope, tolerance: float, floor=0.0) -> Judgeme
     resolution = min(1.0, bar / scale) if scale else 1.0
     if slope.jump:
         return Judgement(JUMP, error, resolution)
-    if abs(analytic) <= bar and abs(numerical) <= bar:
+    if abs(analytic) <= max(bar, roundoff) and abs(numerical) <= bar:
         return Judgement(ZERO, error, resolution)
     difference = abs(analytic - numerical)
-    if slope.kink and difference > tolerance * scale:
-        low, high = sorted((slope.left, slope.right))
-        slack = tolerance * scale + bar
-        between = low - slack <= analytic <= high + slack
-        return Judgement(KINK if between else MISMATCH, error, resolution)
-    if difference > tolerance * scale + 2 * bar:
-        return Judgement(MISMATCH, error, resolution)
+    if difference > tolerance * scale + roundoff + (0 if slope.kink else 2 * bar):
+        if slope.shows(analytic, COARSE) and not slope.allows(analytic):
+            return Judgement(MISMATCH, error, resolution)
+        return Judgement(KINK if slope.kink else NOISY, error, resolution)
     if difference <= tolerance * scale and bar <= tolerance * scale:
         return Judgement(MATCH, error, resolution)
     return Judgement(NOISY, error, resolution)
@@ -83,7 +84,7 @@ def has_teeth(analytic: float, slope: Slope, tolerance: float, floor=0.0) -> boo
     agreement itself bounds the truncation error that a quick look can't see.
     """
     bar = slope.error_bar + abs(analytic - slope.numerical)
-    seen = Slope(slope.numerical, bar, slope.step)
+    seen = Slope(slope.numerical, bar, slope.step, unit_roundoff=slope.unit_roundoff)
     stretch = 1 + max(0.01, 4 * tolerance)
     return all(
         judge(spoilt, seen, tolerance, floor).word == MISMATCH

@@ -74,6 +74,17 @@ class Replica:
         """Every layer of the model, the model itself first."""
         return internals.all_layers(self.model)
 
+    def paths_by_layer(self) -> dict[int, tuple[str, ...]]:
+        """Paths of the weights that each layer itself holds, by the layer's id."""
+        owner = {
+            id(v): id(layer) for layer in self.layers for v in layer.trainable_variables
+        }
+        paths: dict[int, tuple[str, ...]] = {}
+        for weight, variable in zip(self.weights, self._trainable, strict=True):
+            layer = owner.get(id(variable))
+            paths[layer] = (*paths.get(layer, ()), weight.path)
+        return paths
+
     def is_current(self) -> bool:
         """Whether the model still has the variables that were copied."""
         now = self.model.trainable_variables

@@ -76,7 +76,14 @@ class ReportWriter:
 
 
 def history(reports) -> str:
-    """A Markdown grid of verdicts: variables by checks, the newest check first."""
+    """The newest finding, and a grid of verdicts: variables by checks.
+
+    Args:
+        reports: A few `GradientReport`s, newest first.
+
+    Returns:
+        Markdown, with the verdicts in letters.
+    """
     paths = list(dict.fromkeys(v.path for r in reports for v in r.variables))
     lines = [
         _row("variable", [f"step {r.step}" for r in reports]),
@@ -86,15 +93,10 @@ def history(reports) -> str:
     verdicts = [{v.path: v.verdict for v in r.variables} for r in reports]
     for path in paths:
         lines.append(_row(_escape(path), [_cell(v.get(path, "-")) for v in verdicts]))
-    reasons = [
-        f"- step {r.step}, {_escape(v.path)}: {_escape(v.reason)}"
-        for r in reports[:1]
-        for v in r.failures
-    ]
-    reasons += [
-        f"- step {r.step}: {_escape(r.reason)}" for r in reports[:1] if r.reason
-    ]
-    return "\n".join([*lines, "", *reasons])
+    newest = reports[0]
+    above = [f"**{_escape(newest.headline)}**", *map(_escape, newest.notes)]
+    below = [f"- {_escape(v.path)}: {_escape(v.reason)}" for v in newest.failures]
+    return "\n\n".join([*above, "\n".join(lines), "\n".join(below)])
 
 
 def _cell(verdict):

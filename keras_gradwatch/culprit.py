@@ -1,0 +1,65 @@
+"""Where a wrong gradient comes from: between which layers to look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from keras_gradwatch.report import FAIL, PASS, VariableReport
+
+_SHOWN = 4
+
+
+def where_to_look(stages: Sequence, variables: Sequence[VariableReport]) -> str:
+    """One sentence that bounds the culprit, empty if nothing failed.
+
+    A backward pass runs from the loss to the input. A mistake in one layer
+    spoils the gradients of that layer and of those before it; the nearest layer
+    after it whose gradients are right therefore bounds it.
+
+    Args:
+        stages: The layers in the order of the forward pass, each with `name`,
+            `kind`, `is_own` and `paths`.
+        variables: The reports of all variables.
+    """
+    verdicts = {v.path: v.verdict for v in variables}
+
+    def has(stage, verdict):
+        return any(verdicts.get(path) == verdict for path in stage.paths)
+
+    wrong = [i for i, stage in enumerate(stages) if has(stage, FAIL)]
+    if not wrong:
+        return ""
+    last, named = wrong[-1], stages[wrong[-1]]
+    right = [i for i in range(last + 1, len(stages)) if has(stages[i], PASS)]
+    before = [i for i in range(last) if has(stages[i], PASS)]
+    if len(wrong) == 1 and before and not any(has(stages[i], FAIL) for i in before):
+        return (
+            f"Look first at {_name(named)}: only its own weights are wrong, and what "
+            "lies before it is right, so its gradient for its weights is to blame."
+        )
+    end = right[0] if right else len(stages)
+    between = list(stages[last : end + 1])
+    own = [stage for stage in between if stage.is_own]
+    look = f"Look first at {_names(own or between)}."
+    if not right:
+        return (
+            f"{look} No layer after {named.name!r} is known to be right, so the loss "
+            "may be to blame as well."
+        )
+    return (
+        f"{look} The mistake lies in the backward pass between {named.name!r}, whose "
+        f"gradient is wrong, and {stages[end].name!r}, whose gradient is right."
+    )
+
+
+def _names(stages):
+    shown = [_name(stage) for stage in stages[:_SHOWN]]
+    if len(stages) > _SHOWN:
+        shown.append(f"{len(stages) - _SHOWN} more up to {_name(stages[-1])}")
+    if len(shown) == 1:
+        return shown[0]
+    return f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def _name(stage):
+    return f"{stage.name!r} ({stage.kind})"

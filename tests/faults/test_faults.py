@@ -1,0 +1,43 @@
+"""Mistakes from life are found, and laid at the right door."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+import keras_gradwatch as kgw
+from tests.faults import FAULTS
+
+SEEDS = (0, 1, 2)
+
+
+def check(fault, wrong, seed, **options):
+    keras.utils.clear_session(free_memory=False)
+    keras.utils.set_random_seed(seed)
+    model, *batch = fault.build(wrong, np.random.default_rng(seed))
+    return kgw.check_gradients(model, *batch, seed=seed, **options)
+
+
+def test_there_are_many_faults():
+    assert len(FAULTS) >= 40
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_a_fault_fails_upstream_and_nowhere_else(fault, seed):
+    report = check(fault, True, seed)
+    upstream = {v.path for v in report.variables if fault.is_upstream(v.path)}
+    assert upstream
+    assert {v.path for v in report.failures} == upstream, str(report)
+    assert report.verdict == "FAIL"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_its_healthy_twin_does_not_fail(fault, seed):
+    report = check(fault, False, seed)
+    assert not report.failures, str(report)
+    if fault.twin is not None:
+        verdicts = [v.verdict for v in report.variables if fault.is_upstream(v.path)]
+        assert set(verdicts) == {fault.twin}, str(report)
