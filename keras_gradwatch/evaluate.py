@@ -129,11 +129,14 @@ class Evaluator:
             return made
         gradient = tf.function(self._gradient(made), autograph=False)
         made.gradient = gradient.get_concrete_function(states, batch)
-        diagnose.assert_replayable(self.replica, made.gradient.graph)
+        live = self.replica.live_handles()
+        diagnose.assert_replayable(self.replica, made.gradient.graph, live)
         losses = tf.function(self._losses, autograph=False, reduce_retracing=True)
         made.losses = losses.get_concrete_function(values, states, batch, _spec())
         made.low_precision = diagnose.low_precision(self.replica, made.gradient.graph)
+        # The point is an argument there: who reads the copies has another one.
         own = {id(v.handle) for v in self.replica.values}
+        diagnose.assert_replayable(self.replica, made.losses.graph, live | own)
         made.handles = [
             handle
             for handle in graphs.captured_handles(made.gradient.graph)
@@ -146,11 +149,12 @@ class Evaluator:
         return made
 
     def _give_way(self, error) -> bool:
-        """Gives up float64 where an error came from; False if that is nowhere."""
-        return any(
-            self.replica.keep_native(thing)
-            for thing in diagnose.culprits(self.replica, error)
-        )
+        """Gives up float64 where an error came from, else everywhere.
+
+        False if it was given up everywhere before.
+        """
+        suspects = [*diagnose.culprits(self.replica, error), self.replica.model]
+        return any(self.replica.keep_native(thing) for thing in suspects)
 
     def _gradient(self, made):
         def gradient(states, batch):
@@ -238,7 +242,7 @@ def _pack(probes):
     """Probes as five tensors: variable, entry, start, step, signs."""
     banks, starts, length = [np.empty(0, np.int8)], {}, 0
     rows = []
-    for direction, step in probes:
+    for direction, _ in probes:
         start, entry = 0, -1
         if direction.is_coordinate:
             entry = direction.entry

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import pytest
 
+from tests.zoo.summary import pytest_terminal_summary  # noqa: F401
+
 
 @pytest.fixture(autouse=True)
 def _known_start():

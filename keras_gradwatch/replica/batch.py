@@ -26,10 +26,8 @@ def from_arrays(x, y=None, sample_weight=None):
         raise InvalidArgumentError(
             "Argument `x` must be the input data of one batch. Received: x=None"
         )
-    if (
-        isinstance(x, tf.data.Dataset)
-        or (hasattr(x, "__getitem__")
-        and hasattr(x, "num_batches"))
+    if isinstance(x, tf.data.Dataset) or (
+        hasattr(x, "__getitem__") and hasattr(x, "num_batches")
     ):
         raise InvalidArgumentError(
             "Argument `x` must be one batch of arrays or tensors, not a dataset. "
@@ -120,7 +118,9 @@ def _tensor(leaf, name):
             f"Argument `{name}` must hold arrays whose first axis is the batch. "
             f"Received: a scalar, {np.asarray(tensor)!r}"
         )
-    floats = is_float(tensor.dtype) or (tensor.dtype.is_bool and name == "sample_weight")
+    floats = is_float(tensor.dtype) or (
+        tensor.dtype.is_bool and name == "sample_weight"
+    )
     return tf.cast(tensor, keras.config.floatx()) if floats else tensor
 
 

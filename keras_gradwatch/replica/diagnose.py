@@ -12,14 +12,19 @@ from keras_gradwatch.replica import graphs
 _NODE = re.compile(r"\{\{node ([^}]+)\}\}")
 
 
-def assert_replayable(replica, graph) -> None:
-    """Refuses what evaluates differently each time, or reads the live model.
+def assert_replayable(replica, graph, forbidden) -> None:
+    """Refuses what evaluates differently each time, or reads the wrong weights.
+
+    Args:
+        replica: The `Replica` that was traced.
+        graph: The traced `FuncGraph`.
+        forbidden: Ids of the handles of the variables that it must not read.
 
     Raises:
+        LiveReadError: If it is worth another try, with functions inlined.
         UncheckableError: Naming the layer and the remedy.
     """
-    leaks = replica.live_handles()
-    if any(id(handle) in leaks for handle in graphs.captured_handles(graph)):
+    if any(id(handle) in forbidden for handle in graphs.captured_handles(graph)):
         if not replica.inlined:
             replica.inlined = True
             raise LiveReadError

@@ -13,16 +13,22 @@ from keras_gradwatch.replica import keras_internals as internals
 
 
 @contextlib.contextmanager
-def untouched(model):
+def untouched(model, losses=True):
     """Puts back everything that the model's Python code may change.
 
     Writes to Keras variables are not handled here: a `StatelessScope` diverts
     them.
+
+    Args:
+        model: The live model.
+        losses: Whether what `compile()` made is put back too.
     """
     with (
         _same_random_streams(),
         internals.same_global_state(),
-        _same_attributes([*internals.all_layers(model), *_losses(model)]),
+        _same_attributes(
+            [*internals.all_layers(model), *(_losses(model) if losses else ())]
+        ),
     ):
         yield
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import contextlib
 
 import keras
+import tensorflow as tf
 from keras.src.backend.common import global_state
 
-from keras_gradwatch.replica.patches import Patch, applied
+from keras_gradwatch.replica.patches import Patch
 
 
 def all_layers(model) -> list:
@@ -37,24 +38,21 @@ def compiled_losses(model) -> list:
 def build_losses(model, batch) -> None:
     """Lets Keras make the loss objects of `compile()`, as `fit()` would.
 
-    They are made when the structure of the data is known. Metrics and the
-    optimizer are left for `fit()`.
+    They are made when the structure of the data is known. Variables that are
+    born on the way get their values when the scope closes, outside the graph.
     """
     if model._compile_loss is not None and not model._compile_loss.built:
-        hidden = [
-            Patch(model, "optimizer", None),
-            Patch(model, "_compile_metrics", None),
-        ]
-        with applied(hidden):
-            model._symbolic_build(data_batch=batch)
+        present = [(v, v._value) for v in model.variables if v._value is not None]
+        with keras.StatelessScope(state_mapping=present):
+            trace = tf.function(
+                lambda: training_loss(model, *batch), autograph=False
+            ).get_concrete_function
+            trace()
 
 
 def training_loss(model, x, y, sample_weight):
     """The loss that the default `train_step` differentiates."""
-    if model._call_has_training_arg:
-        y_pred = model(x, training=True)
-    else:
-        y_pred = model(x)
+    y_pred = model(x, training=True) if model._call_has_training_arg else model(x)
     return model._compute_loss(
         x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
     )

@@ -31,12 +31,13 @@ def double_precision(model, variables, kept=frozenset()) -> list[Patch]:
         A list of `Patch`.
     """
     patches = []
+    # The arithmetic of quantised layers is fixed by how they store weights.
     native = set()
     for layer in internals.all_layers(model):
         policy = internals.inner_policy(layer)
-        if id(layer) in kept:
+        if id(layer) in kept or policy.quantization_mode is not None:
             native.update(id(v) for v in layer.variables)
-        elif _is_plain_float(policy):
+        elif is_float(policy.compute_dtype):
             patches.append(internals.set_policy(layer, _double_policy()))
         patches += [
             internals.set_dtype(tensor, DOUBLE)
@@ -56,9 +57,3 @@ def double_precision(model, variables, kept=frozenset()) -> list[Patch]:
 
 def _double_policy():
     return keras.dtype_policies.DTypePolicy(DOUBLE)
-
-
-def _is_plain_float(policy):
-    # Integer and string policies belong to lookups, quantised ones to layers
-    # whose arithmetic is fixed by their storage.
-    return policy.quantization_mode is None and is_float(policy.compute_dtype)
