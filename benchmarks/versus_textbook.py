@@ -32,6 +32,7 @@ from keras_gradwatch.numerics.directions import Direction
 from keras_gradwatch.replica import batch as batches
 from keras_gradwatch.replica import keras_internals as internals
 from keras_gradwatch.replica.replica import Replica
+from keras_gradwatch.replica.train_step import objectives
 from tests.faults.library import FAULTS
 
 SAMPLES, STEP, THRESHOLD = 5, 1e-4, 1e-3
@@ -71,7 +72,8 @@ def textbook_in_float32(model, data, rng):
 def textbook_in_float64(model, data, rng):
     """The same on our float64 replica: one step, no error bars."""
     batch = batches.from_arrays(*data)
-    replica = Replica(model, batch)
+    (objective,) = objectives(model, batch)
+    replica = Replica(model, "bypass", objective)
     evaluator, batch = Evaluator(replica), batches.as_double(batch)
     states = replica.copy_weights()
     _, gradients = evaluator.gradient(states, batch)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
+import operator
 import time
 from collections.abc import Sequence
 
 import numpy as np
 
 from keras_gradwatch.arguments import Settings
-from keras_gradwatch.culprit import where_to_look
+from keras_gradwatch.culprit import straight_through, where_to_look
 from keras_gradwatch.errors import GradientMismatchError, UncheckableError
 from keras_gradwatch.evaluate import Evaluator
 from keras_gradwatch.numerics.confirm import confirm
@@ -18,9 +19,10 @@ from keras_gradwatch.numerics.examine import examine
 from keras_gradwatch.numerics.locate import locate
 from keras_gradwatch.numerics.patterns import find_pattern
 from keras_gradwatch.numerics.verdicts import conclude, coverage
-from keras_gradwatch.problem import ReplicaProblem
+from keras_gradwatch.problem import PRECISIONS, ReplicaProblem
 from keras_gradwatch.replica import batch as batches
-from keras_gradwatch.replica.replica import Replica
+from keras_gradwatch.replica.replica import Replica, assert_ready, unreplayable
+from keras_gradwatch.replica.train_step import objectives, optimizers
 from keras_gradwatch.report import (
     EXPECTED,
     FAIL,
@@ -144,7 +146,8 @@ class GradientChecker:
     def __init__(self, model, settings: Settings):
         self.model = model
         self.settings = settings
-        self._evaluator: Evaluator | None = None
+        self._trained: list | None = None
+        self._evaluators: list[Evaluator] = []
 
     def check(self, batch) -> GradientReport:
         """Checks the gradients at the present weights on one batch.
@@ -159,34 +162,51 @@ class GradientChecker:
         started = time.perf_counter()
         step = iterations(self.model)
         rng = np.random.default_rng([self.settings.seed, step])
-        problem, variables, notes = None, (), ()
+        problems, variables, notes = [], (), []
         try:
-            problem = self._pose(batch, rng)
-            variables, notes = self._compare(problem, rng)
+            for evaluator in self._evaluators_for(batch):
+                problem = ReplicaProblem(evaluator, batches.as_double(batch), rng)
+                problems.append(problem)
+                found = self._compare(problem, rng)
+                variables += found
+                notes += _notes(problem, found)
             verdict, reason = _overall(variables)
+            notes += self._notes_on_expected(variables)
         except UncheckableError as error:
-            verdict, reason = INCONCLUSIVE, str(error)
+            verdict, reason, variables = INCONCLUSIVE, str(error), ()
         return GradientReport(
             verdict=verdict,
             reason=reason,
             step=step,
-            loss=None if problem is None else problem.base,
-            dtype="float64" if problem is None else problem.dtype,
+            loss=problems[0].base if problems else None,
+            dtype=_lowest(problem.dtype for problem in problems),
             tolerance=self.settings.tolerance,
             seed=self.settings.seed,
-            evaluations=0 if problem is None else problem.evaluations,
+            evaluations=sum(problem.evaluations for problem in problems),
             seconds=time.perf_counter() - started,
-            notes=notes,
+            notes=tuple(dict.fromkeys(notes)),
             variables=variables,
         )
 
-    def _pose(self, batch, rng) -> ReplicaProblem:
-        if self._evaluator is None or not self._evaluator.replica.is_current():
-            replica = Replica(self.model, batch, self.settings.dropout)
-            self._evaluator = Evaluator(replica)
-        return ReplicaProblem(self._evaluator, batches.as_double(batch), rng)
+    def _evaluators_for(self, batch) -> list[Evaluator]:
+        """One for each loss that the training step differentiates, made once."""
+        now = self.model.trainable_variables if self._trained else None
+        if now is None or not _same(now, self._trained):
+            assert_ready(self.model)
+            self._trained = list(self.model.trainable_variables)
+            try:
+                found = objectives(self.model, batch)
+            except UncheckableError:
+                raise
+            except Exception as error:
+                raise unreplayable(error) from error
+            self._evaluators = [
+                Evaluator(Replica(self.model, self.settings.dropout, objective))
+                for objective in found
+            ]
+        return self._evaluators
 
-    def _compare(self, problem, rng):
+    def _compare(self, problem, rng) -> tuple[VariableReport, ...]:
         """Draws, looks, confirms, locates and judges."""
         tolerance = self.settings.tolerance
         directions = self._draw(problem, rng)
@@ -194,11 +214,10 @@ class GradientChecker:
         items = examine(problem, directions, noise, tolerance)
         items = confirm(problem, items, noise, tolerance, rng)
         items = items + locate(problem, items, noise, tolerance, rng)
-        variables = tuple(
+        return tuple(
             self._report(problem, k, [i for i in items if i.direction.variable == k])
             for k in range(len(problem.sizes))
         )
-        return variables, self._notes(problem, variables)
 
     def _draw(self, problem, rng) -> list[Direction]:
         """What to compare: directions of all variables first, then entries."""
@@ -224,7 +243,8 @@ class GradientChecker:
         if self.settings.time_budget is None:
             return [d for drawn in rounds for d in drawn]
         # Another variable begins each time, so that none is always left out.
-        affordable = int(self.settings.time_budget / problem.seconds / 2)
+        share = self.settings.time_budget / len(self._evaluators)
+        affordable = int(share / problem.seconds / 2)
         order = [d for drawn in rounds for d in _rotated(drawn, rng)]
         return order[: max(1, affordable)]
 
@@ -232,20 +252,25 @@ class GradientChecker:
         weight = problem.weights[variable]
         rng = np.random.default_rng([self.settings.seed, variable])
         pattern = find_pattern(problem, variable, weight.shape, items, rng)
-        found = conclude(
-            problem.gradients[variable], items, self.settings.tolerance, pattern
-        )
-        verdict = found.verdict
+        gradient = problem.gradients[variable]
+        if gradient is not None:
+            gradient = gradient.reshape(weight.shape)
+        found = conclude(gradient, items, self.settings.tolerance, pattern)
+        verdict, reason = found.verdict, found.reason
         if verdict == FAIL and self._is_expected(weight.path):
             verdict = EXPECTED
+        if verdict == FAIL:
+            meant = straight_through(problem.stages(), weight.path)
+            verdict, reason = (INCONCLUSIVE, meant) if meant else (FAIL, reason)
         compared = [_comparison(i, weight.shape) for i in items]
         coordinates = tuple(c for c in compared if c.kind == "coordinate")
         directions = tuple(c for c in compared if c.kind == "direction")
         return VariableReport(
             path=weight.path,
+            target=problem.target,
             shape=weight.shape,
             verdict=verdict,
-            reason=found.reason,
+            reason=reason,
             relative_error=found.relative_error,
             error_bar=found.error_bar,
             resolution=found.resolution,
@@ -257,32 +282,35 @@ class GradientChecker:
     def _is_expected(self, path):
         return any(fnmatch.fnmatchcase(path, p) for p in self.settings.expected)
 
-    def _notes(self, problem, variables):
-        notes = []
-        if any(v.verdict == FAIL for v in variables):
-            notes.append(where_to_look(problem.stages(), variables))
-        for dtype, layers in sorted(problem.low_precision.items()):
-            names = ", ".join(layers[:5]) + (" and others" if len(layers) > 5 else "")
-            notes.append(
-                f"The loss goes through {dtype} in {names}: differences are less "
-                "accurate there, and the error bars wider."
-            )
+    def _notes_on_expected(self, variables):
+        """What of `expected` is out of date: the list must not rot."""
         for pattern in self.settings.expected:
             matching = [v for v in variables if fnmatch.fnmatchcase(v.path, pattern)]
             if not matching:
-                notes.append(f"expected={pattern!r} matches no variable.")
+                yield f"expected={pattern!r} matches no variable."
             elif all(v.verdict == PASS for v in matching):
-                notes.append(
+                yield (
                     f"expected={pattern!r} matches only variables whose gradient is "
                     "right by now: it can go."
                 )
-        return tuple(notes)
 
 
 def iterations(model) -> int:
-    """Optimizer iterations done so far."""
-    optimizer = getattr(model, "optimizer", None)
-    return 0 if optimizer is None else int(optimizer.iterations)
+    """Optimizer iterations done so far; of several optimizers, the most."""
+    done = [int(optimizer.iterations) for _, optimizer in optimizers(model)]
+    return max(done, default=0)
+
+
+def _notes(problem, variables):
+    """What else a reader should know of one loss."""
+    if any(v.verdict == FAIL for v in variables):
+        yield where_to_look(problem.stages(), variables)
+    for dtype, layers in sorted(problem.low_precision.items()):
+        names = ", ".join(layers[:5]) + (" and others" if len(layers) > 5 else "")
+        yield (
+            f"The loss goes through {dtype} in {names}: differences are less "
+            "accurate there, and the error bars wider."
+        )
 
 
 def _overall(variables):
@@ -322,3 +350,11 @@ def _numbers(gradient, size):
 def _rotated(things, rng):
     first = int(rng.integers(len(things))) if things else 0
     return things[first:] + things[:first]
+
+
+def _lowest(dtypes):
+    return min(dtypes, key=PRECISIONS.index, default=PRECISIONS[-1])
+
+
+def _same(one, other):
+    return len(one) == len(other) and all(map(operator.is_, one, other))

@@ -52,6 +52,28 @@ def where_to_look(stages: Sequence, variables: Sequence[VariableReport]) -> str:
     )
 
 
+def straight_through(stages: Sequence, path: str) -> str:
+    """Why the gradient of a variable is not meant to agree, empty if it is.
+
+    Quantised layers of Keras round, and pass the gradient on as if they did not.
+
+    Args:
+        stages: The layers in the order of the forward pass.
+        path: Path of the variable.
+    """
+    names = [stage.name for stage in stages if path in stage.paths]
+    after = next((i for i, s in enumerate(stages) if path in s.paths), len(stages))
+    rounding = [
+        s.name for s in stages[after:] if s.is_quantized and s.name not in names
+    ]
+    if not rounding:
+        return ""
+    return (
+        f"Layer {rounding[0]!r} after it is quantised: it rounds, and passes the "
+        "gradient straight through, so differences can't tell whether it is right."
+    )
+
+
 def _names(stages):
     shown = [_name(stage) for stage in stages[:_SHOWN]]
     if len(stages) > _SHOWN:

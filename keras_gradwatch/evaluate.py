@@ -120,12 +120,13 @@ class Evaluator:
     def _trace(self, states, batch):
         self.traces += 1
         made = Graphs()
-        values = [tf.convert_to_tensor(v) for v in self.replica.values]
+        values = [tf.cast(tf.identity(v), tf.float64) for v in self.replica.values]
         probe = _pack([(Direction(0, entry=0), 0.0)])
         if self.replica.model.run_eagerly:
             made.gradient = self._gradient(made)
             made.losses = self._losses
             made.gradient(states, batch)
+            made.low_precision = self._low_precision_of_eager(states, batch)
             return made
         gradient = tf.function(self._gradient(made), autograph=False)
         made.gradient = gradient.get_concrete_function(states, batch)
@@ -148,6 +149,15 @@ class Evaluator:
             made.losses(values, states, batch, probe)
         return made
 
+    def _low_precision_of_eager(self, states, batch):
+        """What a graph would tell, of a model that runs without one."""
+        gradient = tf.function(self._gradient(Graphs()), autograph=False)
+        try:
+            graph = gradient.get_concrete_function(states, batch).graph
+        except Exception:  # the model's own code, which needs values: assume the worst
+            return {"float32": ["a model that only runs eagerly, perhaps"]}
+        return diagnose.low_precision(self.replica, graph)
+
     def _give_way(self, error) -> bool:
         """Gives up float64 where an error came from, else everywhere.
 
@@ -158,9 +168,7 @@ class Evaluator:
 
     def _gradient(self, made):
         def gradient(states, batch):
-            with tf.GradientTape() as tape:
-                loss = self.replica.loss(self.replica.values, states, batch)
-            found = tape.gradient(loss, self.replica.values)
+            loss, found = self.replica.loss_and_gradient(states, batch)
             made.present = [g is not None for g in found]
             return loss, [_dense(g) for g in found if g is not None]
 

@@ -12,9 +12,12 @@ from keras_gradwatch.errors import UncheckableError
 from keras_gradwatch.evaluate import Evaluator
 from keras_gradwatch.numerics import examine
 from keras_gradwatch.numerics.directions import Direction
+from keras_gradwatch.numerics.slopes import Noise
 from keras_gradwatch.replica.outline import Stage, outline
 from keras_gradwatch.replica.replica import scale_of
 
+# From coarse to fine.
+PRECISIONS = ("bfloat16", "float16", "float32", "float64")
 # Round-off of a gradient that cancels out, as a share of the largest entry of all.
 _ROUNDOFF = {"float64": 1e-13, "float32": 1e-5, "bfloat16": 0.1, "float16": 0.02}
 # Spacing of the points of the noise measurement: well above the rounding of a
@@ -50,8 +53,8 @@ class ReplicaProblem:
         self._states = replica.copy_weights()
         if values is not None:
             for copy, value in zip(replica.values, values, strict=True):
-                copy.assign(value)
-        self._values = [tf.identity(v) for v in replica.values]
+                copy.assign(tf.cast(value, copy.dtype))
+        self._values = [tf.cast(tf.identity(v), tf.float64) for v in replica.values]
         arrays = [v.numpy() for v in self._values]
         self.sizes = [a.size for a in arrays]
         self.scales = [scale_of(a) for a in arrays]
@@ -64,6 +67,11 @@ class ReplicaProblem:
     def weights(self):
         """The `Weight` of each checked variable."""
         return self._evaluator.replica.weights
+
+    @property
+    def target(self) -> str:
+        """Name of the loss among those of the training step."""
+        return self._evaluator.replica.objective.name
 
     def stages(self) -> tuple[Stage, ...]:
         """The layers in the order in which the loss goes through them."""
@@ -78,10 +86,7 @@ class ReplicaProblem:
     @property
     def dtype(self) -> str:
         """The lowest precision that the loss goes through."""
-        for name in ("bfloat16", "float16", "float32"):
-            if name in self.low_precision:
-                return name
-        return "float64"
+        return next((p for p in PRECISIONS if p in self.low_precision), "float64")
 
     def losses(self, probes: Sequence[tuple[Direction, float]]) -> np.ndarray:
         """Losses with one weight moved by a step along a direction each."""
@@ -98,7 +103,7 @@ class ReplicaProblem:
         ]
         return ReplicaProblem(self._evaluator, self._batch, self._rng, values)
 
-    def noise(self) -> list[float]:
+    def noise(self) -> list[Noise]:
         """A bound on the error of a loss value, for each weight."""
         everyone = range(len(self.sizes))
         if self.dtype == "float64":

@@ -52,6 +52,8 @@ class VariableReport:
 
     Args:
         path: Path of the variable in the model, such as `"dense/kernel"`.
+        target: Which of the losses of a `train_step` of several, by the name of
+            the optimizer that its gradients reach. Empty for a single loss.
         shape: Its shape.
         verdict: `"PASS"`, `"FAIL"`, `"INCONCLUSIVE"`, `"UNUSED"` or
             `"EXPECTED"`.
@@ -67,6 +69,7 @@ class VariableReport:
     """
 
     path: str
+    target: str
     shape: tuple[int, ...]
     verdict: str
     reason: str
@@ -76,6 +79,11 @@ class VariableReport:
     coverage: float
     coordinates: tuple[Comparison, ...]
     directions: tuple[Comparison, ...]
+
+    @property
+    def label(self) -> str:
+        """The path, with the target where there are several."""
+        return f"{self.path} ({self.target})" if self.target else self.path
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +95,7 @@ class GradientReport:
             and is right; else INCONCLUSIVE.
         reason: Why nothing was compared, if nothing was. Empty otherwise.
         step: Optimizer iterations done when the check ran.
-        loss: The loss at the point that was checked.
+        loss: The loss at the point that was checked; of several, the first.
         dtype: Precision of the losses that were differenced.
         tolerance: Largest relative error that counts as a match.
         seed: Seed of the draws.
@@ -143,7 +151,7 @@ class GradientReport:
         counts = ", ".join(f"{self.count(v)} {v}" for v in VERDICTS if self.count(v))
         line = f"{where}. {counts} of {len(self.variables)} variables"
         if self.verdict == FAIL:
-            names = [v.path for v in self.failures]
+            names = [v.label for v in self.failures]
             shown = ", ".join(names[:3])
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             return f"{line}. Wrong: {shown}{more}"
@@ -154,7 +162,7 @@ class GradientReport:
 
     def _remarks(self):
         for v in self.failures:
-            yield f"{v.path}: {v.reason}"
+            yield f"{v.label}: {v.reason}"
         for note in self.notes:
             yield f"Note: {note}"
 
@@ -233,7 +241,7 @@ def _table(variables):
         return
     rows = sorted(variables, key=lambda v: VERDICTS.index(v.verdict))
     room = _WIDTH - 45
-    paths = [_shorten(v.path, room) for v in rows]
+    paths = [_shorten(v.label, room) for v in rows]
     width = max(len("variable"), *map(len, paths))
     yield f"{'verdict':<12}  {'variable':<{width}}  {'rel. error':>10}  {'compared':>8}"
     for v, path in zip(rows, paths, strict=True):

@@ -84,3 +84,18 @@ def test_the_order_is_that_of_execution(eagerly):
         assert "'first'" in note
     else:
         assert "between 'first', whose gradient is wrong, and 'last'" in note
+
+
+def test_upstream_of_a_quantised_layer_nothing_is_called_wrong():
+    model = keras.Sequential([keras.Input((4,)), dense("a"), dense("q"), dense("b")])
+    model.layers[1].quantize("int8")
+    model.layers[1].enable_lora(2)
+    model.compile("sgd", "mse")
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(8, 4)), rng.normal(size=(8, 3))
+    model.fit(x, y, epochs=3, verbose=0)
+    report = kgw.check_gradients(model, x, y)
+    verdicts = {v.path.split("/")[-2]: v.verdict for v in report.variables}
+    assert report.verdict == "PASS"
+    assert verdicts == {"a": "INCONCLUSIVE", "q": "PASS", "b": "PASS"}
+    assert "Layer 'q' after it is quantised" in report.variables[0].reason

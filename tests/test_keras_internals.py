@@ -31,10 +31,10 @@ def test_flatten_layers_and_functional(model):
 
 def test_compile_loss_is_built_from_data_without_the_optimizer(model):
     batch = (np.ones((2, 4, 5)), np.ones((2, 2)), None)
-    assert len(internals.compiled_losses(model)) == 1
+    assert len(internals.loss_objects(model)) == 1
     internals.build_losses(model, batch)
-    assert len(internals.compiled_losses(model)) == 2
-    assert all(isinstance(x, keras.Loss) for x in internals.compiled_losses(model))
+    assert len(internals.loss_objects(model)) == 2
+    assert all(isinstance(x, keras.Loss) for x in internals.loss_objects(model))
     assert not model.optimizer.built
     model.fit(*batch[:2], verbose=0)
 

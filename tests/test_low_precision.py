@@ -241,3 +241,37 @@ def test_float32_inside_an_op_that_takes_float64(wrong, rng):
     x, y = rng.random((4, 6, 6, 1)), rng.normal(size=(4, 2))
     report = kgw.check_gradients(model, x, y)
     assert report.verdict == ("FAIL" if wrong else "PASS"), str(report)
+
+
+class Branches(layers.Layer):
+    """Looks at values, so that it only runs eagerly."""
+
+    def call(self, x):
+        return x if float(keras.ops.sum(x)) < 1e9 else -x
+
+    def compute_output_shape(self, shape):
+        return shape
+
+
+@pytest.mark.parametrize("cast", [False, True])
+@pytest.mark.parametrize("branches", [False, True])
+def test_models_that_run_eagerly(cast, branches, rng):
+    stack = [layers.Dense(4, activation="tanh")]
+    stack += [Cast()] if cast else []
+    stack += [Branches()] if branches else []
+    model = keras.Sequential([keras.Input((4,)), *stack, layers.Dense(2)])
+    model.compile("sgd", "mse", run_eagerly=True)
+    x, y = rng.normal(size=(8, 4)), rng.normal(size=(8, 2))
+    report = kgw.check_gradients(model, x, y)
+    assert report.verdict == "PASS", str(report)
+    assert report.dtype == ("float32" if cast or branches else "float64")
+
+
+def test_a_nested_sequential_does_not_leave_float64(rng):
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(3, activation="tanh")])
+    stack = [layers.Dense(4, activation="tanh"), inner, layers.Dense(2)]
+    model = keras.Sequential([keras.Input((4,)), *stack])
+    model.compile("sgd", "mse")
+    x, y = rng.normal(size=(8, 4)), rng.normal(size=(8, 2))
+    report = kgw.check_gradients(model, x, y)
+    assert (report.verdict, report.dtype) == ("PASS", "float64")

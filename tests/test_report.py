@@ -29,6 +29,7 @@ def comparison(**changes):
 def variable(**changes):
     fields = {
         "path": "dense/kernel",
+        "target": "",
         "shape": (2, 4),
         "verdict": "PASS",
         "reason": "",

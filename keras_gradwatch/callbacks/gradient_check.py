@@ -180,7 +180,7 @@ class GradientCheck(keras.callbacks.Callback):
         if self.on_failure == "stop":
             self.model.stop_training = True
         # The whole table when something new is wrong, not at each check again.
-        failures = {v.path for v in report.failures}
+        failures = {v.label for v in report.failures}
         if not failures <= self._known_failures:
             self._known_failures |= failures
             warnings.warn(str(report), GradientMismatchWarning, stacklevel=2)

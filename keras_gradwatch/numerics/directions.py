@@ -59,7 +59,8 @@ def draw_coordinates(
     size = gradient.size
     if samples >= size:
         return np.arange(size)
-    weights = np.abs(np.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0))
+    # What is not finite comes first: its arrival time is zero.
+    weights = np.where(np.isfinite(gradient), np.abs(gradient), np.inf)
     chosen = _draw_weighted(weights, samples // 2, rng)
     uniform = np.ones(size)
     uniform[chosen] = 0.0

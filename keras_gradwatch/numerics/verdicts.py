@@ -37,7 +37,7 @@ def conclude(
     the gradient been spoilt.
 
     Args:
-        gradient: Flat analytic gradient, None if the tape returned None.
+        gradient: Analytic gradient, in any shape, None if the tape returned None.
         items: The comparisons of the variable.
         tolerance: Largest relative error that still is a match.
         pattern: What the mistake looks like, if there is one and it is known.
@@ -59,11 +59,11 @@ def conclude(
         return Conclusion(verdict, reason, error, bar, resolution)
 
     if gradient is not None and not np.all(np.isfinite(gradient)):
-        bad = np.count_nonzero(~np.isfinite(gradient))
+        bad = np.argwhere(~np.isfinite(gradient))
         return answer(
             FAIL,
-            f"{bad} of {gradient.size} entries of the gradient are NaN or infinite, "
-            "while the loss is finite.",
+            f"{len(bad)} of {gradient.size} entries of the gradient are NaN or "
+            f"infinite, the first of them {bad[0].tolist()}, while the loss is finite.",
         )
     wrong = [i for i in items if i.word == words.MISMATCH]
     if wrong and gradient is None:

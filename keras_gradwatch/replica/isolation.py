@@ -47,7 +47,7 @@ def restored(handles):
 
 
 def _losses(model):
-    return [loss for loss in internals.compiled_losses(model) if loss is not model]
+    return [loss for loss in internals.loss_objects(model) if loss is not model]
 
 
 @contextlib.contextmanager

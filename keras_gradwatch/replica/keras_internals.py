@@ -26,17 +26,29 @@ def all_layers(model) -> list:
     return layers
 
 
-def compiled_losses(model) -> list:
-    """The loss objects that `compile()` made, or took from the user."""
+def loss_objects(model) -> list:
+    """The losses that `compile()` made, and those that the model itself holds."""
+    own = [v for v in model.__dict__.values() if isinstance(v, keras.Loss)]
     compiled = model._compile_loss
-    if compiled is None:
-        return []
-    flat = [entry.loss for entry in compiled._flat_losses or ()]
-    return [compiled, *flat]
+    if compiled is not None:
+        own += [compiled, *(entry.loss for entry in compiled._flat_losses or ())]
+    return list({id(loss): loss for loss in own}.values())
+
+
+def hidden_metrics(model) -> list[Patch]:
+    """Keeps `compute_metrics` from making the compiled metrics before `fit` does."""
+    return [Patch(model, "_compile_metrics", None)]
+
+
+def pack(batch):
+    """A batch as `fit` hands it to `train_step`."""
+    return keras.utils.pack_x_y_sample_weight(*batch)
 
 
 def build_losses(model, batch) -> None:
     """Lets Keras make the loss objects of `compile()`, as `fit()` would.
+
+    For the default training step.
 
     They are made when the structure of the data is known. Variables that are
     born on the way get their values when the scope closes, outside the graph.
@@ -44,10 +56,11 @@ def build_losses(model, batch) -> None:
     if model._compile_loss is not None and not model._compile_loss.built:
         present = [(v, v._value) for v in model.variables if v._value is not None]
         with keras.StatelessScope(state_mapping=present):
-            trace = tf.function(
-                lambda: training_loss(model, *batch), autograph=False
-            ).get_concrete_function
-            trace()
+            if model.run_eagerly:
+                training_loss(model, *batch)
+            else:
+                traced = tf.function(training_loss, autograph=False)
+                traced.get_concrete_function(model, *batch)
 
 
 def training_loss(model, x, y, sample_weight):

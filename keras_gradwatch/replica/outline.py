@@ -15,12 +15,14 @@ class Stage:
         name: Name of the layer.
         kind: Name of its class.
         is_own: Whether the class is the user's own, not one of Keras.
+        is_quantized: Whether it rounds, and passes the gradient straight through.
         paths: Paths of the trainable weights that the layer itself holds.
     """
 
     name: str
     kind: str
     is_own: bool
+    is_quantized: bool
     paths: tuple[str, ...]
 
 
@@ -47,6 +49,7 @@ def outline(replica, graph=None) -> tuple[Stage, ...]:
             layer.name,
             type(layer).__name__,
             not type(layer).__module__.startswith("keras."),
+            layer.quantization_mode is not None,
             paths.get(id(layer), ()),
         )
         for layer in layers

@@ -31,14 +31,14 @@ def double_precision(model, variables, kept=frozenset()) -> list[Patch]:
         A list of `Patch`.
     """
     patches = []
-    # The arithmetic of quantised layers is fixed by how they store weights.
-    native = set()
+    native = native_variables(model, kept)
     for layer in internals.all_layers(model):
         policy = internals.inner_policy(layer)
-        if id(layer) in kept or policy.quantization_mode is not None:
-            native.update(id(v) for v in layer.variables)
-        elif is_float(policy.compute_dtype):
+        if not _stays(layer, kept) and is_float(policy.compute_dtype):
             patches.append(internals.set_policy(layer, _double_policy()))
+        if isinstance(layer, keras.layers.InputLayer) and is_float(layer.dtype):
+            # A nested Sequential casts to it.
+            patches.append(internals.set_dtype(layer, DOUBLE))
         patches += [
             internals.set_dtype(tensor, DOUBLE)
             for tensor in internals.symbolic_inputs(layer)
@@ -49,10 +49,26 @@ def double_precision(model, variables, kept=frozenset()) -> list[Patch]:
         for variable in variables
         if is_float(variable.dtype) and id(variable) not in native
     ]
-    for loss in internals.compiled_losses(model):
+    for loss in internals.loss_objects(model):
         if isinstance(loss, keras.Loss) and id(loss) not in kept:
             patches.append(internals.set_dtype(loss, DOUBLE))
     return patches
+
+
+def native_variables(model, kept=frozenset()) -> set[int]:
+    """Ids of the variables of layers that stay in their own precision."""
+    return {
+        id(variable)
+        for layer in internals.all_layers(model)
+        if _stays(layer, kept)
+        for variable in layer.variables
+    }
+
+
+def _stays(layer, kept):
+    # The arithmetic of quantised layers is fixed by how they store weights.
+    policy = internals.inner_policy(layer)
+    return id(layer) in kept or policy.quantization_mode is not None
 
 
 def _double_policy():

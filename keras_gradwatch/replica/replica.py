@@ -14,6 +14,7 @@ from keras_gradwatch.replica import keras_internals as internals
 from keras_gradwatch.replica import precision, randomness
 from keras_gradwatch.replica.isolation import untouched
 from keras_gradwatch.replica.patches import applied
+from keras_gradwatch.replica.train_step import Objective, Recording, recorded
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,6 @@ class Weight:
 
     path: str
     shape: tuple[int, ...]
-    regularized: bool
 
 
 class Replica:
@@ -33,41 +33,34 @@ class Replica:
     and its random knobs turned off while the code runs. Writes go nowhere.
 
     Args:
-        model: The live model: built, compiled, with trainable weights.
-        batch: A batch `(x, y, sample_weight)` that shows the structure of data.
+        model: The live model.
         dropout: `"bypass"` switches dropout and noise off. `"freeze"` leaves
             them on; the seeds are states, so every evaluation draws the same.
+        objective: What of the training step to evaluate.
 
     Attributes:
-        weights: A `Weight` for each trainable variable, in model order.
-        values: The float64 `tf.Variable`s that the gradient is taken for.
+        weights: A `Weight` for each variable that is differentiated for.
+        values: The `tf.Variable`s that stand for them, in float64 unless their
+            layer is `kept`.
         kept: Ids of layers and losses that compute in their own precision.
         inlined: Whether functions that the user decorated with `tf.function`
             are replayed as plain Python.
     """
 
-    def __init__(self, model, batch, dropout="bypass"):
-        _assert_ready(model)
+    def __init__(self, model, dropout, objective: Objective):
         self.model = model
         self.dropout = dropout
+        self.objective = objective
         self.kept: set[int] = set()
         self.inlined = False
-        try:
-            with untouched(model, losses=False):
-                internals.build_losses(model, batch)
-        except Exception as error:
-            raise unreplayable(error) from error
-        self._trainable = list(model.trainable_variables)
+        self._trainable = list(objective.variables)
         self._states = _states_of(model, self._trainable)
         paths = _unique([v.path for v in self._trainable])
         self.weights = tuple(
-            Weight(path, tuple(v.shape), v.regularizer is not None)
+            Weight(path, tuple(v.shape))
             for path, v in zip(paths, self._trainable, strict=True)
         )
-        self.values = [
-            tf.Variable(tf.zeros(v.shape, tf.float64), trainable=True)
-            for v in self._trainable
-        ]
+        self.values = self._new_values()
 
     @property
     def layers(self) -> list:
@@ -85,13 +78,6 @@ class Replica:
             paths[layer] = (*paths.get(layer, ()), weight.path)
         return paths
 
-    def is_current(self) -> bool:
-        """Whether the model still has the variables that were copied."""
-        now = self.model.trainable_variables
-        return len(now) == len(self._trainable) and all(
-            a is b for a, b in zip(now, self._trainable, strict=True)
-        )
-
     def copy_weights(self) -> list[tf.Tensor]:
         """Copies the live weights and returns the live states.
 
@@ -99,7 +85,7 @@ class Replica:
             The states, floats in float64, to be passed to `loss`.
         """
         for copy, live in zip(self.values, self._trainable, strict=True):
-            copy.assign(tf.cast(_read(live), tf.float64))
+            copy.assign(tf.cast(_read(live), copy.dtype))
         return [_as_state(_read(v)) for v in self._states]
 
     def loss(self, values, states, batch) -> tf.Tensor:
@@ -113,9 +99,44 @@ class Replica:
         Raises:
             UncheckableError: If the model assigns to a trainable weight.
         """
+        with self._replay(values, states) as check:
+            if self.objective.call is not None:
+                return self._run_step(batch, check).target
+            loss = internals.training_loss(self.model, *batch)
+            check()
+        return tf.reduce_sum(tf.cast(loss, tf.float64))
+
+    def loss_and_gradient(self, states, batch):
+        """The loss at `values`, and what the training step's tape returns for it.
+
+        Returns:
+            A tuple `(loss, gradients)`, a gradient or None for each of `weights`.
+        """
+        if self.objective.call is None:
+            with tf.GradientTape() as tape:
+                loss = self.loss(self.values, states, batch)
+            return loss, tape.gradient(loss, self.values)
+        with self._replay(self.values, states) as check:
+            call = self._run_step(batch, check, self.objective.call)
+        return call.target, [call.gradients[id(v)] for v in self._trainable]
+
+    def _run_step(self, batch, check, wanted=None):
+        recording = Recording()
+        with recorded(self.model, recording, wanted, check):
+            self.model.train_step(internals.pack(batch))
+        return recording.calls[self.objective.call]
+
+    @contextlib.contextmanager
+    def _replay(self, values, states):
+        """Puts other values in the place of the model's variables.
+
+        Yields:
+            A function that raises if the model assigned to a trainable weight.
+        """
         patches = precision.double_precision(
             self.model, [*self._trainable, *self._states], self.kept
         )
+        patches += internals.hidden_metrics(self.model)
         if self.dropout == "bypass":
             patches += randomness.bypassed(self.model)
         scope = keras.StatelessScope(collect_losses=True, initialize_variables=False)
@@ -135,9 +156,7 @@ class Replica:
                     value = tf.cast(value, own)
                 scope.add_update((variable, value))
                 given.append(value)
-            loss = internals.training_loss(self.model, *batch)
-            self._assert_not_assigned(scope, given)
-        return tf.reduce_sum(tf.cast(loss, tf.float64))
+            yield lambda: self._assert_not_assigned(scope, given)
 
     def live_handles(self) -> set[int]:
         """Ids of the resource handles of the live weights and states."""
@@ -154,10 +173,23 @@ class Replica:
         if isinstance(thing, keras.Layer):
             things = internals.all_layers(thing)
         if thing is self.model:  # which also adds its losses up
-            things = [*things, *internals.compiled_losses(thing)]
+            things = [*things, *internals.loss_objects(thing)]
         before = len(self.kept)
         self.kept.update(id(t) for t in things)
+        self.values = self._new_values(self.values)
         return len(self.kept) > before
+
+    def _new_values(self, old=None):
+        """Variables to differentiate for, each in the precision of its layer."""
+        native = precision.native_variables(self.model, self.kept)
+        values = []
+        for k, variable in enumerate(self._trainable):
+            own = internals.stored_dtype(variable) if id(variable) in native else None
+            start = tf.zeros(variable.shape) if old is None else old[k]
+            values.append(
+                tf.Variable(tf.cast(start, own or tf.float64), trainable=True)
+            )
+        return values
 
     def _assert_not_assigned(self, scope, given):
         changed = [
@@ -179,8 +211,11 @@ class Replica:
 
 
 def has_weights(model) -> bool:
-    """Whether the model is built: its weights exist."""
-    return model.built and all(
+    """Whether the model is built: all of its weights exist."""
+    # A model that only its own `train_step` calls, part by part, is never built.
+    parts = internals.all_layers(model)[1:]
+    built = model.built or (parts and all(layer.built for layer in parts))
+    return bool(built) and all(
         internals.raw_value(v) is not None for v in model.trainable_variables
     )
 
@@ -194,7 +229,12 @@ def unreplayable(error) -> UncheckableError:
     )
 
 
-def _assert_ready(model):
+def assert_ready(model) -> None:
+    """Looks at a model before anything runs.
+
+    Raises:
+        InvalidArgumentError: If it can't be trained as it is.
+    """
     if not isinstance(model, keras.Model):
         raise InvalidArgumentError(
             f"Argument `model` must be a keras.Model. Received: model={model!r} "

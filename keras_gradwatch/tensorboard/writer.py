@@ -69,7 +69,7 @@ class ReportWriter:
             if variable.relative_error is not None:
                 # As a logarithm: one large value must not flatten all others.
                 tf.summary.scalar(
-                    f"{VARIABLE_GROUP}/{variable.path}",
+                    f"{VARIABLE_GROUP}/{variable.label}",
                     _log10(variable.relative_error),
                     description="log10 of the relative error; -16 if smaller",
                 )
@@ -84,18 +84,18 @@ def history(reports) -> str:
     Returns:
         Markdown, with the verdicts in letters.
     """
-    paths = list(dict.fromkeys(v.path for r in reports for v in r.variables))
+    paths = list(dict.fromkeys(v.label for r in reports for v in r.variables))
     lines = [
         _row("variable", [f"step {r.step}" for r in reports]),
         _row("---", ["---"] * len(reports)),
         _row("**all**", [f"**{r.verdict}**" for r in reports]),
     ]
-    verdicts = [{v.path: v.verdict for v in r.variables} for r in reports]
+    verdicts = [{v.label: v.verdict for v in r.variables} for r in reports]
     for path in paths:
         lines.append(_row(_escape(path), [_cell(v.get(path, "-")) for v in verdicts]))
     newest = reports[0]
     above = [f"**{_escape(newest.headline)}**", *map(_escape, newest.notes)]
-    below = [f"- {_escape(v.path)}: {_escape(v.reason)}" for v in newest.failures]
+    below = [f"- {_escape(v.label)}: {_escape(v.reason)}" for v in newest.failures]
     return "\n\n".join([*above, "\n".join(lines), "\n".join(below)])
 
 
