@@ -14,6 +14,22 @@ are loaded when they are first used.
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what `__getattr__` finds, for those who read types
+    from keras_gradwatch.callbacks.gradient_check import GradientCheck
+    from keras_gradwatch.checks import assert_gradients, check_gradients
+    from keras_gradwatch.errors import (
+        BackendError,
+        GradientMismatchError,
+        GradientMismatchWarning,
+        GradwatchError,
+        GradwatchWarning,
+        InvalidArgumentError,
+        UncheckableError,
+    )
+    from keras_gradwatch.report import Comparison, GradientReport, VariableReport
+    from keras_gradwatch.tensorboard.reader import read_reports
 
 _HOMES = {
     "GradientCheck": "keras_gradwatch.callbacks.gradient_check",
@@ -32,7 +48,22 @@ _HOMES = {
     "UncheckableError": "keras_gradwatch.errors",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = [
+    "BackendError",
+    "Comparison",
+    "GradientCheck",
+    "GradientMismatchError",
+    "GradientMismatchWarning",
+    "GradientReport",
+    "GradwatchError",
+    "GradwatchWarning",
+    "InvalidArgumentError",
+    "UncheckableError",
+    "VariableReport",
+    "assert_gradients",
+    "check_gradients",
+    "read_reports",
+]
 __version__ = "0.1.0"
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
+import tensorflow as tf
 
 from keras_gradwatch.arguments import Settings
 from keras_gradwatch.culprit import straight_through, where_to_look
@@ -297,7 +298,11 @@ class GradientChecker:
 
 def iterations(model) -> int:
     """Optimizer iterations done so far; of several optimizers, the most."""
-    done = [int(optimizer.iterations) for _, optimizer in optimizers(model)]
+    done = [
+        # Through a tensor: on several devices it is a variable of many parts.
+        int(tf.convert_to_tensor(optimizer.iterations))
+        for _, optimizer in optimizers(model)
+    ]
     return max(done, default=0)
 
 

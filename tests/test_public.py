@@ -37,7 +37,7 @@ def run(code, **env):
 
 @pytest.mark.basic
 def test_public_names():
-    assert sorted(kgw.__all__) == NAMES
+    assert sorted(kgw.__all__) == NAMES == sorted(kgw._HOMES)
     assert all(getattr(kgw, name) is not None for name in NAMES)
     assert set(NAMES) <= set(dir(kgw))
 

@@ -150,7 +150,7 @@ class GradientCheck(keras.callbacks.Callback):
             )
 
     def _check_live(self, data):
-        self._check(batches.from_live(data))
+        self._check(batches.from_live(data, self.model.distribute_strategy))
 
     def _check(self, batch):
         self._attempts += 1

@@ -56,9 +56,21 @@ def from_arrays(x, y=None, sample_weight=None):
     return batch
 
 
-def from_live(data):
-    """Turns what a training step was handed into a batch."""
-    data = tf.nest.map_structure(_live_tensor, data)
+def from_live(data, strategy):
+    """Turns what a training step was handed into a batch.
+
+    Args:
+        data: What the iterator of `fit` yields.
+        strategy: The model's `tf.distribute` strategy. Of a batch that is split
+            over several devices, the part of the first device here is taken.
+    """
+
+    def local(leaf):
+        if isinstance(leaf, tf.distribute.DistributedValues):
+            leaf = strategy.experimental_local_results(leaf)[0]
+        return _live_tensor(leaf)
+
+    data = tf.nest.map_structure(local, data)
     return keras.utils.unpack_x_y_sample_weight(data)
 
 

@@ -1,0 +1,54 @@
+"""Training on more than one device."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = """
+import keras, numpy as np, tensorflow as tf
+from keras import layers
+
+(cpu,) = tf.config.list_physical_devices("CPU")
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(cpu, two)
+import keras_gradwatch as kgw
+
+rng = np.random.default_rng(0)
+x, y = rng.normal(size=(32, 4)).astype("float32"), rng.integers(0, 3, 32)
+
+
+def after_fit(callbacks):
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(0)
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        model = keras.Sequential([
+            keras.Input((4,)),
+            layers.Dense(5, activation="relu"),
+            layers.BatchNormalization(),
+            layers.Dropout(0.3),
+            layers.Dense(3),
+        ])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile("adam", loss, metrics=["accuracy"])
+    history = model.fit(x, y, batch_size=8, epochs=2, verbose=0, callbacks=callbacks)
+    variables = [*model.variables, *model.optimizer.variables]
+    return [v.numpy() for v in variables], history.history
+
+
+check = kgw.GradientCheck(warmup_steps=0, check_freq=2, verbose=0)
+np.testing.assert_equal(after_fit([check]), after_fit([]))
+print([(r.step, r.verdict, len(r.variables)) for r in check.reports])
+"""
+
+
+def test_mirrored_on_two_devices_is_checked_and_untouched():
+    done = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", SCRIPT],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        check=False,
+    )
+    expected = [(step, "PASS", 6) for step in (0, 2, 4, 6)]
+    assert done.stdout.strip() == str(expected), done.stderr[-2000:]
