@@ -123,10 +123,11 @@ class Evaluator:
         values = [tf.cast(tf.identity(v), tf.float64) for v in self.replica.values]
         probe = _pack([(Direction(0, entry=0), 0.0)])
         if self.replica.model.run_eagerly:
+            # Looked at before it runs: a draw would move TensorFlow's own stream.
+            made.low_precision = self._inspect_eager(states, batch)
             made.gradient = self._gradient(made)
             made.losses = self._losses
             made.gradient(states, batch)
-            made.low_precision = self._low_precision_of_eager(states, batch)
             return made
         gradient = tf.function(self._gradient(made), autograph=False)
         made.gradient = gradient.get_concrete_function(states, batch)
@@ -149,13 +150,15 @@ class Evaluator:
             made.losses(values, states, batch, probe)
         return made
 
-    def _low_precision_of_eager(self, states, batch):
-        """What a graph would tell, of a model that runs without one."""
+    def _inspect_eager(self, states, batch) -> dict[str, list[str]]:
+        """What a graph tells of a model that runs without one."""
         gradient = tf.function(self._gradient(Graphs()), autograph=False)
         try:
             graph = gradient.get_concrete_function(states, batch).graph
         except Exception:  # the model's own code, which needs values: assume the worst
             return {"float32": ["a model that only runs eagerly, perhaps"]}
+        live = self.replica.live_handles()
+        diagnose.assert_replayable(self.replica, graph, live)
         return diagnose.low_precision(self.replica, graph)
 
     def _give_way(self, error) -> bool:

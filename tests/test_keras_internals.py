@@ -59,7 +59,8 @@ def test_dtype_of_a_variable_a_loss_and_an_input():
     variable = keras.Variable(1.0)
     assert internals.stored_dtype(variable) == "float32"
     loss = keras.losses.MeanSquaredError()
-    functional = keras.Model(*(2 * [keras.Input((2,))]))
+    inputs = keras.Input((2,))
+    functional = keras.Model(inputs, layers.ReLU()(inputs))
     (symbolic,) = internals.symbolic_inputs(functional)
     for thing in (variable, loss, symbolic):
         with applied([internals.set_dtype(thing, "float64")]):

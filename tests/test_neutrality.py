@@ -115,3 +115,27 @@ def test_training_is_bitwise_untouched(build, compiled, fitted, dropout):
     assert without.keys() == with_check.keys()
     for name, values in without.items():
         np.testing.assert_equal(with_check[name], values, err_msg=name)
+
+
+class Unseeded(layers.Layer):
+    """Draws from TensorFlow's own stream, which can't be replayed."""
+
+    def call(self, x, training=False):
+        return x + tf.random.normal(tf.shape(x), dtype=x.dtype) if training else x
+
+
+def unseeded(rng):
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3), Unseeded()])
+    x = rng.normal(size=(40, 4)).astype("float32")
+    return model, x, rng.integers(0, 3, 40)
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_what_is_refused_does_not_move_a_random_stream(eagerly):
+    compiled = {"run_eagerly": eagerly, "jit_compile": False}
+    check = kgw.GradientCheck(warmup_steps=0, check_freq=2, verbose=0)
+    without = everything_after_fit(unseeded, compiled, {}, [])
+    with_check = everything_after_fit(unseeded, compiled, {}, [check])
+    assert {r.verdict for r in check.reports} == {"INCONCLUSIVE"}
+    assert "random numbers" in check.reports[0].reason
+    np.testing.assert_equal(with_check, without)

@@ -56,11 +56,21 @@ def build_losses(model, batch) -> None:
     if model._compile_loss is not None and not model._compile_loss.built:
         present = [(v, v._value) for v in model.variables if v._value is not None]
         with keras.StatelessScope(state_mapping=present):
-            if model.run_eagerly:
-                training_loss(model, *batch)
-            else:
-                traced = tf.function(training_loss, autograph=False)
-                traced.get_concrete_function(model, *batch)
+            trace(model, lambda: training_loss(model, *batch))
+
+
+def trace(model, function) -> None:
+    """Runs the model's Python code once, with nothing computed if possible.
+
+    A graph draws no random number. Only code that needs values, of a model that
+    runs eagerly, is run with them.
+    """
+    try:
+        tf.function(function, autograph=False).get_concrete_function()
+    except Exception:
+        if not model.run_eagerly:
+            raise
+        function()
 
 
 def training_loss(model, x, y, sample_weight):

@@ -79,15 +79,13 @@ def objectives(model, batch) -> tuple[Objective, ...]:
     ]
     found = Recording()
 
-    def step(batch):
+    def step():
+        found.calls.clear()
         with keras.StatelessScope(present), recorded(model, found):
             model.train_step(internals.pack(batch))
 
     with untouched(model, losses=False), applied(internals.hidden_metrics(model)):
-        if model.run_eagerly:
-            step(batch)
-        else:
-            tf.function(step, autograph=False).get_concrete_function(batch)
+        internals.trace(model, step)
     if not found.calls:
         raise UncheckableError(
             "The model's own `train_step` does not differentiate its weights with "

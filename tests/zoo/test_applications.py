@@ -52,7 +52,9 @@ def test_application(family, record_property):
     for trained in (False, True):
         if trained:
             model.train_on_batch(x, y)
-        report = kgw.check_gradients(model, x, y, samples=1, directions=1)
+        report = kgw.check_gradients(
+            model, x, y, samples=1, directions=1, time_budget=10
+        )
         record_property("zoo", [report.verdict, report.dtype])
         assert report.verdict != "FAIL", str(report)
         assert report.dtype == "float64"
