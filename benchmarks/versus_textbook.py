@@ -48,7 +48,7 @@ def textbook_in_float32(model, data, rng):
     weights = model.trainable_variables
 
     def loss():
-        return internals.training_loss(model, *batch)
+        return internals.training_loss(model, batch)
 
     with tf.GradientTape() as tape:
         value = loss()
@@ -101,7 +101,7 @@ def tf_test(model, data, rng):
     def loss(*values):
         pairs = list(zip(variables, values, strict=True))
         with keras.StatelessScope(pairs, collect_losses=True):
-            return internals.training_loss(model, *batch)
+            return internals.training_loss(model, batch)
 
     start = [tf.convert_to_tensor(v) for v in variables]
     theirs, numerical = tf.test.compute_gradient(loss, start)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 from keras_gradwatch.errors import InvalidArgumentError
 
@@ -20,7 +21,7 @@ def refuse(name: str, expected: str, received) -> None:
 
 def is_count(value) -> bool:
     """Whether a value is an integer, 0 or more, and not a truth value."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 0
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,14 @@ class Settings:
             refuse("tolerance", "a number above 0, 0.1 at most", self.tolerance)
         if self.dropout not in DROPOUT:
             refuse("dropout", f"one of {DROPOUT}", self.dropout)
-        if isinstance(self.expected, str) or not all(
+        if not isinstance(self.expected, tuple | list) or not all(
             isinstance(pattern, str) for pattern in self.expected
         ):
             refuse("expected", "a tuple or list of path patterns", self.expected)
         object.__setattr__(self, "expected", tuple(self.expected))
+        # As plain numbers, whatever NumPy type they came in.
+        object.__setattr__(self, "seed", int(self.seed))
+        object.__setattr__(self, "tolerance", float(self.tolerance))
         if self.time_budget is not None and (
             not _is_number(self.time_budget) or self.time_budget <= 0
         ):
@@ -65,7 +69,5 @@ class Settings:
 
 def _is_number(value):
     return (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
+        isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     )

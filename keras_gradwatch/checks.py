@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import operator
+import threading
 import time
 from collections.abc import Sequence
 
@@ -136,6 +137,11 @@ def assert_gradients(model, x, y=None, sample_weight=None, **options) -> Gradien
     return report
 
 
+# The model's code is replayed with a few attributes changed, some of them of
+# TensorFlow itself: two checks in two threads must not meet.
+_ONE_AT_A_TIME = threading.RLock()
+
+
 class GradientChecker:
     """Checks one model again and again; copies and traces it once.
 
@@ -163,18 +169,22 @@ class GradientChecker:
         started = time.perf_counter()
         step = iterations(self.model)
         rng = np.random.default_rng([self.settings.seed, step])
-        problems, variables, notes = [], (), []
-        try:
-            for evaluator in self._evaluators_for(batch):
-                problem = ReplicaProblem(evaluator, batches.as_double(batch), rng)
-                problems.append(problem)
-                found = self._compare(problem, rng)
-                variables += found
-                notes += _notes(problem, found)
-            verdict, reason = _overall(variables)
-            notes += self._notes_on_expected(variables)
-        except UncheckableError as error:
-            verdict, reason, variables = INCONCLUSIVE, str(error), ()
+        problems, variables, notes, refusals = [], (), [], []
+        with _ONE_AT_A_TIME:
+            for evaluator in self._prepare(batch, refusals):
+                try:
+                    problem = ReplicaProblem(evaluator, batches.as_double(batch), rng)
+                    problems.append(problem)
+                    problem.assert_checkable()
+                    found = self._compare(problem, rng)
+                except UncheckableError as error:
+                    refusals.append(str(error))
+                else:
+                    variables += found
+                    notes += _notes(problem, found)
+        verdict, reason = _overall(variables, refusals)
+        if variables:
+            notes += [*refusals, *self._notes_on_expected(variables)]
         return GradientReport(
             verdict=verdict,
             reason=reason,
@@ -189,22 +199,27 @@ class GradientChecker:
             variables=variables,
         )
 
-    def _evaluators_for(self, batch) -> list[Evaluator]:
-        """One for each loss that the training step differentiates, made once."""
-        now = self.model.trainable_variables if self._trained else None
-        if now is None or not _same(now, self._trained):
+    def _prepare(self, batch, refusals) -> list[Evaluator]:
+        """An evaluator for each loss that the training step differentiates.
+
+        Made once, and anew if other weights are trained by now.
+        """
+        now = self.model.trainable_variables
+        if self._trained is None or not _same(now, self._trained):
             assert_ready(self.model)
-            self._trained = list(self.model.trainable_variables)
             try:
                 found = objectives(self.model, batch)
-            except UncheckableError:
-                raise
+            except UncheckableError as error:
+                refusals.append(str(error))
+                return []
             except Exception as error:
-                raise unreplayable(error) from error
+                refusals.append(str(unreplayable(error)))
+                return []
             self._evaluators = [
                 Evaluator(Replica(self.model, self.settings.dropout, objective))
                 for objective in found
             ]
+            self._trained = list(now)
         return self._evaluators
 
     def _compare(self, problem, rng) -> tuple[VariableReport, ...]:
@@ -215,10 +230,12 @@ class GradientChecker:
         items = examine(problem, directions, noise, tolerance)
         items = confirm(problem, items, noise, tolerance, rng)
         items = items + locate(problem, items, noise, tolerance, rng)
-        return tuple(
-            self._report(problem, k, [i for i in items if i.direction.variable == k])
-            for k in range(len(problem.sizes))
-        )
+        reports = []
+        for k, weight in enumerate(problem.weights):
+            own = [item for item in items if item.direction.variable == k]
+            pattern = find_pattern(problem, k, weight.shape, own, rng)
+            reports.append(self._report(problem, k, own, pattern))
+        return tuple(reports)
 
     def _draw(self, problem, rng) -> list[Direction]:
         """What to compare: directions of all variables first, then entries."""
@@ -249,10 +266,8 @@ class GradientChecker:
         order = [d for drawn in rounds for d in _rotated(drawn, rng)]
         return order[: max(1, affordable)]
 
-    def _report(self, problem, variable, items) -> VariableReport:
+    def _report(self, problem, variable, items, pattern) -> VariableReport:
         weight = problem.weights[variable]
-        rng = np.random.default_rng([self.settings.seed, variable])
-        pattern = find_pattern(problem, variable, weight.shape, items, rng)
         gradient = problem.gradients[variable]
         if gradient is not None:
             gradient = gradient.reshape(weight.shape)
@@ -261,7 +276,7 @@ class GradientChecker:
         if verdict == FAIL and self._is_expected(weight.path):
             verdict = EXPECTED
         if verdict == FAIL:
-            meant = straight_through(problem.stages(), weight.path)
+            meant = straight_through(problem.stages, weight.path)
             verdict, reason = (INCONCLUSIVE, meant) if meant else (FAIL, reason)
         compared = [_comparison(i, weight.shape) for i in items]
         coordinates = tuple(c for c in compared if c.kind == "coordinate")
@@ -308,8 +323,9 @@ def iterations(model) -> int:
 
 def _notes(problem, variables):
     """What else a reader should know of one loss."""
-    if any(v.verdict == FAIL for v in variables):
-        yield where_to_look(problem.stages(), variables)
+    look = where_to_look(problem.stages, variables)
+    if look:
+        yield look
     for dtype, layers in sorted(problem.low_precision.items()):
         names = ", ".join(layers[:5]) + (" and others" if len(layers) > 5 else "")
         yield (
@@ -318,7 +334,7 @@ def _notes(problem, variables):
         )
 
 
-def _overall(variables):
+def _overall(variables, refusals):
     verdicts = [v.verdict for v in variables]
     if FAIL in verdicts:
         return FAIL, ""
@@ -326,7 +342,7 @@ def _overall(variables):
         return PASS, ""
     if EXPECTED in verdicts:
         return INCONCLUSIVE, "Only mismatches that were declared as expected."
-    reasons = sorted({v.reason for v in variables})
+    reasons = dict.fromkeys([*refusals, *(v.reason for v in variables)])
     return INCONCLUSIVE, "Nothing could be compared. " + " ".join(reasons)
 
 

@@ -17,6 +17,8 @@ from keras_gradwatch.replica.replica import Replica, unreplayable
 
 # Probes in one call of the graph: between calls, Ctrl-C gets through.
 _PROBES = 256
+# Signatures whose graphs are kept; sequences of every length must not pile up.
+_SIGNATURES = 4
 # Signs in one call, a byte each.
 _SIGNS = 1 << 26
 
@@ -74,10 +76,13 @@ class Evaluator:
             except UncheckableError:
                 raise
             except diagnose.LiveReadError:
-                continue
+                self._graphs.clear()  # traced with functions that read past us
             except Exception as error:
                 if not self._give_way(error):
                     raise unreplayable(error) from error
+                self._graphs.clear()  # traced for other values
+            while len(self._graphs) > _SIGNATURES:
+                del self._graphs[next(iter(self._graphs))]
         return self._graphs[key]
 
     def gradient(self, states, batch):
@@ -124,10 +129,11 @@ class Evaluator:
         probe = _pack([(Direction(0, entry=0), 0.0)])
         if self.replica.model.run_eagerly:
             # Looked at before it runs: a draw would move TensorFlow's own stream.
-            made.low_precision = self._inspect_eager(states, batch)
+            made.low_precision, made.handles = self._inspect_eager(states, batch)
             made.gradient = self._gradient(made)
             made.losses = self._losses
-            made.gradient(states, batch)
+            with restored(made.handles):
+                made.gradient(states, batch)
             return made
         gradient = tf.function(self._gradient(made), autograph=False)
         made.gradient = gradient.get_concrete_function(states, batch)
@@ -139,27 +145,32 @@ class Evaluator:
         # The point is an argument there: who reads the copies has another one.
         own = {id(v.handle) for v in self.replica.values}
         diagnose.assert_replayable(self.replica, made.losses.graph, live | own)
-        made.handles = [
-            handle
-            for handle in graphs.captured_handles(made.gradient.graph)
-            if id(handle) not in own
-        ]
+        made.handles = self._others(made.gradient.graph)
         # Missing kernels show up only when the graph runs.
         with restored(made.handles):
             made.gradient(states, batch)
             made.losses(values, states, batch, probe)
         return made
 
-    def _inspect_eager(self, states, batch) -> dict[str, list[str]]:
-        """What a graph tells of a model that runs without one."""
+    def _inspect_eager(self, states, batch):
+        """What a graph tells of a model that runs without one.
+
+        Returns:
+            `low_precision` and `handles`, as `Graphs` has them.
+        """
         gradient = tf.function(self._gradient(Graphs()), autograph=False)
         try:
             graph = gradient.get_concrete_function(states, batch).graph
         except Exception:  # the model's own code, which needs values: assume the worst
-            return {"float32": ["a model that only runs eagerly, perhaps"]}
+            return {"float32": ["a model that only runs eagerly, perhaps"]}, []
         live = self.replica.live_handles()
         diagnose.assert_replayable(self.replica, graph, live)
-        return diagnose.low_precision(self.replica, graph)
+        return diagnose.low_precision(self.replica, graph), self._others(graph)
+
+    def _others(self, graph):
+        """Handles of the variables of others that a graph may write to."""
+        own = {id(v.handle) for v in self.replica.values}
+        return [h for h in graphs.captured_handles(graph) if id(h) not in own]
 
     def _give_way(self, error) -> bool:
         """Gives up float64 where an error came from, else everywhere.
@@ -192,7 +203,7 @@ class Evaluator:
             moved = _move(array.read(variable[i]), entry[i], start[i], step[i], signs)
             point = array.write(variable[i], moved)
             point = [tf.reshape(point.read(k), s) for k, s in enumerate(shapes)]
-            return self.replica.loss(point, states, batch)
+            return self.replica.loss(point, states, batch, values)
 
         count = tf.shape(variable)[0]
         _, losses = tf.while_loop(
@@ -212,7 +223,7 @@ class Evaluator:
             moved = _move(flat, entry[i], start[i], step[i], signs)
             point = list(values)
             point[k] = tf.reshape(moved, values[k].shape)
-            results.append(self.replica.loss(point, states, batch))
+            results.append(self.replica.loss(point, states, batch, values))
         return tf.stack(results)
 
 

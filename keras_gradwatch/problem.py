@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Sequence
 
@@ -42,9 +43,6 @@ class ReplicaProblem:
         roundoff: How far round-off may move an entry of the gradients.
         evaluations: How often the loss was evaluated so far.
         seconds: How long one evaluation takes.
-
-    Raises:
-        UncheckableError: If the loss is not finite or not repeatable.
     """
 
     def __init__(self, evaluator: Evaluator, batch, rng, values=None):
@@ -61,7 +59,7 @@ class ReplicaProblem:
         self.evaluations = 0
         _, self.gradients = evaluator.gradient(self._states, batch)
         self.roundoff = _ROUNDOFF[self.dtype] * _largest(self.gradients)
-        self.base = self._measure_base()
+        self.base, self._again, self.seconds = self._measure_base()
 
     @property
     def weights(self):
@@ -73,6 +71,7 @@ class ReplicaProblem:
         """Name of the loss among those of the training step."""
         return self._evaluator.replica.objective.name
 
+    @functools.cached_property
     def stages(self) -> tuple[Stage, ...]:
         """The layers in the order in which the loss goes through them."""
         gradient = self._evaluator.graphs_for(self._states, self._batch).gradient
@@ -112,25 +111,32 @@ class ReplicaProblem:
         spacing = _SPACING[self.dtype]
         return [examine.noise_of(self, [k], self._rng, spacing) for k in everyone]
 
+    def assert_checkable(self) -> None:
+        """Makes sure that differences of the loss mean something.
+
+        Raises:
+            UncheckableError: If the loss is not finite or not repeatable.
+        """
+        if not np.isfinite(self.base):
+            raise UncheckableError(
+                f"The loss is {self.base}: there is no gradient to check. Look for the "
+                "layer that first returns NaN or infinity."
+            )
+        if abs(self.base - self._again) > 1e-9 * abs(self.base):
+            raise UncheckableError(
+                "The loss differs between two evaluations at the same weights "
+                f"({self.base!r} and {self._again!r}): it has something random in it "
+                "that can't be replayed. Draw random numbers with `keras.random` and "
+                "a `keras.random.SeedGenerator`."
+            )
+
     def _measure_base(self):
+        """The loss, twice, and how long one evaluation takes."""
         still = [(Direction(0, entry=0), 0.0)] * 2
         self.losses(still)
         started = time.perf_counter()
         first, second = self.losses(still)
-        self.seconds = (time.perf_counter() - started) / 2
-        if not np.isfinite(first):
-            raise UncheckableError(
-                f"The loss is {first}: there is no gradient to check. Look for the "
-                "layer that first returns NaN or infinity."
-            )
-        if abs(first - second) > 1e-9 * abs(first):
-            raise UncheckableError(
-                "The loss differs between two evaluations at the same weights "
-                f"({first!r} and {second!r}): something in the model is random and "
-                "can't be replayed. Draw random numbers with `keras.random` and a "
-                "`keras.random.SeedGenerator`."
-            )
-        return float(first)
+        return float(first), float(second), (time.perf_counter() - started) / 2
 
 
 def _largest(gradients):

@@ -250,7 +250,7 @@ def _table(variables):
             f"{_number(v.relative_error):>10}  {v.coverage:>8.0%}"
         )
         yield line
-        if v.reason and v.verdict not in (FAIL, PASS):
+        if v.reason and v.verdict != FAIL:
             yield f"{'':<12}  {_shorten(v.reason, _WIDTH - 14)}"
 
 

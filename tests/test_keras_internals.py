@@ -30,18 +30,18 @@ def test_flatten_layers_and_functional(model):
 
 
 def test_compile_loss_is_built_from_data_without_the_optimizer(model):
-    batch = (np.ones((2, 4, 5)), np.ones((2, 2)), None)
+    batch = (np.ones((2, 4, 5)), np.ones((2, 2)))
     assert len(internals.loss_objects(model)) == 1
     internals.build_losses(model, batch)
     assert len(internals.loss_objects(model)) == 2
     assert all(isinstance(x, keras.Loss) for x in internals.loss_objects(model))
     assert not model.optimizer.built
-    model.fit(*batch[:2], verbose=0)
+    model.fit(*batch, verbose=0)
 
 
 def test_training_loss_is_what_train_step_logs(model):
     x, y = np.ones((2, 4, 5), "float32"), np.ones((2, 2), "float32")
-    loss = float(internals.training_loss(model, x, y, None))
+    loss = float(internals.training_loss(model, (x, y)))
     assert loss == pytest.approx(model.train_on_batch(x, y), rel=1e-6)
 
 

@@ -195,7 +195,7 @@ KINDS = {
 
 
 def trained(kind, wrong, callbacks=()):
-    build, compile_it, upstream = KINDS[kind]
+    build, compile_it, upstream = KINDS.get(kind) or OTHERS[kind]
     model = build(wrong)
     if compile_it:
         compile_it(model)
@@ -273,3 +273,99 @@ def test_a_step_without_a_tape_says_so():
     report = kgw.check_gradients(model, x, x)
     assert report.verdict == "INCONCLUSIVE"
     assert "does not differentiate its weights" in report.reason
+
+
+class Bootstrapped(OwnTape):
+    """Learns towards a goal that it sets itself, outside of its tape."""
+
+    def train_step(self, data):
+        x, y = data
+        goal = y + 0.9 * self(-x, training=True)
+        with tf.GradientTape() as tape:
+            loss = ops.mean((self(x, training=True) - goal) ** 2)
+        found = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply_gradients(
+            zip(found, self.trainable_variables, strict=True)
+        )
+        return {"loss": loss}
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_no_gradient_is_meant_to_flow_through_a_goal(wrong):
+    model, x, y, upstream = trained("goal", wrong=wrong)
+    report = kgw.check_gradients(model, x, y)
+    assert {layer_of(v) for v in report.failures} == (upstream if wrong else set())
+    assert {v.verdict for v in report.variables} == {"PASS", *["FAIL"][: int(wrong)]}
+
+
+class Meta(OwnTape):
+    """A penalty on the gradient for the weights, inside the loss."""
+
+    def train_step(self, data):
+        x, y = data
+        with tf.GradientTape() as outer:
+            with tf.GradientTape() as inner:
+                loss = ops.mean((self(x, training=True) - y) ** 2)
+            weights = self.trainable_variables
+            slopes = inner.gradient(loss, weights)
+            loss += 0.1 * ops.sum([ops.sum(ops.square(g)) for g in slopes])
+        found = outer.gradient(loss, weights)
+        self.optimizer.apply_gradients(zip(found, weights, strict=True))
+        return {"loss": loss}
+
+
+def test_a_gradient_inside_the_loss_is_not_taken_for_checked():
+    model, x, y, _ = trained("meta", wrong=False)
+    report = kgw.check_gradients(model, x, y)
+    assert "uses a gradient for weights inside the loss" in str(report)
+
+
+class Tuples(OwnTape):
+    """Takes tuples of one, and of four."""
+
+    def train_step(self, data):
+        x, goal = data[0], data[1] if len(data) > 1 else 0.0
+        with tf.GradientTape() as tape:
+            loss = ops.mean((self(x, training=True) - goal) ** 2)
+        found = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply_gradients(
+            zip(found, self.trainable_variables, strict=True)
+        )
+        return {"own": loss}
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+def test_a_step_is_handed_what_fit_hands_it(parts):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(8, 4)).astype("float32")
+    dataset = tf.data.Dataset.from_tensors((x,) * parts)
+    model = Tuples(wrong=False)
+    model(x)
+    model.compile("sgd")
+    check = kgw.GradientCheck(warmup_steps=0, verbose=0)
+    history = model.fit(dataset, epochs=2, shuffle=False, verbose=0, callbacks=[check])
+    assert [r.verdict for r in check.reports] == ["PASS", "PASS"]
+    np.testing.assert_allclose(
+        [r.loss for r in check.reports], history.history["own"], rtol=1e-5
+    )
+
+
+def test_a_loss_that_can_not_be_checked_does_not_hide_another():
+    class Undefined(Gan):
+        def train_step(self, data):
+            with tf.GradientTape() as tape:
+                loss = ops.log(ops.sum(self.discriminator(data)) * 0.0 - 1.0)
+            weights = self.discriminator.trainable_weights
+            found = tape.gradient(loss, weights)
+            self.d_optimizer.apply_gradients(zip(found, weights, strict=True))
+            return super().train_step(data)
+
+    model = Undefined(wrong=True)
+    compile_gan(model)
+    report = kgw.check_gradients(model, np.ones((8, 4)))
+    assert report.verdict == "FAIL"
+    assert {layer_of(v) for v in report.failures} == {"g1"}
+    assert any("The loss is nan" in note for note in report.notes)
+
+
+OTHERS = {"goal": (Bootstrapped, None, {"a"}), "meta": (Meta, None, {"a"})}

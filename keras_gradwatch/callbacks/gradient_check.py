@@ -118,6 +118,7 @@ class GradientCheck(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self._checker = GradientChecker(self.model, self._settings)
         self._attempts = 0
+        self._known_failures = set()
 
     def on_epoch_begin(self, epoch, logs=None):
         self._schedule.begin_epoch()
@@ -129,33 +130,35 @@ class GradientCheck(keras.callbacks.Callback):
         if not self._schedule.is_due(iterations(self.model)):
             return
         if self._data is not None:
-            self._check(self._data)
+            self._check(lambda: self._data)
         else:
             self._take_back = show_next_batch(self.model, self._check_live)
 
     def on_train_end(self, logs=None):
         if self._take_back is not None:
             self._take_back()
+            self._take_back = None
         if self._writer is not None:
             self._writer.close()
         self._checker = None
         if not self._attempts:
             warnings.warn(
                 "No gradient check ran: training ended after "
-                f"{iterations(self.model)} optimizer iterations, and the first check "
-                f"was due after warmup_steps={self._schedule.warmup_steps}. Train "
-                "longer, or lower `warmup_steps`.",
+                f"{iterations(self.model)} optimizer iterations, and "
+                f"{self._schedule.describe()}. Train longer, or lower `warmup_steps` "
+                "or `check_freq`.",
                 GradwatchWarning,
                 stacklevel=2,
             )
 
     def _check_live(self, data):
-        self._check(batches.from_live(data, self.model.distribute_strategy))
+        strategy = self.model.distribute_strategy
+        self._check(lambda: batches.from_live(data, strategy))
 
     def _check(self, batch):
         self._attempts += 1
         try:
-            report = self._checker.check(batch)
+            report = self._checker.check(batch())
             if self._writer is not None:
                 self._writer.write(report)
         except Exception as error:

@@ -32,6 +32,14 @@ class Schedule:
         self._served = -1
         self._last_seen = 0
 
+    def describe(self) -> str:
+        """When the next check is due, in words."""
+        if self.check_freq == "epoch":
+            often = "in each epoch"
+        else:
+            often = f"every check_freq={self.check_freq} iterations"
+        return f"checks are due {often} past warmup_steps={self.warmup_steps}"
+
     def begin_epoch(self) -> None:
         """Tells that an epoch begins."""
         self._epoch_is_served = False

@@ -32,6 +32,8 @@ from keras_gradwatch.numerics.words import Judgement, judge
 # together, and on one side of the point, so that a kink there is not crossed.
 NOISE_SPACING = 1e-10
 NOISE_POINTS = np.arange(1.0, 9.0)
+# As many different values tell noise from a plateau.
+_FEWEST_VALUES = 5
 # How far away the nearby point is, relative to each variable's scale.
 NEARBY = 1e-3
 
@@ -70,6 +72,7 @@ class Item:
     slope: Slope
     judgement: Judgement
     floor: float
+    roundoff: float = 0.0
 
     @property
     def word(self) -> str:
@@ -91,7 +94,9 @@ class Item:
         return sharp and self.slope.shows(self.analytic, FINE)
 
     def has_teeth(self, tolerance: float) -> bool:
-        return words.has_teeth(self.analytic, self.slope, tolerance, self.floor)
+        return words.has_teeth(
+            self.analytic, self.slope, tolerance, self.floor, self.roundoff
+        )
 
 
 def noise_of(
@@ -99,8 +104,8 @@ def noise_of(
 ) -> Noise:
     """A bound on the error of one loss value, measured along some variables.
 
-    Where a loss in low precision does not change at all, the points are moved
-    apart: they were rounded to one value.
+    Where the loss does not change although it should, the points are moved
+    apart: somewhere inside they were rounded to one value.
 
     Args:
         problem: The loss.
@@ -113,7 +118,8 @@ def noise_of(
         k: Direction(k, signs=draw_signs(problem.sizes[k], rng)) for k in variables
     }
     found, waiting = [], list(variables)
-    precise, widest = spacing == NOISE_SPACING, 100 * spacing
+    precise = spacing == NOISE_SPACING
+    widest = spacing * (1e5 if precise else 100)
     while waiting:
         probes = [
             (directions[k], float(point * spacing * problem.scales[k]))
@@ -123,10 +129,12 @@ def noise_of(
         still = []
         rows = problem.losses(probes).reshape(len(waiting), -1)
         for k, row in zip(waiting, rows, strict=True):
-            if np.ptp(row) == 0 and precise:
-                found.append(Noise(2 * np.finfo(np.float64).eps * abs(float(row[0]))))
-            elif np.ptp(row) == 0 and spacing < widest:
+            flat = len(np.unique(row)) < _FEWEST_VALUES if precise else np.ptp(row) == 0
+            moves = not precise or _should_move(problem, directions[k], spacing)
+            if flat and moves and spacing < widest:
                 still.append(k)
+            elif precise and np.ptp(row) == 0:
+                found.append(Noise(2 * np.finfo(np.float64).eps * abs(float(row[0]))))
             else:
                 found.append(measure_noise(row))
         waiting, spacing = still, 10 * spacing
@@ -194,6 +202,14 @@ def deviates(item: Item, problem: Problem) -> bool:
     return abs(item.deviation) > share * scale + 2 * item.slope.error_bar
 
 
+def _should_move(problem, direction, spacing):
+    """Whether, by the gradient, the points of a measurement differ in the loss."""
+    scale = problem.scales[direction.variable]
+    reach = spacing * scale * (NOISE_POINTS[-1] - NOISE_POINTS[0])
+    change = abs(_analytic(problem, direction)) * reach
+    return change > 4 * np.finfo(np.float64).eps * abs(problem.base)
+
+
 def _needs_close_look(item, problem):
     if item.direction.is_coordinate:
         if item.word != words.ZERO:
@@ -217,7 +233,7 @@ def _judged(problem, direction, slope, tolerance):
     moved = 1 if direction.is_coordinate else np.count_nonzero(direction.signs)
     roundoff = problem.roundoff * np.sqrt(moved)
     judgement = judge(analytic, slope, tolerance, floor, roundoff)
-    return Item(direction, analytic, slope, judgement, floor)
+    return Item(direction, analytic, slope, judgement, floor, roundoff)
 
 
 def _first_step(problem, direction, noise, tolerance):

@@ -19,6 +19,8 @@ from keras_gradwatch.numerics.examine import Item, Problem
 FINGERPRINTS = 4
 # How well a fingerprint must fit, as a share of the norm of the gradient.
 FIT = 1e-2
+# A factor as close to one as this is no explanation.
+NO_CHANGE = 1.5e-3
 
 ZERO = "zero"
 SIGN = "sign"
@@ -116,7 +118,7 @@ def _of_the_whole(probe, gradient, rng):
     factor = (
         float(analytic @ numerical / (analytic @ analytic)) if analytic.any() else 0
     )
-    if factor and fits(factor * gradient):
+    if factor and abs(factor - 1) > NO_CHANGE and fits(factor * gradient):
         if abs(factor + 1) < FIT:
             return Pattern(SIGN)
         return Pattern(SCALED, factor=1 / factor)

@@ -81,12 +81,17 @@ def conclude(
             return answer(UNUSED, "No gradient, and the loss does not depend on it.")
         return answer(
             INCONCLUSIVE,
-            "The tape returned no gradient (None), and whether the loss depends on it "
-            "is lost in the error bar.",
+            "The tape returned no gradient (None), and differences can't tell whether "
+            "the loss depends on it.",
         )
-    if any(i.word == words.MATCH and i.has_teeth(tolerance) for i in items):
+    proof = [i for i in items if i.word == words.MATCH and i.has_teeth(tolerance)]
+    if not proof:
+        return answer(INCONCLUSIVE, _why_inconclusive(items, gradient))
+    if any(not i.direction.is_coordinate for i in proof):
         return answer(PASS)
-    return answer(INCONCLUSIVE, _why_inconclusive(items, gradient))
+    seen = coverage(items, gradient.size)
+    entries = f"Only {seen:.1%} of its entries could be compared."
+    return answer(PASS, "" if seen == 1 else entries)
 
 
 def coverage(items: Sequence[Item], size: int) -> float:

@@ -76,7 +76,9 @@ def judge(
     return Judgement(NOISY, error, resolution)
 
 
-def has_teeth(analytic: float, slope: Slope, tolerance: float, floor=0.0) -> bool:
+def has_teeth(
+    analytic: float, slope: Slope, tolerance: float, floor=0.0, roundoff=0.0
+) -> bool:
     """Whether this comparison would have caught a spoilt analytic slope.
 
     The same judgement is passed on the slope times 1.01 (or four tolerances
@@ -87,6 +89,6 @@ def has_teeth(analytic: float, slope: Slope, tolerance: float, floor=0.0) -> boo
     seen = Slope(slope.numerical, bar, slope.step, unit_roundoff=slope.unit_roundoff)
     stretch = 1 + max(0.01, 4 * tolerance)
     return all(
-        judge(spoilt, seen, tolerance, floor).word == MISMATCH
+        judge(spoilt, seen, tolerance, floor, roundoff).word == MISMATCH
         for spoilt in (stretch * analytic, -analytic, 0.0)
     )

@@ -17,7 +17,7 @@ def from_arrays(x, y=None, sample_weight=None):
     sees the numbers that training sees.
 
     Returns:
-        A tuple `(x, y, sample_weight)` of nested tensors.
+        Nested tensors, in the structure that `fit` hands to `train_step`.
 
     Raises:
         InvalidArgumentError: If something is no array, or lengths differ.
@@ -53,11 +53,11 @@ def from_arrays(x, y=None, sample_weight=None):
             "All of `x`, `y` and `sample_weight` must hold the same number of "
             f"examples, at least one. Received lengths: {lengths}"
         )
-    return batch
+    return keras.utils.pack_x_y_sample_weight(*batch)
 
 
 def from_live(data, strategy):
-    """Turns what a training step was handed into a batch.
+    """Turns what the training step is about to be handed into a batch.
 
     Args:
         data: What the iterator of `fit` yields.
@@ -70,8 +70,7 @@ def from_live(data, strategy):
             leaf = strategy.experimental_local_results(leaf)[0]
         return _live_tensor(leaf)
 
-    data = tf.nest.map_structure(local, data)
-    return keras.utils.unpack_x_y_sample_weight(data)
+    return tf.nest.map_structure(local, data)
 
 
 def as_double(batch):
@@ -92,14 +91,6 @@ def signature(batch):
     return tuple(
         (str(getattr(x, "shape", "")), str(getattr(x, "dtype", x))) for x in leaves
     )
-
-
-def size(batch) -> int | None:
-    """Number of examples, None if it can't be told."""
-    for leaf in tf.nest.flatten(batch[0]):
-        if leaf is not None and _has_length(leaf):
-            return int(leaf.shape[0])
-    return None
 
 
 def _plain(value):

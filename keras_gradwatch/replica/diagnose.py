@@ -30,8 +30,9 @@ def assert_replayable(replica, graph, forbidden) -> None:
             raise LiveReadError
         raise UncheckableError(
             "The model's code reads its live weights past the replay, as a function "
-            "does that was traced before. Remove `@tf.function` from `call`: Keras "
-            "compiles the training step anyway."
+            "does that was traced before. Remove `@tf.function` from `call` (Keras "
+            "compiles the training step anyway), and `tf.recompute_grad` for "
+            "`keras.RematScope`."
         )
     for names, what, remedy in (
         (
@@ -63,8 +64,9 @@ def low_precision(replica, graph) -> dict[str, list[str]]:
     weights = [inside for outside, inside in graph.captures if id(outside) in handles]
     target = graph.structured_outputs[0]
     found: dict[str, list[str]] = {}
+    by_name = replica.layers_by_name
     for op_name, dtype in graphs.low_precision_nodes(graph, weights, target):
-        layer = graphs.layer_of(op_name, replica.layers)
+        layer = graphs.layer_of(op_name, by_name)
         name = layer.name if layer is not None else "the loss"
         names = found.setdefault(dtype, [])
         if name not in names:
@@ -87,7 +89,7 @@ def culprits(replica, error) -> list:
             things.insert(0, thing)
         traceback = traceback.tb_next
     for name in _NODE.findall(str(error)):
-        layer = graphs.layer_of(name, replica.layers)
+        layer = graphs.layer_of(name, replica.layers_by_name)
         if layer is not None:
             things.append(layer)
     return things
@@ -98,5 +100,5 @@ class LiveReadError(Exception):
 
 
 def _owner(op_name, replica):
-    layer = graphs.layer_of(op_name, replica.layers)
+    layer = graphs.layer_of(op_name, replica.layers_by_name)
     return f"Layer {layer.name!r}" if layer is not None else "The training loss"

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import tensorflow as tf
 
 _LOW = {
+    tf.complex64.as_datatype_enum: "float32",
+} | {
     dtype.as_datatype_enum: dtype.name
     for dtype in (tf.float32, tf.bfloat16, tf.float16)
 }
@@ -81,14 +83,28 @@ def low_precision_nodes(graph, sources: Iterable, target) -> list[tuple[str, str
     ]
 
 
-def layer_of(op_name: str, layers):
+def depends_on(target, sources: Iterable) -> bool:
+    """Whether a tensor of a graph is computed from any of others."""
+    if tf.executing_eagerly():
+        return False  # there is no graph to tell
+    wanted, seen, found = [target.op], set(), {id(t.op) for t in sources}
+    while wanted:
+        op = wanted.pop()
+        if id(op) in found:
+            return True
+        if op not in seen:
+            seen.add(op)
+            wanted.extend(t.op for t in op.inputs)
+    return False
+
+
+def layer_of(op_name: str, by_name: dict):
     """The innermost layer whose name scope an op lies in, or None.
 
     Args:
         op_name: Name of an operation, its scopes included.
-        layers: Layers to choose from.
+        by_name: Layers to choose from, by their names.
     """
-    by_name = {layer.name: layer for layer in layers}
     for part in reversed(op_name.split("/")):
         base, _, number = part.rpartition("_")
         for name in (part, base if number.isdigit() else part):

@@ -40,11 +40,6 @@ def hidden_metrics(model) -> list[Patch]:
     return [Patch(model, "_compile_metrics", None)]
 
 
-def pack(batch):
-    """A batch as `fit` hands it to `train_step`."""
-    return keras.utils.pack_x_y_sample_weight(*batch)
-
-
 def build_losses(model, batch) -> None:
     """Lets Keras make the loss objects of `compile()`, as `fit()` would.
 
@@ -56,7 +51,7 @@ def build_losses(model, batch) -> None:
     if model._compile_loss is not None and not model._compile_loss.built:
         present = [(v, v._value) for v in model.variables if v._value is not None]
         with keras.StatelessScope(state_mapping=present):
-            trace(model, lambda: training_loss(model, *batch))
+            trace(model, lambda: training_loss(model, batch))
 
 
 def trace(model, function) -> None:
@@ -73,8 +68,9 @@ def trace(model, function) -> None:
         function()
 
 
-def training_loss(model, x, y, sample_weight):
+def training_loss(model, batch):
     """The loss that the default `train_step` differentiates."""
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
     y_pred = model(x, training=True) if model._call_has_training_arg else model(x)
     return model._compute_loss(
         x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True

@@ -36,10 +36,10 @@ def outline(replica, graph=None) -> tuple[Stage, ...]:
     """
     layers = replica.layers
     if graph is not None:
-        seen = {}
+        seen, by_name = {}, replica.layers_by_name
         for op in graph.get_operations():
             if not op.name.startswith("gradient_tape/"):
-                layer = graphs.layer_of(op.name, layers)
+                layer = graphs.layer_of(op.name, by_name)
                 if layer is not None:
                     seen.setdefault(id(layer), layer)
         layers = list(seen.values())
@@ -53,5 +53,6 @@ def outline(replica, graph=None) -> tuple[Stage, ...]:
             paths.get(id(layer), ()),
         )
         for layer in layers
-        if layer is not replica.model
+        # The model itself is a stage only where it holds weights of its own.
+        if layer is not replica.model or id(layer) in paths
     )

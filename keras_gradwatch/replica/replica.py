@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.errors import InvalidArgumentError, UncheckableError
+from keras_gradwatch.replica import graphs, precision, randomness
 from keras_gradwatch.replica import keras_internals as internals
-from keras_gradwatch.replica import precision, randomness
 from keras_gradwatch.replica.isolation import untouched
 from keras_gradwatch.replica.patches import applied
 from keras_gradwatch.replica.train_step import Objective, Recording, recorded
@@ -67,6 +67,11 @@ class Replica:
         """Every layer of the model, the model itself first."""
         return internals.all_layers(self.model)
 
+    @property
+    def layers_by_name(self) -> dict:
+        """The layers by name; of several with one name, the last."""
+        return {layer.name: layer for layer in self.layers}
+
     def paths_by_layer(self) -> dict[int, tuple[str, ...]]:
         """Paths of the weights that each layer itself holds, by the layer's id."""
         owner = {
@@ -88,22 +93,24 @@ class Replica:
             copy.assign(tf.cast(_read(live), copy.dtype))
         return [_as_state(_read(v)) for v in self._states]
 
-    def loss(self, values, states, batch) -> tf.Tensor:
+    def loss(self, values, states, batch, still=None) -> tf.Tensor:
         """The training loss: a float64 scalar, a pure function of its arguments.
 
         Args:
             values: A tensor or `tf.Variable` for each of `weights`.
             states: What `copy_weights` returned.
-            batch: Nested tensors `(x, y, sample_weight)`, floats in float64.
+            batch: What `train_step` is handed, floats in float64.
+            still: Values for what a `train_step` computes before its tape, such
+                as a goal to reach: no gradient flows there.
 
         Raises:
             UncheckableError: If the model assigns to a trainable weight.
         """
-        with self._replay(values, states) as check:
+        with self._replay(values, states) as replay:
             if self.objective.call is not None:
-                return self._run_step(batch, check).target
-            loss = internals.training_loss(self.model, *batch)
-            check()
+                return self._run_step(batch, replay, still).target
+            loss = internals.training_loss(self.model, batch)
+            replay.assert_not_assigned()
         return tf.reduce_sum(tf.cast(loss, tf.float64))
 
     def loss_and_gradient(self, states, batch):
@@ -116,22 +123,34 @@ class Replica:
             with tf.GradientTape() as tape:
                 loss = self.loss(self.values, states, batch)
             return loss, tape.gradient(loss, self.values)
-        with self._replay(self.values, states) as check:
-            call = self._run_step(batch, check, self.objective.call)
+        with self._replay(self.values, states) as replay:
+            call = self._run_step(batch, replay, wanted=self.objective.call)
         return call.target, [call.gradients[id(v)] for v in self._trainable]
 
-    def _run_step(self, batch, check, wanted=None):
-        recording = Recording()
-        with recorded(self.model, recording, wanted, check):
-            self.model.train_step(internals.pack(batch))
-        return recording.calls[self.objective.call]
+    def _run_step(self, batch, replay, still=None, wanted=None):
+        def watch(is_watched):
+            if still is not None:
+                replay.put(values if is_watched else still)
+
+        recording, values = Recording(), replay.values
+        watch(False)
+        with recorded(self.model, recording, wanted, replay.assert_not_assigned, watch):
+            self.model.train_step(batch)
+        call = recording.calls[self.objective.call]
+        if graphs.depends_on(call.target, recording.stand_ins):
+            raise UncheckableError(
+                "The training step uses a gradient for weights inside the loss that "
+                "it differentiates, as meta-learning does. Such second derivatives "
+                "can't be checked yet."
+            )
+        return call
 
     @contextlib.contextmanager
     def _replay(self, values, states):
         """Puts other values in the place of the model's variables.
 
         Yields:
-            A function that raises if the model assigned to a trainable weight.
+            A `_Replay`.
         """
         patches = precision.double_precision(
             self.model, [*self._trainable, *self._states], self.kept
@@ -139,7 +158,7 @@ class Replica:
         patches += internals.hidden_metrics(self.model)
         if self.dropout == "bypass":
             patches += randomness.bypassed(self.model)
-        scope = keras.StatelessScope(collect_losses=True, initialize_variables=False)
+        scope = _Scope(collect_losses=True, initialize_variables=False)
         with (
             untouched(self.model),
             applied(patches),
@@ -147,16 +166,10 @@ class Replica:
             _full_tracebacks(),
             scope,
         ):
-            given = []
-            for variable, value in zip(
-                [*self._trainable, *self._states], [*values, *states], strict=True
-            ):
-                own = tf.as_dtype(internals.stored_dtype(variable))
-                if value.dtype != own:
-                    value = tf.cast(value, own)
-                scope.add_update((variable, value))
-                given.append(value)
-            yield lambda: self._assert_not_assigned(scope, given)
+            replay = _Replay(scope, self.weights, self._trainable)
+            replay.put(values)
+            replay.fill(self._states, states)
+            yield replay
 
     def live_handles(self) -> set[int]:
         """Ids of the resource handles of the live weights and states."""
@@ -191,13 +204,58 @@ class Replica:
             )
         return values
 
-    def _assert_not_assigned(self, scope, given):
+
+class _Scope(keras.StatelessScope):
+    """A scope in which no gradient flows through what is assigned to a variable.
+
+    So it is in training: what a variable is read to hold is a new tensor.
+    """
+
+    def give(self, variable, value) -> None:
+        """Sets a value that gradients do flow to."""
+        super().add_update((variable, value))
+
+    def add_update(self, update) -> None:
+        variable, value = update
+        super().add_update((variable, tf.stop_gradient(value)))
+
+
+class _Replay:
+    """The values that stand in for the model's variables while its code runs.
+
+    Args:
+        scope: The open `StatelessScope`.
+        weights: A `Weight` for each trainable variable.
+        trainable: The trainable variables.
+    """
+
+    def __init__(self, scope, weights, trainable):
+        self.scope, self.weights, self.trainable = scope, weights, trainable
+        self.values: list = []
+
+    def put(self, values) -> None:
+        """Gives the trainable variables their values."""
+        self.values = self.fill(self.trainable, values)
+
+    def fill(self, variables, values) -> list:
+        """Gives variables their values, each in the precision of its own."""
+        given = []
+        for variable, value in zip(variables, values, strict=True):
+            own = tf.as_dtype(internals.stored_dtype(variable))
+            if value.dtype != own:
+                value = tf.cast(value, own)
+            self.scope.give(variable, value)
+            given.append(value)
+        return given
+
+    def assert_not_assigned(self) -> None:
+        """Raises if the model's code gave a trainable weight another value."""
         changed = [
             weight.path
             for weight, variable, value in zip(
-                self.weights, self._trainable, given, strict=False
+                self.weights, self.trainable, self.values, strict=True
             )
-            if scope.get_current_value(variable) is not value
+            if self.scope.get_current_value(variable) is not value
         ]
         if changed:
             raise UncheckableError(

@@ -52,10 +52,12 @@ class Recording:
 
     Attributes:
         calls: Its gradient computations.
+        stand_ins: Zeros that took the place of gradients that were not wanted.
         updates: Name of an optimizer, and the ids of the variables handed to it.
     """
 
     calls: list[Call] = field(default_factory=list)
+    stand_ins: list[tf.Tensor] = field(default_factory=list)
     updates: list[tuple[str, set]] = field(default_factory=list)
 
 
@@ -82,7 +84,7 @@ def objectives(model, batch) -> tuple[Objective, ...]:
     def step():
         found.calls.clear()
         with keras.StatelessScope(present), recorded(model, found):
-            model.train_step(internals.pack(batch))
+            model.train_step(batch)
 
     with untouched(model, losses=False), applied(internals.hidden_metrics(model)):
         internals.trace(model, step)
@@ -98,7 +100,13 @@ def objectives(model, batch) -> tuple[Objective, ...]:
 
 
 @contextlib.contextmanager
-def recorded(model, recording: Recording, wanted: int | None = None, before=None):
+def recorded(
+    model,
+    recording: Recording,
+    wanted: int | None = None,
+    before=lambda: None,
+    watch=lambda is_watched: None,
+):
     """Records a training step instead of letting it update anything.
 
     Gradients for weights are computed only for one call; elsewhere zeros stand
@@ -109,40 +117,50 @@ def recorded(model, recording: Recording, wanted: int | None = None, before=None
         model: The model whose `train_step` runs inside.
         recording: What is filled.
         wanted: Which call to compute, none if None.
-        before: Called before a wanted gradient is recorded.
+        before: Called before a gradient is recorded.
+        watch: Called with True where a tape begins to watch, and with False once
+            its gradient was taken: what a step computes before its tape is no
+            part of what it differentiates.
     """
     weights = {id(v) for v in model.trainable_variables}
     thread = threading.get_ident()
-    original = tf.GradientTape.gradient
+    original, original_enter = tf.GradientTape.gradient, tf.GradientTape.__enter__
 
     def gradient(tape, target, sources, output_gradients=None, *args, **kwargs):
         flat = tf.nest.flatten(sources)
         if threading.get_ident() != thread or not any(id(s) in weights for s in flat):
             return original(tape, target, sources, output_gradients, *args, **kwargs)
-        if before is not None:
-            before()
+        before()
         if len(recording.calls) == wanted:
             result = original(tape, target, sources, output_gradients, *args, **kwargs)
         else:
             result = tf.nest.map_structure(
-                lambda s: tf.zeros_like(tf.convert_to_tensor(s)), sources
+                lambda s: tf.identity(tf.zeros_like(tf.convert_to_tensor(s))), sources
             )
+            recording.stand_ins += tf.nest.flatten(result)
         found = dict(zip(map(id, flat), tf.nest.flatten(result), strict=True))
         variables = tuple(s for s in flat if id(s) in weights)
         total = _total(target, output_gradients)
         recording.calls.append(Call(total, found, variables))
+        watch(False)
         return result
+
+    def enter(tape):
+        if threading.get_ident() == thread:
+            watch(True)
+        return original_enter(tape)
 
     patches = [
         Patch(optimizer, "apply", _recorder(recording, name))
         for name, optimizer in optimizers(model)
     ]
-    tf.GradientTape.gradient = gradient
+    tf.GradientTape.gradient, tf.GradientTape.__enter__ = gradient, enter
     try:
         with applied(patches):
             yield
     finally:
         tf.GradientTape.gradient = original
+        tf.GradientTape.__enter__ = original_enter
 
 
 def _recorder(recording, name):
