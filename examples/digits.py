@@ -9,6 +9,8 @@ still learns, only worse, and the check names the variables that it spoils.
 
 import argparse
 import os
+import sys
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -119,6 +121,8 @@ def main():
         verbose=0,
     )
 
+    # Beside the Python that runs this, whether or not its environment is active.
+    tensorboard = Path(sys.executable).with_name("tensorboard")
     print()
     if check.reports:
         print(check.reports[-1])
@@ -126,7 +130,7 @@ def main():
     accuracy = history.history["val_accuracy"][-1]
     print(f"\n{passed} of {len(check.reports)} checks passed.")
     print(f"Accuracy on held-out digits: {accuracy:.1%}")
-    print(f"To see it:  tensorboard --logdir {arguments.log_dir}")
+    print(f"To see it:  {tensorboard} --logdir {arguments.log_dir}")
 
 
 if __name__ == "__main__":

@@ -80,8 +80,9 @@ def check_gradients(
             leaves them on and repeats the same draw in every evaluation.
         expected: Patterns (`fnmatch`) of paths of variables whose mismatch is
             intended, such as `"*quantiser*"`.
-        time_budget: Seconds that a check may take, tracing apart. What does
-            not fit is left for the next check. No limit if None.
+        time_budget: Seconds that the first look may take; tracing, and a closer
+            look at what disagrees, come on top. What does not fit is left for
+            the next check. No limit if None.
         seed: Seed of the draws.
 
     Returns:

@@ -37,7 +37,9 @@ def test_healthy(tmp_path):
     assert len(re.findall(r"^Gradient check at step \d+: PASS", printed, re.M)) == 9
     accuracy = float(re.search(r"held-out digits: ([\d.]+)%", printed)[1])
     assert accuracy > 95
-    assert f"tensorboard --logdir {tmp_path}" in printed
+    command = re.search(r"^To see it:  (\S+) --logdir (\S+)$", printed, re.M)
+    assert Path(command[1]).exists()
+    assert command[2] == str(tmp_path)
 
 
 @pytest.mark.basic

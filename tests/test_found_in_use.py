@@ -114,6 +114,34 @@ def test_what_is_assigned_carries_no_gradient_as_in_training(rng):
     assert bias.verdict == "FAIL"
 
 
+class Sampling(layers.Layer):
+    """As in Keras' example of a variational autoencoder."""
+
+    def __init__(self):
+        super().__init__()
+        self.seeds = keras.random.SeedGenerator(1)
+
+    def call(self, x):
+        mean, spread = ops.split(x, 2, axis=-1)
+        noise = keras.random.normal(ops.shape(mean), seed=self.seeds)
+        self.add_loss(ops.mean(ops.exp(spread) + mean**2 - spread))
+        return mean + ops.exp(0.5 * spread) * noise
+
+
+def test_draws_of_a_custom_layer_stay_in_float64(rng):
+    stack = [layers.Dense(4), Sampling(), layers.Dense(3)]
+    model = keras.Sequential([keras.Input((3,)), *stack])
+    model.compile("adam", "mse")
+    x = rng.normal(size=(32, 3))
+    model.fit(x, x, epochs=20, verbose=0)
+    draw = keras.random.normal
+    for seed in range(5):
+        report = kgw.check_gradients(model, x, x, seed=seed)
+        assert (report.verdict, report.dtype) == ("PASS", "float64")
+        assert {v.verdict for v in report.variables} == {"PASS"}
+    assert keras.random.normal is draw
+
+
 class OwnDropout(layers.Dropout):
     """A user's own, with a mistake of its own: it must run to be seen."""
 

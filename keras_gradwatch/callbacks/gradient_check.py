@@ -62,7 +62,7 @@ class GradientCheck(keras.callbacks.Callback):
             `GradientMismatchWarning`, `"stop"` also ends training after this
             step, `"raise"` raises `GradientMismatchError` out of `fit`. A check
             that breaks only warns, unless this is `"raise"`.
-        time_budget: Seconds that a check may take, tracing apart.
+        time_budget: Seconds that the first look of a check may take.
         seed: Seed of the draws; each check draws others.
         verbose: 0 prints nothing, 1 a line for each check, 2 the table.
 

@@ -123,8 +123,8 @@ def _why_inconclusive(items, gradient):
         )
     common = max(counts, key=lambda word: (word != words.ZERO, counts[word]))
     return {
-        words.KINK: "The loss has a kink just here; the gradient lies between the "
-        "slopes on both sides, and more can't be said.",
+        words.KINK: "The loss has a kink just here, where a gradient may have many "
+        "values: differences can't tell whether this one is right.",
         words.JUMP: "The loss is discontinuous here: differences give no derivative.",
         words.NOISY: "Too noisy: the error bar of the differences is larger than the "
         "tolerance.",

@@ -1,8 +1,14 @@
-"""The knobs that switch dropout and noise off, layer by layer."""
+"""Sources of randomness: the knobs that switch them off, and custom draws."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import inspect
+import threading
+
 import keras
+import tensorflow as tf
 
 from keras_gradwatch.replica import keras_internals as internals
 from keras_gradwatch.replica.patches import Patch
@@ -23,6 +29,41 @@ _KNOBS = {
     keras.layers.MultiHeadAttention: ("_dropout",),
     keras.layers.GroupQueryAttention: ("dropout",),
 }
+
+# Draws of no given dtype come in Keras' default float type.
+_DRAWS = ("normal", "truncated_normal", "uniform", "gamma", "beta", "binomial")
+
+
+@contextlib.contextmanager
+def draws_in_double():
+    """Casts what `keras.random` draws in the default float type to float64.
+
+    Custom layers mix such draws with their inputs, which are in float64 here.
+    The numbers are those that training would draw. Only this thread is affected.
+    """
+    thread = threading.get_ident()
+    originals = {name: getattr(keras.random, name) for name in _DRAWS}
+
+    def in_double(draw):
+        parameters = inspect.signature(draw)
+
+        @functools.wraps(draw)
+        def drawn(*args, **kwargs):
+            value = draw(*args, **kwargs)
+            given = parameters.bind(*args, **kwargs).arguments.get("dtype")
+            if given is not None or threading.get_ident() != thread:
+                return value
+            return tf.cast(value, tf.float64)
+
+        return drawn
+
+    try:
+        for name, draw in originals.items():
+            setattr(keras.random, name, in_double(draw))
+        yield
+    finally:
+        for name, draw in originals.items():
+            setattr(keras.random, name, draw)
 
 
 def bypassed(model) -> list[Patch]:

@@ -164,12 +164,19 @@ class Replica:
             applied(patches),
             _inlined(self.inlined),
             _full_tracebacks(),
+            self._draws(),
             scope,
         ):
             replay = _Replay(scope, self.weights, self._trainable)
             replay.put(values)
             replay.fill(self._states, states)
             yield replay
+
+    def _draws(self):
+        # A model that computes in its own precision draws in it too.
+        if id(self.model) in self.kept:
+            return contextlib.nullcontext()
+        return randomness.draws_in_double()
 
     def live_handles(self) -> set[int]:
         """Ids of the resource handles of the live weights and states."""
