@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 import operator
 import threading
 import time
@@ -20,6 +21,7 @@ from keras_gradwatch.numerics.directions import Direction, draw_coordinates, dra
 from keras_gradwatch.numerics.examine import examine
 from keras_gradwatch.numerics.locate import locate
 from keras_gradwatch.numerics.patterns import find_pattern
+from keras_gradwatch.numerics.slopes import LADDER
 from keras_gradwatch.numerics.verdicts import conclude, coverage
 from keras_gradwatch.problem import PRECISIONS, ReplicaProblem
 from keras_gradwatch.replica import batch as batches
@@ -80,9 +82,9 @@ def check_gradients(
             leaves them on and repeats the same draw in every evaluation.
         expected: Patterns (`fnmatch`) of paths of variables whose mismatch is
             intended, such as `"*quantiser*"`.
-        time_budget: Seconds that the first look may take; tracing, and a closer
-            look at what disagrees, come on top. What does not fit is left for
-            the next check. No limit if None.
+        time_budget: Seconds that the first look may take, and again as long for
+            a closer look at what is unclear; tracing, and what looks wrong, come
+            on top. No limit if None.
         seed: Seed of the draws.
 
     Returns:
@@ -226,9 +228,11 @@ class GradientChecker:
     def _compare(self, problem, rng) -> tuple[VariableReport, ...]:
         """Draws, looks, confirms, locates and judges."""
         tolerance = self.settings.tolerance
-        directions = self._draw(problem, rng)
+        affordable = self._affordable(problem)
+        directions = self._draw(problem, rng, affordable)
         noise = problem.noise()
-        items = examine(problem, directions, noise, tolerance)
+        closely = affordable / len(LADDER)
+        items = examine(problem, directions, noise, tolerance, closely)
         items = confirm(problem, items, noise, tolerance, rng)
         items = items + locate(problem, items, noise, tolerance, rng)
         reports = []
@@ -238,7 +242,14 @@ class GradientChecker:
             reports.append(self._report(problem, k, own, pattern))
         return tuple(reports)
 
-    def _draw(self, problem, rng) -> list[Direction]:
+    def _affordable(self, problem) -> float:
+        """How many pairs of losses the time budget is good for."""
+        if self.settings.time_budget is None:
+            return math.inf
+        share = self.settings.time_budget / len(self._evaluators)
+        return max(1.0, share / problem.seconds / 2)
+
+    def _draw(self, problem, rng, affordable) -> list[Direction]:
         """What to compare: directions of all variables first, then entries."""
         rounds: list[list[Direction]] = [[] for _ in range(self.settings.directions)]
         for variable, size in enumerate(problem.sizes):
@@ -259,13 +270,11 @@ class GradientChecker:
                     if position < len(drawn)
                 ]
             )
-        if self.settings.time_budget is None:
+        if sum(map(len, rounds)) <= affordable:
             return [d for drawn in rounds for d in drawn]
         # Another variable begins each time, so that none is always left out.
-        share = self.settings.time_budget / len(self._evaluators)
-        affordable = int(share / problem.seconds / 2)
         order = [d for drawn in rounds for d in _rotated(drawn, rng)]
-        return order[: max(1, affordable)]
+        return order[: int(affordable)]
 
     def _report(self, problem, variable, items, pattern) -> VariableReport:
         weight = problem.weights[variable]

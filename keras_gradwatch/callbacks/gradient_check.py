@@ -22,6 +22,8 @@ from keras_gradwatch.report import FAIL, GradientReport
 from keras_gradwatch.tensorboard.writer import ReportWriter
 
 ON_FAILURE = ("warn", "stop", "raise")
+# Seconds for the first look of a check, unless the user says otherwise.
+TIME_BUDGET = 30.0
 
 
 class GradientCheck(keras.callbacks.Callback):
@@ -62,7 +64,10 @@ class GradientCheck(keras.callbacks.Callback):
             `GradientMismatchWarning`, `"stop"` also ends training after this
             step, `"raise"` raises `GradientMismatchError` out of `fit`. A check
             that breaks only warns, unless this is `"raise"`.
-        time_budget: Seconds that the first look of a check may take.
+        time_budget: Seconds that the first look of a check may take, and again as
+            long for a closer look at what is unclear; tracing, and what looks
+            wrong, come on top. What does not fit is left for the next check.
+            30 seconds if None.
         seed: Seed of the draws; each check draws others.
         verbose: 0 prints nothing, 1 a line for each check, 2 the table.
 
@@ -97,7 +102,7 @@ class GradientCheck(keras.callbacks.Callback):
             tolerance=tolerance,
             dropout=dropout,
             expected=expected,
-            time_budget=time_budget,
+            time_budget=TIME_BUDGET if time_budget is None else time_budget,
             seed=seed,
         )
         if on_failure not in ON_FAILURE:

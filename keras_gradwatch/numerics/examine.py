@@ -147,6 +147,7 @@ def examine(
     directions: Sequence[Direction],
     noise: Sequence[Noise],
     tolerance: float,
+    affordable: float = np.inf,
 ) -> list[Item]:
     """Judges each direction: a first look at all, a close look at suspects.
 
@@ -155,9 +156,12 @@ def examine(
         directions: What to compare.
         noise: Bound on the error of a loss value, for each variable.
         tolerance: Largest relative error that still is a match.
+        affordable: How many close looks to spend on what is merely unclear at the
+            first look. What looks wrong always gets one.
 
     Returns:
-        An `Item` for each direction, in the same order.
+        An `Item` for each direction, in the same order, but for those that
+        stayed unclear.
     """
     steps = [_first_step(problem, d, noise[d.variable], tolerance) for d in directions]
     losses = _both_sides(problem, directions, [[step] for step in steps])
@@ -167,13 +171,13 @@ def examine(
         slope = first_look(step, problem.scales[k], plus[0], minus[0], noise[k])
         items.append(_judged(problem, direction, slope, tolerance))
     suspects = [i for i, item in enumerate(items) if _needs_close_look(item, problem)]
-    for i, item in zip(
-        suspects,
-        look_closely(problem, [directions[i] for i in suspects], noise, tolerance),
-        strict=True,
-    ):
-        items[i] = item
-    return items
+    suspects.sort(key=lambda i: items[i].word != words.MISMATCH)
+    wrong = sum(items[i].word == words.MISMATCH for i in suspects)
+    looked_at = suspects[: int(min(len(suspects), max(wrong, affordable)))]
+    close = look_closely(problem, [directions[i] for i in looked_at], noise, tolerance)
+    found = dict(zip(looked_at, close, strict=True))
+    unclear = set(suspects) - set(looked_at)
+    return [found.get(i, item) for i, item in enumerate(items) if i not in unclear]
 
 
 def look_closely(problem, directions, noise, tolerance) -> list[Item]:
