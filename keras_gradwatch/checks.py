@@ -163,7 +163,7 @@ class GradientChecker:
         """Checks the gradients at the present weights on one batch.
 
         Args:
-            batch: Nested tensors `(x, y, sample_weight)`.
+            batch: What `train_step` is handed, nested tensors.
 
         Returns:
             A `GradientReport`; INCONCLUSIVE, with the reason, where this model
