@@ -231,7 +231,7 @@ class GradientChecker:
         affordable = self._affordable(problem)
         directions = self._draw(problem, rng, affordable)
         noise = problem.noise()
-        closely = affordable / len(LADDER)
+        closely = max(1, affordable / len(LADDER))
         items = examine(problem, directions, noise, tolerance, closely)
         items = confirm(problem, items, noise, tolerance, rng)
         items = items + locate(problem, items, noise, tolerance, rng)

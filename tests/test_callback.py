@@ -352,5 +352,6 @@ def test_time_budget_takes_fewer_comparisons_and_others_next_time(data):
     with warnings.catch_warnings():
         small_model().fit(*data, batch_size=3, verbose=0, callbacks=[check])
     compared = [v.path for r in check.reports for v in r.variables if v.coverage > 0]
-    assert len(compared) == len(check.reports) == 8
+    # One comparison a check, and not always of the same variable.
+    assert 1 < len(compared) <= len(check.reports) == 8
     assert len(set(compared)) > 1
