@@ -194,10 +194,11 @@ class Replica:
             things = internals.all_layers(thing)
         if thing is self.model:  # which also adds its losses up
             things = [*things, *internals.loss_objects(thing)]
-        before = len(self.kept)
-        self.kept.update(id(t) for t in things)
-        self.values = self._new_values(self.values)
-        return len(self.kept) > before
+        new = {id(t) for t in things} - self.kept
+        if new:  # else graphs that were traced for the present values stay valid
+            self.kept |= new
+            self.values = self._new_values(self.values)
+        return bool(new)
 
     def _new_values(self, old=None):
         """Variables to differentiate for, each in the precision of its layer."""
