@@ -1,5 +1,6 @@
 """What TensorBoard and `read_reports` get to see."""
 
+import html
 import os
 import signal
 import subprocess
@@ -82,11 +83,12 @@ def test_scalars(tmp_path, data):
 
 @pytest.mark.filterwarnings("ignore::keras_gradwatch.GradientMismatchWarning")
 def test_the_grid_has_the_newest_check_first_and_verdicts_in_letters(tmp_path, data):
-    fit(tmp_path, data, wrong=True)
+    check, _ = fit(tmp_path, data, wrong=True)
     grid = text(load(tmp_path / "gradwatch"), "GradCheck/history")[-1]
     lines = grid.splitlines()
     assert lines[0].startswith("**Gradient check at step 10: FAIL")
-    assert "Look first at" in lines[2]
+    shown = html.unescape(lines[2])
+    assert shown == check.reports[-1].notes[0]
     assert (
         "| variable | step 10 | step 8 | step 6 | step 4 | step 2 | step 0 |" in lines
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 import os
 
@@ -109,8 +108,9 @@ def _row(first, rest):
 
 def _escape(text):
     """Text that Markdown shows as it is."""
-    text = html.escape(" ".join(text.split()))
-    return "".join(f"&#{ord(c)};" if c in r"\`*_{}[]()#+!|~" else c for c in text)
+    special = r"\`*_{}[]()#+!|~&<>"
+    words = " ".join(text.split())
+    return "".join(f"&#{ord(c)};" if c in special else c for c in words)
 
 
 def _log10(value):
