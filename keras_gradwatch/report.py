@@ -66,6 +66,15 @@ class VariableReport:
             direction, from 0 to 1.
         coordinates: A `Comparison` for each coordinate.
         directions: A `Comparison` for each random direction.
+        training_error: `|g - a| / (|g| + |a|)` of the gradient `g` in the
+            precision of training and the float64 one `a`, norms over the entries
+            that are finite in both. None if there is nothing to compare.
+        vanished: Share of the entries of `a` above round-off that are exactly
+            zero in `g`.
+        overflowed: Share of the entries of `a` that are NaN or infinite in `g`.
+        applied: What the training step hands to the optimizer instead of the
+            gradient, in words, such as `"0.5 times the gradient"`. Empty if it is
+            the gradient itself.
     """
 
     path: str
@@ -79,6 +88,10 @@ class VariableReport:
     coverage: float
     coordinates: tuple[Comparison, ...]
     directions: tuple[Comparison, ...]
+    training_error: float | None = None
+    vanished: float | None = None
+    overflowed: float | None = None
+    applied: str = ""
 
     @property
     def label(self) -> str:
@@ -104,6 +117,8 @@ class GradientReport:
         notes: What else a reader should know, a sentence each.
         variables: A `VariableReport` for each trainable variable, in the order
             of the model.
+        training_dtype: The lowest precision in which the model's layers compute
+            while it trains. Empty if the training step was not looked at.
     """
 
     verdict: str
@@ -117,6 +132,7 @@ class GradientReport:
     seconds: float
     notes: tuple[str, ...]
     variables: tuple[VariableReport, ...]
+    training_dtype: str = ""
 
     @property
     def passed(self) -> bool:
@@ -211,6 +227,7 @@ _FLOATS = {
     "relative_error",
     "resolution",
     "step",
+    "training_error",
 }
 
 

@@ -62,7 +62,13 @@ def report(*variables, **changes):
 
 def test_json_keeps_everything_and_is_standard():
     odd = comparison(analytic=math.nan, numerical=None, error_bar=math.inf, index=())
-    whole = report(variable(coordinates=(odd,)), notes=("a", "b"), loss=-math.inf)
+    rounded = {"training_error": math.inf, "vanished": 0.5, "overflowed": 0.0}
+    whole = report(
+        variable(coordinates=(odd,), applied="half", **rounded),
+        notes=("a", "b"),
+        loss=-math.inf,
+        training_dtype="float16",
+    )
     text = whole.to_json()
     json.loads(text, parse_constant=pytest.fail)
     back = kgw.GradientReport.from_json(text)
