@@ -25,8 +25,9 @@ from keras_gradwatch.numerics.slopes import LADDER
 from keras_gradwatch.numerics.verdicts import conclude, coverage
 from keras_gradwatch.problem import PRECISIONS, ReplicaProblem
 from keras_gradwatch.replica import batch as batches
+from keras_gradwatch.replica.recorder import optimizers
 from keras_gradwatch.replica.replica import Replica, assert_ready, unreplayable
-from keras_gradwatch.replica.train_step import objectives, optimizers
+from keras_gradwatch.replica.train_step import objectives
 from keras_gradwatch.report import (
     EXPECTED,
     FAIL,

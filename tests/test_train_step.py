@@ -314,10 +314,40 @@ class Meta(OwnTape):
         return {"loss": loss}
 
 
-def test_a_gradient_inside_the_loss_is_not_taken_for_checked():
-    model, x, y, _ = trained("meta", wrong=False)
+@pytest.mark.parametrize("eagerly", [False, True])
+@pytest.mark.parametrize("wrong", [False, True])
+def test_a_gradient_inside_the_loss_is_checked_as_part_of_it(wrong, eagerly):
+    model, x, y, upstream = trained("meta", wrong)
+    model.run_eagerly = eagerly
     report = kgw.check_gradients(model, x, y)
-    assert "uses a gradient for weights inside the loss" in str(report)
+    inner = [v for v in report.variables if v.target == "target 1"]
+    outer = [v for v in report.variables if v.target == "target 2"]
+    assert len(inner) == len(outer) == 4
+    assert {layer_of(v) for v in inner if v.verdict == "FAIL"} == (
+        upstream if wrong else set()
+    )
+    assert {v.verdict for v in outer if layer_of(v) in upstream} == (
+        {"FAIL"} if wrong else {"PASS"}
+    )
+
+
+@tf.custom_gradient
+def square_once(x):
+    """Its derivative is right, and the derivative of that is not."""
+    return x * x, lambda dy: dy * 2 * tf.stop_gradient(x)
+
+
+def test_a_wrong_second_derivative_fails_where_it_is_used():
+    model = Meta(wrong=False)
+    model.stack.add(layers.Lambda(square_once))
+    model.compile("sgd", "mse")
+    x = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
+    model.fit(x, x, verbose=0)
+    report = kgw.check_gradients(model, x, x)
+    verdicts = {v.target: set() for v in report.variables}
+    for variable in report.variables:
+        verdicts[variable.target].add(variable.verdict)
+    assert verdicts == {"target 1": {"PASS"}, "target 2": {"FAIL"}}
 
 
 class Tuples(OwnTape):

@@ -83,6 +83,11 @@ def has_default_train_step(model) -> bool:
     return getattr(model.train_step, "__func__", None) is default
 
 
+def tracked_by(optimizer) -> list:
+    """The variables that a built optimizer updates if it is told no others."""
+    return optimizer._trainable_variables
+
+
 def set_policy(layer, policy) -> Patch:
     """Gives a layer another dtype policy."""
     return Patch(layer, "_dtype_policy", policy)

@@ -10,11 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.errors import InvalidArgumentError, UncheckableError
-from keras_gradwatch.replica import graphs, precision, randomness
 from keras_gradwatch.replica import keras_internals as internals
+from keras_gradwatch.replica import precision, randomness
 from keras_gradwatch.replica.isolation import untouched
 from keras_gradwatch.replica.patches import applied
-from keras_gradwatch.replica.train_step import Objective, Recording, recorded
+from keras_gradwatch.replica.recorder import Recording, recorded
+from keras_gradwatch.replica.replay import Replay, Scope, full_tracebacks, inlined
+from keras_gradwatch.replica.train_step import Objective
 
 
 @dataclass(frozen=True)
@@ -127,30 +129,40 @@ class Replica:
             call = self._run_step(batch, replay, wanted=self.objective.call)
         return call.target, [call.gradients[id(v)] for v in self._trainable]
 
-    def _run_step(self, batch, replay, still=None, wanted=None):
-        def watch(is_watched):
-            if still is not None:
-                replay.put(values if is_watched else still)
+    def train_step(self, states, batch) -> Recording:
+        """Runs the model's whole training step, every gradient of it computed.
 
-        recording, values = Recording(), replay.values
-        watch(False)
-        with recorded(self.model, recording, wanted, replay.assert_not_assigned, watch):
+        Args:
+            states: What `copy_weights` returned.
+            batch: What `train_step` is handed.
+        """
+        recording = Recording()
+        with (
+            self._replay(self.values, states) as replay,
+            recorded(self.model, recording, lambda call: True, replay),
+        ):
             self.model.train_step(batch)
-        call = recording.calls[self.objective.call]
-        if graphs.depends_on(call.target, recording.stand_ins):
-            raise UncheckableError(
-                "The training step uses a gradient for weights inside the loss that "
-                "it differentiates, as meta-learning does. Such second derivatives "
-                "can't be checked yet."
-            )
-        return call
+        return recording
+
+    def _run_step(self, batch, replay, still=None, wanted=None):
+        recording, objective = Recording(), self.objective
+        replay.still = still
+        replay.move(False)
+
+        def is_wanted(call):
+            # What is part of the loss itself is computed for its value too.
+            return call == wanted or (objective.nested and call < objective.call)
+
+        with recorded(self.model, recording, is_wanted, replay):
+            self.model.train_step(batch)
+        return recording.calls[objective.call]
 
     @contextlib.contextmanager
     def _replay(self, values, states):
         """Puts other values in the place of the model's variables.
 
         Yields:
-            A `_Replay`.
+            A `Replay`.
         """
         patches = precision.double_precision(
             self.model, [*self._trainable, *self._states], self.kept
@@ -158,17 +170,17 @@ class Replica:
         patches += internals.hidden_metrics(self.model)
         if self.dropout == "bypass":
             patches += randomness.bypassed(self.model)
-        scope = _Scope(collect_losses=True, initialize_variables=False)
+        scope = Scope(collect_losses=True, initialize_variables=False)
         with (
             untouched(self.model),
             applied(patches),
-            _inlined(self.inlined),
-            _full_tracebacks(),
+            inlined(self.inlined),
+            full_tracebacks(),
             self._draws(),
             scope,
         ):
-            replay = _Replay(scope, self.weights, self._trainable)
-            replay.put(values)
+            paths = [weight.path for weight in self.weights]
+            replay = Replay(scope, self._trainable, paths, values)
             replay.fill(self._states, states)
             yield replay
 
@@ -211,69 +223,6 @@ class Replica:
                 tf.Variable(tf.cast(start, own or tf.float64), trainable=True)
             )
         return values
-
-
-class _Scope(keras.StatelessScope):
-    """A scope in which no gradient flows through what is assigned to a variable.
-
-    So it is in training: what a variable is read to hold is a new tensor.
-    """
-
-    def give(self, variable, value) -> None:
-        """Sets a value that gradients do flow to."""
-        super().add_update((variable, value))
-
-    def add_update(self, update) -> None:
-        variable, value = update
-        super().add_update((variable, tf.stop_gradient(value)))
-
-
-class _Replay:
-    """The values that stand in for the model's variables while its code runs.
-
-    Args:
-        scope: The open `StatelessScope`.
-        weights: A `Weight` for each trainable variable.
-        trainable: The trainable variables.
-    """
-
-    def __init__(self, scope, weights, trainable):
-        self.scope, self.weights, self.trainable = scope, weights, trainable
-        self.values: list = []
-
-    def put(self, values) -> None:
-        """Gives the trainable variables their values."""
-        self.values = self.fill(self.trainable, values)
-
-    def fill(self, variables, values) -> list:
-        """Gives variables their values, each in the precision of its own."""
-        given = []
-        for variable, value in zip(variables, values, strict=True):
-            own = tf.as_dtype(internals.stored_dtype(variable))
-            if value.dtype != own:
-                value = tf.cast(value, own)
-            self.scope.give(variable, value)
-            given.append(value)
-        return given
-
-    def assert_not_assigned(self) -> None:
-        """Raises if the model's code gave a trainable weight another value."""
-        changed = [
-            weight.path
-            for weight, variable, value in zip(
-                self.weights, self.trainable, self.values, strict=True
-            )
-            if self.scope.get_current_value(variable) is not value
-        ]
-        if changed:
-            raise UncheckableError(
-                f"The forward pass assigns to the trainable weight {changed[0]}"
-                f"{' and others' if len(changed) > 1 else ''}, as "
-                "SpectralNormalization does: what is differentiated is then not "
-                "the weight that the optimizer holds, and differences can't tell "
-                "whether the gradient is right. Check a model without that layer, "
-                "or compute the changed weight instead of assigning it."
-            )
 
 
 def has_weights(model) -> bool:
@@ -369,29 +318,6 @@ def _unique(paths):
         seen[path] = seen.get(path, 0) + 1
         names.append(path if seen[path] == 1 else f"{path}#{seen[path]}")
     return names
-
-
-@contextlib.contextmanager
-def _inlined(active):
-    before = tf.config.functions_run_eagerly()
-    if active:
-        tf.config.run_functions_eagerly(True)
-    try:
-        yield
-    finally:
-        tf.config.run_functions_eagerly(before)
-
-
-@contextlib.contextmanager
-def _full_tracebacks():
-    """Keeps the frames that tell in which layer an error arose."""
-    filtered = keras.config.is_traceback_filtering_enabled()
-    keras.config.disable_traceback_filtering()
-    try:
-        yield
-    finally:
-        if filtered:
-            keras.config.enable_traceback_filtering()
 
 
 def scale_of(value: np.ndarray) -> float:

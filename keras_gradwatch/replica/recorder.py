@@ -1,0 +1,216 @@
+"""Recording a training step instead of letting it update anything."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import keras
+import tensorflow as tf
+
+from keras_gradwatch.replica import keras_internals as internals
+
+
+@dataclass(eq=False)
+class Call:
+    """One call of `GradientTape.gradient` for weights of the model.
+
+    Attributes:
+        target: What was differentiated, summed up.
+        gradients: What came out, by the id of the Keras variable.
+        variables: For which variables.
+    """
+
+    target: tf.Tensor
+    gradients: dict
+    variables: tuple
+
+
+@dataclass(eq=False)
+class Update:
+    """One call of an optimizer's `apply`.
+
+    Attributes:
+        optimizer: The optimizer.
+        gradients: What it was handed, in the order of `variables`.
+        variables: The Keras variables.
+    """
+
+    optimizer: keras.optimizers.Optimizer
+    gradients: tuple
+    variables: tuple
+
+
+@dataclass(eq=False)
+class Recording:
+    """What a training step did, in order.
+
+    Attributes:
+        calls: Its gradient computations.
+        updates: What it handed to optimizers.
+    """
+
+    calls: list[Call] = field(default_factory=list)
+    updates: list[Update] = field(default_factory=list)
+
+
+class Stage:
+    """What the recorder asks of whoever provides the values of the weights."""
+
+    def move(self, is_differentiated: bool) -> None:
+        """Tells that a tape begins to record, or that none does any more.
+
+        What a step computes outside of its tapes, such as a goal to reach, is no
+        part of what it differentiates.
+        """
+
+    def watch(self, tape) -> None:
+        """Makes a tape watch the values."""
+
+    def value_of(self, variable):
+        """What stands for a variable of the model: what a tape knows it as."""
+        return variable
+
+    def assert_not_assigned(self) -> None:
+        """Raises if the step changed a weight that it is about to differentiate."""
+
+
+@contextlib.contextmanager
+def recorded(
+    model,
+    recording: Recording,
+    is_wanted: Callable[[int], bool] = lambda call: False,
+    stage: Stage | None = None,
+):
+    """Records a training step instead of letting it update anything.
+
+    Gradients for weights are computed only where they are wanted; elsewhere zeros
+    stand in for them. Gradients for anything else, as for a gradient penalty, are
+    part of the loss and computed as ever. Only this thread is affected.
+
+    Args:
+        model: The model whose `train_step` runs inside.
+        recording: What is filled.
+        is_wanted: Whether to compute the gradients of a call, by its number.
+        stage: Where the values of the weights come from.
+    """
+    stage = stage or Stage()
+    weights = {id(v) for v in model.trainable_variables}
+    thread = threading.get_ident()
+    tape_class, recording_tapes = tf.GradientTape, []
+    original_enter, original_exit = tape_class.__enter__, tape_class.__exit__
+    original_gradient = tape_class.gradient
+
+    def enter(tape):
+        if threading.get_ident() != thread:
+            return original_enter(tape)
+        stage.move(True)
+        entered = original_enter(tape)
+        recording_tapes.append(tape)
+        stage.watch(tape)
+        return entered
+
+    def leave(tape, *error):
+        if tape in recording_tapes:
+            recording_tapes.remove(tape)
+        return original_exit(tape, *error)
+
+    def gradient(tape, target, sources, output_gradients=None, *args, **kwargs):
+        flat = tf.nest.flatten(sources)
+        if threading.get_ident() != thread or not any(id(s) in weights for s in flat):
+            return original_gradient(
+                tape, target, sources, output_gradients, *args, **kwargs
+            )
+        stage.assert_not_assigned()
+        if is_wanted(len(recording.calls)):
+            known = tf.nest.map_structure(
+                lambda s: stage.value_of(s) if id(s) in weights else s, sources
+            )
+            result = original_gradient(
+                tape, target, known, output_gradients, *args, **kwargs
+            )
+        else:
+            result = tf.nest.map_structure(
+                lambda s: tf.identity(tf.zeros_like(tf.convert_to_tensor(s))), sources
+            )
+        found = dict(zip(map(id, flat), tf.nest.flatten(result), strict=True))
+        variables = tuple(s for s in flat if id(s) in weights)
+        total = _total(target, output_gradients)
+        recording.calls.append(Call(total, found, variables))
+        if not recording_tapes:
+            stage.move(False)
+        return result
+
+    tape_class.gradient = gradient
+    tape_class.__enter__, tape_class.__exit__ = enter, leave
+    try:
+        with _optimizers_recorded(recording, thread):
+            yield
+    finally:
+        tape_class.gradient = original_gradient
+        tape_class.__enter__, tape_class.__exit__ = original_enter, original_exit
+
+
+@contextlib.contextmanager
+def _optimizers_recorded(recording, thread):
+    """Replaces `apply` of every class of optimizers: they may be held anywhere."""
+
+    def recorder(original):
+        def apply(optimizer, grads, trainable_variables=None):
+            if threading.get_ident() != thread:
+                return original(optimizer, grads, trainable_variables)
+            variables = trainable_variables or internals.tracked_by(optimizer)
+            update = Update(optimizer, tuple(grads), tuple(variables))
+            recording.updates.append(update)
+            return optimizer.iterations
+
+        return apply
+
+    base = keras.optimizers.Optimizer
+    owners = [c for c in _subclasses(base) if c is base or "apply" in c.__dict__]
+    originals = [(owner, owner.__dict__.get("apply")) for owner in owners]
+    try:
+        for owner in owners:
+            owner.apply = recorder(owner.apply)
+        yield
+    finally:
+        for owner, original in originals:
+            if original is None:  # it was inherited
+                del owner.apply
+            else:
+                owner.apply = original
+
+
+def _subclasses(kind):
+    found = [kind]
+    for child in kind.__subclasses__():
+        found += _subclasses(child)
+    return list(dict.fromkeys(found))
+
+
+def optimizers(model) -> list[tuple[str, keras.optimizers.Optimizer]]:
+    """The optimizers that a model holds, with the names of their attributes.
+
+    Those in its lists and dicts too, as `"optimizers[0]"`.
+    """
+    found = []
+    for name, value in model.__dict__.items():
+        if isinstance(value, dict):
+            held = [(f"{name}[{key!r}]", item) for key, item in value.items()]
+        elif isinstance(value, list | tuple):
+            held = [(f"{name}[{k}]", item) for k, item in enumerate(value)]
+        else:
+            held = [(name, value)]
+        found += [(n, v) for n, v in held if isinstance(v, keras.optimizers.Optimizer)]
+    return found
+
+
+def _total(target, output_gradients):
+    """A target as the scalar that is in effect differentiated."""
+    targets = tf.nest.flatten(target)
+    weights = tf.nest.flatten(output_gradients) if output_gradients is not None else []
+    if weights:
+        targets = [t * w for t, w in zip(targets, weights, strict=True)]
+    return tf.add_n([tf.reduce_sum(tf.cast(t, tf.float64)) for t in targets])
