@@ -32,38 +32,108 @@ _KNOBS = {
 
 # Draws of no given dtype come in Keras' default float type.
 _DRAWS = ("normal", "truncated_normal", "uniform", "gamma", "beta", "binomial")
+# What all draws of Keras go through.
+_STATELESS = (
+    (tf.random, "stateless_normal"),
+    (tf.random, "stateless_truncated_normal"),
+    (tf.random, "stateless_uniform"),
+    (tf.random, "stateless_gamma"),
+    (tf.random, "stateless_binomial"),
+    (tf.nn.experimental, "stateless_dropout"),
+)
 
 
 @contextlib.contextmanager
-def draws_in_double():
-    """Casts what `keras.random` draws in the default float type to float64.
+def drawn_as_in_training(model, compute_dtypes: dict[int, str], kept: set[int]):
+    """Lets the model's code draw the very numbers that it draws in training.
 
-    Custom layers mix such draws with their inputs, which are in float64 here.
-    The numbers are those that training would draw. Only this thread is affected.
+    A draw in float64 is another one than in float32, and a draw that XLA compiles
+    another one than the same draw without it. So each is made as in training, and
+    then cast. Only this thread is affected.
+
+    Args:
+        model: The live model.
+        compute_dtypes: In what each layer computes in training, by its id.
+        kept: Ids of layers that stay in their own precision.
     """
     thread = threading.get_ident()
-    originals = {name: getattr(keras.random, name) for name in _DRAWS}
 
-    def in_double(draw):
-        parameters = inspect.signature(draw)
-
+    def here(draw, instead):
         @functools.wraps(draw)
         def drawn(*args, **kwargs):
-            value = draw(*args, **kwargs)
-            given = parameters.bind(*args, **kwargs).arguments.get("dtype")
-            if given is not None or threading.get_ident() != thread:
-                return value
-            return tf.cast(value, tf.float64)
+            if threading.get_ident() != thread:
+                return draw(*args, **kwargs)
+            return instead(draw, *args, **kwargs)
 
         return drawn
 
+    def default(draw, *args, **kwargs):
+        value = draw(*args, **kwargs)
+        given = inspect.signature(draw).bind(*args, **kwargs).arguments.get("dtype")
+        is_kept = id(model) in kept
+        return value if is_kept or given is not None else tf.cast(value, tf.float64)
+
+    def stateless(draw, *args, **kwargs):
+        own = compute_dtypes.get(id(_running_layer()), keras.config.floatx())
+        return _as_compiled(model, draw, own, args, kwargs)
+
+    replaced = [(keras.random, name, default) for name in _DRAWS]
+    replaced += [(module, name, stateless) for module, name in _STATELESS]
+    originals = [(module, name, getattr(module, name)) for module, name, _ in replaced]
     try:
-        for name, draw in originals.items():
-            setattr(keras.random, name, in_double(draw))
+        for module, name, instead in replaced:
+            setattr(module, name, here(getattr(module, name), instead))
         yield
     finally:
-        for name, draw in originals.items():
-            setattr(keras.random, name, draw)
+        for module, name, original in originals:
+            setattr(module, name, original)
+
+
+def _as_compiled(model, draw, own, args, kwargs):
+    """One draw in the precision `own`, compiled by XLA if the model is."""
+    arguments = inspect.signature(draw).bind(*args, **kwargs).arguments
+    arguments = {name: _constant(value) for name, value in arguments.items()}
+    if "x" in arguments:  # dropout: the mask is what is drawn
+        x, rate = arguments["x"], arguments["rate"]
+        ones = tf.ones_like(x, own if x.dtype == tf.float64 else x.dtype)
+        mask = _run(model, draw, {**arguments, "x": ones}) != 0
+        return tf.where(mask, x / tf.cast(1 - rate, x.dtype), tf.zeros_like(x))
+    if tf.as_dtype(arguments.get("dtype", tf.float32)) != tf.float64:
+        return _run(model, draw, arguments)
+    arguments["dtype"] = own
+    for name in ("minval", "maxval", "mean", "stddev", "alpha"):
+        if tf.is_tensor(arguments.get(name)):
+            arguments[name] = tf.cast(arguments[name], own)
+    return tf.cast(_run(model, draw, arguments), tf.float64)
+
+
+def _run(model, draw, arguments):
+    if not model.jit_compile:
+        return draw(**arguments)
+    tensors = {name: v for name, v in arguments.items() if tf.is_tensor(v)}
+    others = {name: v for name, v in arguments.items() if name not in tensors}
+    return tf.function(
+        lambda tensors: draw(**tensors, **others), jit_compile=True, autograph=False
+    )(tensors)
+
+
+def _constant(value):
+    """A shape as numbers where they are known: XLA needs them."""
+    if tf.is_tensor(value) and value.dtype.is_integer:
+        known = tf.get_static_value(value)
+        return value if known is None else known
+    return value
+
+
+def _running_layer():
+    """The innermost layer whose code called us, or None."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        owner = frame.f_locals.get("self")
+        if isinstance(owner, keras.Layer):
+            return owner
+        frame = frame.f_back
+    return None
 
 
 def bypassed(model) -> list[Patch]:

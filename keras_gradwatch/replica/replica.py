@@ -170,25 +170,23 @@ class Replica:
         patches += internals.hidden_metrics(self.model)
         if self.dropout == "bypass":
             patches += randomness.bypassed(self.model)
+        dtypes = {
+            id(layer): internals.inner_policy(layer).compute_dtype
+            for layer in self.layers
+        }
         scope = Scope(collect_losses=True, initialize_variables=False)
         with (
             untouched(self.model),
             applied(patches),
             inlined(self.inlined),
             full_tracebacks(),
-            self._draws(),
+            randomness.drawn_as_in_training(self.model, dtypes, self.kept),
             scope,
         ):
             paths = [weight.path for weight in self.weights]
             replay = Replay(scope, self._trainable, paths, values)
             replay.fill(self._states, states)
             yield replay
-
-    def _draws(self):
-        # A model that computes in its own precision draws in it too.
-        if id(self.model) in self.kept:
-            return contextlib.nullcontext()
-        return randomness.draws_in_double()
 
     def live_handles(self) -> set[int]:
         """Ids of the resource handles of the live weights and states."""
