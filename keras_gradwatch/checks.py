@@ -16,6 +16,7 @@ from keras_gradwatch.arguments import Settings
 from keras_gradwatch.culprit import straight_through, where_to_look
 from keras_gradwatch.errors import GradientMismatchError, UncheckableError
 from keras_gradwatch.evaluate import Evaluator
+from keras_gradwatch.in_training import remarks, with_training
 from keras_gradwatch.numerics.confirm import confirm
 from keras_gradwatch.numerics.directions import Direction, draw_coordinates, draw_signs
 from keras_gradwatch.numerics.examine import examine
@@ -37,6 +38,7 @@ from keras_gradwatch.report import (
     GradientReport,
     VariableReport,
 )
+from keras_gradwatch.training import TrainingStep
 
 
 def check_gradients(
@@ -159,6 +161,7 @@ class GradientChecker:
         self.settings = settings
         self._trained: list | None = None
         self._evaluators: list[Evaluator] = []
+        self._step: TrainingStep | None = None
 
     def check(self, batch) -> GradientReport:
         """Checks the gradients at the present weights on one batch.
@@ -173,9 +176,10 @@ class GradientChecker:
         started = time.perf_counter()
         step = iterations(self.model)
         rng = np.random.default_rng([self.settings.seed, step])
-        problems, variables, notes, refusals = [], (), [], []
+        problems, compared, notes, refusals = [], {}, [], []
         with _ONE_AT_A_TIME:
-            for evaluator in self._prepare(batch, refusals):
+            evaluators = self._prepare(batch, refusals)
+            for k, evaluator in enumerate(evaluators):
                 try:
                     problem = ReplicaProblem(evaluator, batches.as_double(batch), rng)
                     problems.append(problem)
@@ -184,8 +188,10 @@ class GradientChecker:
                 except UncheckableError as error:
                     refusals.append(str(error))
                 else:
-                    variables += found
                     notes += _notes(problem, found)
+                    compared[k] = problem, found
+            variables, said = self._in_training(batch, compared)
+            notes += said
         verdict, reason = _overall(variables, refusals)
         if variables:
             notes += [*refusals, *self._notes_on_expected(variables)]
@@ -201,6 +207,7 @@ class GradientChecker:
             seconds=time.perf_counter() - started,
             notes=tuple(dict.fromkeys(notes)),
             variables=variables,
+            training_dtype=self._step.dtype if variables else "",
         )
 
     def _prepare(self, batch, refusals) -> list[Evaluator]:
@@ -223,6 +230,7 @@ class GradientChecker:
                 Evaluator(Replica(self.model, self.settings.dropout, objective))
                 for objective in found
             ]
+            self._step = TrainingStep(self.model, self.settings.dropout, found)
             self._trained = list(now)
         return self._evaluators
 
@@ -242,6 +250,34 @@ class GradientChecker:
             pattern = find_pattern(problem, k, weight.shape, own, rng)
             reports.append(self._report(problem, k, own, pattern))
         return tuple(reports)
+
+    def _in_training(self, batch, compared):
+        """Adds what training itself makes of the gradients that were compared.
+
+        Args:
+            batch: What `train_step` is handed.
+            compared: By the number of the loss, its problem and reports.
+
+        Returns:
+            The reports of all variables, and notes on them.
+        """
+        reports = [found for _, found in compared.values()]
+        if not compared:
+            return (), []
+        try:
+            trained = self._step.run(batch)
+        except Exception as error:
+            return _flat(reports), [
+                "What becomes of the gradients in the precision of training could not "
+                f"be seen. {type(error).__name__}: {error}"
+            ]
+        reports = [
+            with_training(problem, found, self._step, trained[k])
+            for k, (problem, found) in compared.items()
+        ]
+        losses = [problem.base for problem, _ in compared.values()]
+        run = [trained[k] for k in compared]
+        return _flat(reports), list(remarks(_flat(reports), self._step, run, losses))
 
     def _affordable(self, problem) -> float:
         """How many pairs of losses the time budget is good for."""
@@ -386,6 +422,10 @@ def _rotated(things, rng):
 
 def _lowest(dtypes):
     return min(dtypes, key=PRECISIONS.index, default=PRECISIONS[-1])
+
+
+def _flat(reports):
+    return tuple(v for found in reports for v in found)
 
 
 def _same(one, other):

@@ -184,7 +184,7 @@ class Evaluator:
         def gradient(states, batch):
             loss, found = self.replica.loss_and_gradient(states, batch)
             made.present = [g is not None for g in found]
-            return loss, [_dense(g) for g in found if g is not None]
+            return loss, [dense(g) for g in found if g is not None]
 
         return gradient
 
@@ -239,8 +239,8 @@ def _move(flat, entry, start, step, signs):
     )
 
 
-def _dense(gradient):
-    """A gradient as a plain tensor: rows of an embedding are summed up."""
+def dense(gradient) -> tf.Tensor:
+    """A gradient as a plain float64 tensor: rows of an embedding are summed up."""
     if isinstance(gradient, tf.IndexedSlices):
         gradient = tf.IndexedSlices(
             tf.cast(gradient.values, tf.float64), gradient.indices, gradient.dense_shape

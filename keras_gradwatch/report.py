@@ -174,7 +174,8 @@ class GradientReport:
         return f"{line}, worst relative error {_number(self.worst_relative_error)}"
 
     def __str__(self) -> str:
-        return "\n".join([self.headline, *_table(self.variables), *self._remarks()])
+        table = _table(self.variables, self.training_dtype)
+        return "\n".join([self.headline, *table, *self._remarks()])
 
     def _remarks(self):
         for v in self.failures:
@@ -253,20 +254,23 @@ def _decode(data):
     }
 
 
-def _table(variables):
+def _table(variables, training_dtype):
     if not variables:
         return
     rows = sorted(variables, key=lambda v: VERDICTS.index(v.verdict))
-    room = _WIDTH - 45
+    # How far training, in its own precision, is from the exact gradient.
+    training = f"in {training_dtype}" if training_dtype else ""
+    room = _WIDTH - 45 - 13
     paths = [_shorten(v.label, room) for v in rows]
     width = max(len("variable"), *map(len, paths))
-    yield f"{'verdict':<12}  {'variable':<{width}}  {'rel. error':>10}  {'compared':>8}"
+    header = f"{'verdict':<12}  {'variable':<{width}}  {'rel. error':>10}  "
+    yield f"{header}{'compared':>8}  {training:>11}".rstrip()
     for v, path in zip(rows, paths, strict=True):
         line = (
             f"{v.verdict:<12}  {path:<{width}}  "
             f"{_number(v.relative_error):>10}  {v.coverage:>8.0%}"
         )
-        yield line
+        yield f"{line}  {_number(v.training_error):>11}" if training else line
         if v.reason and v.verdict != FAIL:
             yield f"{'':<12}  {_shorten(v.reason, _WIDTH - 14)}"
 

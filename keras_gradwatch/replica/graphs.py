@@ -98,6 +98,15 @@ def depends_on(target, sources: Iterable) -> bool:
     return False
 
 
+def is_readable(value) -> bool:
+    """Whether a tensor can be read here: it is of no branch or loop inside."""
+    if value is None or tf.executing_eagerly():
+        return True
+    tensor = value.values if isinstance(value, tf.IndexedSlices) else value
+    here = tf.compat.v1.get_default_graph()
+    return getattr(tensor, "graph", here) is here
+
+
 def layer_of(op_name: str, by_name: dict):
     """The innermost layer whose name scope an op lies in, or None.
 

@@ -111,6 +111,24 @@ def inner_policy(layer):
     return policy
 
 
+def lowest_compute_dtype(model) -> str:
+    """The lowest float precision in which a layer of the model computes.
+
+    What merely holds layers, or takes the data in, is left out.
+    """
+    layers = all_layers(model)
+    owners = {id(v): layer for layer in layers for v in layer.variables}
+    leaves = [
+        layer
+        for layer in layers
+        if len(all_layers(layer)) == 1
+        and not isinstance(layer, keras.layers.InputLayer)
+    ]
+    found = {inner_policy(layer).compute_dtype for layer in [*owners.values(), *leaves]}
+    order = ("bfloat16", "float16", "float32", "float64")
+    return next((dtype for dtype in order if dtype in found), "float64")
+
+
 def raw_value(variable):
     """The `tf.Variable` behind a Keras variable, whatever scope is open."""
     return variable._value

@@ -50,10 +50,12 @@ class Recording:
     Attributes:
         calls: Its gradient computations.
         updates: What it handed to optimizers.
+        scaled: Ids of the optimizers that it asked to scale a loss.
     """
 
     calls: list[Call] = field(default_factory=list)
     updates: list[Update] = field(default_factory=list)
+    scaled: set[int] = field(default_factory=set)
 
 
 class Stage:
@@ -155,32 +157,43 @@ def recorded(
 
 @contextlib.contextmanager
 def _optimizers_recorded(recording, thread):
-    """Replaces `apply` of every class of optimizers: they may be held anywhere."""
+    """Replaces methods of every class of optimizers: they may be held anywhere."""
 
-    def recorder(original):
-        def apply(optimizer, grads, trainable_variables=None):
+    def apply(original, optimizer, grads, trainable_variables=None):
+        variables = trainable_variables or internals.tracked_by(optimizer)
+        update = Update(optimizer, tuple(grads), tuple(variables))
+        recording.updates.append(update)
+
+    def scale_loss(original, optimizer, loss):
+        recording.scaled.add(id(optimizer))
+        return original(optimizer, loss)
+
+    def here(original, instead):
+        def method(optimizer, *args, **kwargs):
             if threading.get_ident() != thread:
-                return original(optimizer, grads, trainable_variables)
-            variables = trainable_variables or internals.tracked_by(optimizer)
-            update = Update(optimizer, tuple(grads), tuple(variables))
-            recording.updates.append(update)
-            return optimizer.iterations
+                return original(optimizer, *args, **kwargs)
+            return instead(original, optimizer, *args, **kwargs)
 
-        return apply
+        return method
 
     base = keras.optimizers.Optimizer
-    owners = [c for c in _subclasses(base) if c is base or "apply" in c.__dict__]
-    originals = [(owner, owner.__dict__.get("apply")) for owner in owners]
+    replaced = [
+        (owner, name, instead)
+        for owner in _subclasses(base)
+        for name, instead in (("apply", apply), ("scale_loss", scale_loss))
+        if owner is base or name in owner.__dict__
+    ]
+    originals = [(owner, name, owner.__dict__.get(name)) for owner, name, _ in replaced]
     try:
-        for owner in owners:
-            owner.apply = recorder(owner.apply)
+        for owner, name, instead in replaced:
+            setattr(owner, name, here(getattr(owner, name), instead))
         yield
     finally:
-        for owner, original in originals:
+        for owner, name, original in originals:
             if original is None:  # it was inherited
-                del owner.apply
+                delattr(owner, name)
             else:
-                owner.apply = original
+                setattr(owner, name, original)
 
 
 def _subclasses(kind):

@@ -59,6 +59,12 @@ def objectives(model, batch) -> tuple[Objective, ...]:
         recording = Recording()
         with keras.StatelessScope(present), recorded(model, recording):
             model.train_step(batch)
+        if not all(graphs.is_readable(call.target) for call in recording.calls):
+            raise UncheckableError(
+                "The model's own `train_step` differentiates inside a branch or a loop "
+                "of the graph (`tf.cond`, `tf.while_loop`), where it can't be "
+                "followed. Decide in Python, or take the gradient outside."
+            )
         found[:] = _objectives(recording, optimizers(model))
 
     with untouched(model, losses=False), applied(internals.hidden_metrics(model)):

@@ -1,0 +1,106 @@
+"""What becomes of an exact gradient in the precision of training, and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """How a gradient differs from the exact one.
+
+    Args:
+        error: `|g - a| / (|g| + |a|)`, norms over what is finite in both. None
+            if nothing is, or if both are zero.
+        vanished: Share of the entries above `floor` that are exactly zero in `g`.
+        overflowed: Share of the finite entries that are not finite in `g`.
+    """
+
+    error: float | None
+    vanished: float
+    overflowed: float
+
+
+def rounding(exact: np.ndarray, own: np.ndarray, floor: float) -> Rounding:
+    """Compares a gradient with the exact one, entry by entry.
+
+    Args:
+        exact: Flat float64 gradient `a`.
+        own: The gradient `g` as training computes it, same shape.
+        floor: How far round-off may move an entry of `exact`.
+    """
+    finite = np.isfinite(exact)
+    both = finite & np.isfinite(own)
+    above = both & (np.abs(exact) > floor)
+    a, g = exact[both], own[both]
+    scale = np.linalg.norm(g) + np.linalg.norm(a)
+    known = above.any() and scale > 0
+    return Rounding(
+        error=float(np.linalg.norm(g - a) / scale) if known else None,
+        vanished=_share(above & (own == 0), above),
+        overflowed=_share(finite & ~both, finite),
+    )
+
+
+def handed_on(
+    gradient: np.ndarray | None,
+    handed: Sequence[np.ndarray | None],
+    others: Mapping[str, np.ndarray],
+    precision: float,
+) -> str:
+    """Says what an optimizer is handed instead of a gradient.
+
+    Args:
+        gradient: Flat gradient of one variable, None if the tape returned None.
+        handed: What optimizers were handed for the variable, in order.
+        others: Other gradients of the step that have the same shape, by name.
+        precision: Relative rounding error to allow for.
+
+    Returns:
+        A few words; empty if one of `handed` is the gradient itself.
+    """
+    given = [h for h in handed if h is not None]
+    if gradient is None:
+        return "a gradient that the tape did not return" if given else ""
+    if not given:
+        return "nothing"
+    if any(np.array_equal(h, gradient, equal_nan=True) for h in given):
+        return ""
+    return _describe(gradient, given[-1], others, precision)
+
+
+def _describe(gradient, handed, others, precision):
+    if not handed.any():
+        return "zeros"
+    factor = _factor(gradient, handed, precision)
+    if factor is not None:
+        is_one = abs(factor - 1) <= precision
+        return "" if is_one else f"{factor:.3g} times the gradient"
+    for name, other in others.items():
+        factor = _factor(other, handed, precision)
+        if factor is not None:
+            times = "" if abs(factor - 1) <= precision else f"{factor:.3g} times "
+            return f"{times}the gradient of {name}"
+    if not np.isfinite(gradient).all():
+        return "another value: the gradient is not finite"
+    norm = np.linalg.norm(gradient)
+    away = np.linalg.norm(handed - gradient) / norm if norm else np.inf
+    return f"another value, {away:.0%} of the gradient's norm away from it"
+
+
+def _factor(gradient, handed, precision):
+    """By what `handed` is a multiple of `gradient`, None if it is none."""
+    square = float(gradient @ gradient)
+    if not square or not np.isfinite(square) or not np.isfinite(handed).all():
+        return None
+    factor = float(gradient @ handed) / square
+    rest = np.linalg.norm(handed - factor * gradient)
+    return factor if factor and rest <= precision * np.linalg.norm(handed) else None
+
+
+def _share(part, whole):
+    count = np.count_nonzero(whole)
+    return float(np.count_nonzero(part) / count) if count else 0.0

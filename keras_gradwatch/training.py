@@ -1,0 +1,212 @@
+"""The training step as it runs: its gradients, and what optimizers get of them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_gradwatch.evaluate import dense
+from keras_gradwatch.replica import batch as batches
+from keras_gradwatch.replica import diagnose, graphs
+from keras_gradwatch.replica import keras_internals as internals
+from keras_gradwatch.replica.isolation import restored
+from keras_gradwatch.replica.recorder import optimizers
+from keras_gradwatch.replica.replica import Replica
+from keras_gradwatch.replica.train_step import Objective
+
+# Signatures of data whose graphs are kept.
+_SIGNATURES = 4
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What one run of the training step did with one of its losses.
+
+    Args:
+        loss: The loss, in the precision of training.
+        gradients: A flat array for each variable of the loss, None where the
+            tape returned None. Of the loss that is not scaled.
+        handed: For each variable, what optimizers were handed for it, in the
+            order of the step; None where that can't be told.
+    """
+
+    loss: float
+    gradients: list[np.ndarray | None]
+    handed: list[list[np.ndarray | None] | None]
+
+
+class TrainingStep:
+    """The model's whole training step, replayed in the precision of training.
+
+    Args:
+        model: The live model.
+        dropout: `"bypass"` or `"freeze"`, as for the check.
+        objectives: The losses that the step differentiates.
+
+    Attributes:
+        dtype: The lowest precision in which a layer of the model computes.
+    """
+
+    def __init__(self, model, dropout: str, objectives: Sequence[Objective]):
+        variables = {id(v): v for o in objectives for v in o.variables}
+        everything = Objective("", None, tuple(variables.values()))
+        self._model, self._objectives = model, objectives
+        self._replica = Replica(model, dropout, everything)
+        self._replica.keep_native(model)
+        self._steps: dict[tuple, _Traced] = {}
+        self.dtype = internals.lowest_compute_dtype(model)
+
+    @property
+    def loss_scale(self) -> float | None:
+        """By what the default step scales its loss; None if nothing is scaled."""
+        scales = [
+            float(optimizer.scale_loss(tf.constant(1.0)))
+            for _, optimizer in optimizers(self._model)
+            if isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+            or optimizer.loss_scale_factor is not None
+        ]
+        return max(scales, default=None)
+
+    def run(self, batch) -> tuple[Trained, ...]:
+        """Runs the step on one batch; nothing is updated.
+
+        Args:
+            batch: What `train_step` is handed, in the precision of training.
+
+        Returns:
+            A `Trained` for each objective.
+        """
+        states = self._replica.copy_weights()
+        key = batches.signature(batch)
+        while key not in self._steps:
+            # What it raises first is mended by the time of the second try.
+            with contextlib.suppress(diagnose.LiveReadError):
+                self._steps[key] = self._trace(states, batch)
+        while len(self._steps) > _SIGNATURES:
+            del self._steps[next(iter(self._steps))]
+        traced = self._steps[key]
+        with restored(traced.handles):
+            tensors = [t.numpy() for t in traced.function(states, batch)]
+        return tuple(self._read(plan, tensors) for plan in traced.plans)
+
+    def unscaled(self) -> list[str]:
+        """Optimizers that divide by a loss scale although no loss was scaled."""
+        found = {name for step in self._steps.values() for name in step.unscaled}
+        return sorted(found)
+
+    def _trace(self, states, batch):
+        traced = _Traced()
+        step = self._step(traced)
+        function = tf.function(step, autograph=False)
+        try:
+            function = function.get_concrete_function(states, batch)
+        except Exception:
+            if not self._model.run_eagerly:  # else it may need values
+                raise
+        else:
+            live = self._replica.live_handles()
+            diagnose.assert_replayable(self._replica, function.graph, live)
+            own = {id(v.handle) for v in self._replica.values}
+            handles = graphs.captured_handles(function.graph)
+            traced.handles = [h for h in handles if id(h) not in own]
+        traced.function = step if self._model.run_eagerly else function
+        return traced
+
+    def _step(self, traced):
+        def step(states, batch):
+            recording = self._replica.train_step(states, batch)
+            tensors: list[tf.Tensor] = []
+            traced.plans = [
+                _plan(objective, recording, tensors) for objective in self._objectives
+            ]
+            traced.unscaled = _unscaled(recording, self._model)
+            return tensors
+
+        return step
+
+    def _read(self, plan, tensors):
+        scale = 1.0
+        if plan.is_default and self._model.optimizer is not None:
+            scale = float(self._model.optimizer.scale_loss(tf.constant(1.0)))
+
+        def value(slot):
+            if slot is None:
+                return None
+            return tensors[slot].astype(np.float64) / scale
+
+        return Trained(
+            loss=float(tensors[plan.loss]) / scale,
+            gradients=[value(slot) for slot in plan.gradients],
+            handed=[
+                None if slots is None else [value(slot) for slot in slots]
+                for slots in plan.handed
+            ],
+        )
+
+
+@dataclass
+class _Plan:
+    """Where in the outputs of the step something of one objective is."""
+
+    is_default: bool
+    loss: int
+    gradients: list[int | None]
+    handed: list[list[int | None] | None]
+
+
+@dataclass
+class _Traced:
+    function: object = None
+    handles: list = field(default_factory=list)
+    plans: list[_Plan] = field(default_factory=list)
+    unscaled: list[str] = field(default_factory=list)
+
+
+def _plan(objective, recording, tensors):
+    """Puts what is wanted of one objective among the outputs."""
+    call = recording.calls[objective.call or 0]
+    slots: dict[int, int | None] = {id(None): None}
+
+    def put(value):
+        if id(value) not in slots:
+            slots[id(value)] = len(tensors)
+            tensors.append(tf.reshape(dense(value), [-1]))
+        return slots[id(value)]
+
+    def handed(variable):
+        if objective.inner:  # it is part of another loss
+            return None
+        found = [
+            gradient
+            for update in recording.updates
+            for gradient, target in zip(
+                update.gradients, update.variables, strict=False
+            )
+            if target is variable
+        ]
+        if not recording.updates or not all(map(graphs.is_readable, found)):
+            return None
+        return [put(gradient) for gradient in found]
+
+    tensors.append(call.target)
+    return _Plan(
+        is_default=objective.call is None,
+        loss=len(tensors) - 1,
+        gradients=[put(call.gradients[id(v)]) for v in objective.variables],
+        handed=[handed(v) for v in objective.variables],
+    )
+
+
+def _unscaled(recording, model):
+    names = {id(optimizer): name for name, optimizer in optimizers(model)}
+    return [
+        names.get(id(update.optimizer), update.optimizer.name)
+        for update in recording.updates
+        if isinstance(update.optimizer, keras.optimizers.LossScaleOptimizer)
+        and id(update.optimizer) not in recording.scaled
+    ]
