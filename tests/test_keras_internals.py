@@ -84,3 +84,24 @@ def test_state_of_the_whole_process():
         assert global_state.get_global_attribute("global_seed_generator") is not None
     assert layers.Dense(1).name == inside != first
     assert global_state.get_global_attribute("global_seed_generator") is None
+
+
+def test_an_optimizer_knows_its_variables(model):
+    model.optimizer.build(model.trainable_variables)
+    tracked = internals.tracked_by(model.optimizer)
+    assert [v.path for v in tracked] == [v.path for v in model.trainable_variables]
+
+
+@pytest.mark.parametrize(
+    ("policies", "lowest"),
+    [
+        (("float32", "float32"), "float32"),
+        (("float64", "float64"), "float64"),
+        (("float64", "mixed_float16"), "float16"),
+        (("mixed_bfloat16", "float32"), "bfloat16"),
+    ],
+)
+def test_the_lowest_precision_is_that_of_layers_that_compute(policies, lowest):
+    stack = [layers.Dense(2, dtype=policy) for policy in policies]
+    model = keras.Sequential([keras.Input((4,)), *stack])
+    assert internals.lowest_compute_dtype(model) == lowest
