@@ -86,6 +86,10 @@ def remarks(
                 f"In {step.dtype}, the precision of training, the loss is {own.loss}; "
                 f"in float64 it is {exact:.4g}."
             )
+    left_out = step.left_out()
+    if left_out:
+        more = f" (and {len(left_out) - 1} more)" if len(left_out) > 1 else ""
+        yield f"The training step takes no gradient for {left_out[0]}{more}."
     for optimizer in step.unscaled():
         yield (
             f"The training step hands gradients to {optimizer!r}, a LossScaleOptimizer"

@@ -94,6 +94,11 @@ class TrainingStep:
             tensors = [t.numpy() for t in traced.function(states, batch)]
         return tuple(self._read(plan, tensors) for plan in traced.plans)
 
+    def left_out(self) -> list[str]:
+        """Paths of trainable variables that the step takes no gradient for."""
+        known = {id(v) for o in self._objectives for v in o.variables}
+        return [v.path for v in self._model.trainable_variables if id(v) not in known]
+
     def unscaled(self) -> list[str]:
         """Optimizers that divide by a loss scale although no loss was scaled."""
         found = {name for step in self._steps.values() for name in step.unscaled}

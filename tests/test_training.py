@@ -217,6 +217,23 @@ def test_what_reaches_the_optimizer_is_told_and_not_called_wrong(name, eagerly):
     assert len(report.notes) == len(set(expected) - {""})
 
 
+def test_a_weight_that_the_step_forgets_is_named():
+    class Forgetful(OwnTape):
+        def train_step(self, data):
+            x, y = data
+            with tf.GradientTape() as tape:
+                loss = ops.mean((self(x, training=True) - y) ** 2)
+            weights = self.trainable_variables[1:]
+            self.optimizer.apply(tape.gradient(loss, weights), weights)
+            return {"loss": loss}
+
+    report = checked(Forgetful, "adam")
+    assert report.verdict == "PASS"
+    (note,) = report.notes
+    assert note.startswith("The training step takes no gradient for")
+    assert note.endswith("a/kernel.")
+
+
 def test_clipping_is_told_by_its_factor():
     report = after(by_global_norm)
     factors = {v.applied for v in report.variables}
@@ -228,7 +245,7 @@ def test_clipping_is_told_by_its_factor():
     assert {v.applied.partition(",")[0] for v in report.variables} == {"another value"}
 
 
-def scaled_model(kind, optimizer):
+def checked(kind, optimizer):
     model = kind(wrong=False)
     model.compile(optimizer, "mse")
     x = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
@@ -238,8 +255,8 @@ def scaled_model(kind, optimizer):
 
 def test_a_loss_that_is_not_scaled_for_its_optimizer_is_named():
     optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam())
-    assert scaled_model(Scaled, optimizer).notes == ()
-    report = scaled_model(
+    assert checked(Scaled, optimizer).notes == ()
+    report = checked(
         HandsOn, keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam())
     )
     assert report.verdict == "PASS"
@@ -258,6 +275,6 @@ def test_a_step_that_differentiates_in_a_branch_says_so():
             weights = self.trainable_variables
             self.optimizer.apply(tape.gradient(loss, weights), weights)
 
-    report = scaled_model(Branching, "adam")
+    report = checked(Branching, "adam")
     assert report.verdict == "INCONCLUSIVE"
     assert "inside a branch" in report.reason
