@@ -98,6 +98,31 @@ def test_a_gradient_inside_the_loss_is_checked_as_part_of_it(wrong, eagerly):
     )
 
 
+@pytest.mark.parametrize("eagerly", [False, True])
+@pytest.mark.parametrize("wrong", [False, True])
+def test_a_step_that_moves_its_weights_is_checked_where_it_moves_them(wrong, eagerly):
+    model, x, y, _ = trained("sharpness aware", wrong)
+    model.run_eagerly = eagerly
+    report = kgw.check_gradients(model, x, y)
+    for target in ("target 1", "target 2"):
+        found = {layer_of(v): v for v in report.variables if v.target == target}
+        verdicts = {name: v.verdict for name, v in found.items()}
+        assert verdicts == {"a": "FAIL" if wrong else "PASS", "b": "PASS"}
+    if not wrong:
+        assert not report.notes
+
+    # The second is the gradient up there, not the one down here.
+    def kernel(target):
+        (found,) = (
+            v
+            for v in report.variables
+            if v.target == target and layer_of(v) == "b" and "bias" in v.path
+        )
+        return np.array([c.analytic for c in found.coordinates])
+
+    assert not np.allclose(kernel("target 1"), kernel("target 2"), rtol=1e-2)
+
+
 @tf.custom_gradient
 def square_once(x):
     """Its derivative is right, and the derivative of that is not."""

@@ -21,11 +21,13 @@ class Call:
         target: What was differentiated, summed up.
         gradients: What came out, by the id of the Keras variable.
         variables: For which variables.
+        tape: Number of the tape, in the order in which tapes began to record.
     """
 
     target: tf.Tensor
     gradients: dict
     variables: tuple
+    tape: int
 
 
 @dataclass(eq=False)
@@ -61,22 +63,21 @@ class Recording:
 class Stage:
     """What the recorder asks of whoever provides the values of the weights."""
 
-    def move(self, is_differentiated: bool) -> None:
-        """Tells that a tape begins to record, or that none does any more.
-
-        What a step computes outside of its tapes, such as a goal to reach, is no
-        part of what it differentiates.
-        """
+    def begin(self, number: int, is_outermost: bool) -> None:
+        """Tells that a tape is about to record."""
 
     def watch(self, tape) -> None:
-        """Makes a tape watch the values."""
+        """Makes a tape that records watch the values."""
+
+    def end(self, number: int) -> None:
+        """Tells that a tape does not record any more."""
 
     def value_of(self, variable):
         """What stands for a variable of the model: what a tape knows it as."""
         return variable
 
-    def assert_not_assigned(self) -> None:
-        """Raises if the step changed a weight that it is about to differentiate."""
+    def assert_not_assigned(self, number: int) -> None:
+        """Raises if a weight was changed while its tape recorded."""
 
 
 @contextlib.contextmanager
@@ -101,22 +102,26 @@ def recorded(
     stage = stage or Stage()
     weights = {id(v) for v in model.trainable_variables}
     thread = threading.get_ident()
-    tape_class, recording_tapes = tf.GradientTape, []
+    tape_class, numbers, open_tapes = tf.GradientTape, {}, []
+    entered_tapes = []  # kept alive, so that no other gets the id of one
     original_enter, original_exit = tape_class.__enter__, tape_class.__exit__
     original_gradient = tape_class.gradient
 
     def enter(tape):
         if threading.get_ident() != thread:
             return original_enter(tape)
-        stage.move(True)
+        numbers[id(tape)] = number = len(numbers)
+        entered_tapes.append(tape)
+        stage.begin(number, is_outermost=not open_tapes)
         entered = original_enter(tape)
-        recording_tapes.append(tape)
+        open_tapes.append(tape)
         stage.watch(tape)
         return entered
 
     def leave(tape, *error):
-        if tape in recording_tapes:
-            recording_tapes.remove(tape)
+        if tape in open_tapes:
+            open_tapes.remove(tape)
+            stage.end(numbers[id(tape)])
         return original_exit(tape, *error)
 
     def gradient(tape, target, sources, output_gradients=None, *args, **kwargs):
@@ -125,7 +130,7 @@ def recorded(
             return original_gradient(
                 tape, target, sources, output_gradients, *args, **kwargs
             )
-        stage.assert_not_assigned()
+        stage.assert_not_assigned(numbers.get(id(tape)))
         if is_wanted(len(recording.calls)):
             known = tf.nest.map_structure(
                 lambda s: stage.value_of(s) if id(s) in weights else s, sources
@@ -140,9 +145,8 @@ def recorded(
         found = dict(zip(map(id, flat), tf.nest.flatten(result), strict=True))
         variables = tuple(s for s in flat if id(s) in weights)
         total = _total(target, output_gradients)
-        recording.calls.append(Call(total, found, variables))
-        if not recording_tapes:
-            stage.move(False)
+        call = Call(total, found, variables, numbers.get(id(tape)))
+        recording.calls.append(call)
         return result
 
     tape_class.gradient = gradient

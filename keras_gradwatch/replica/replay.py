@@ -30,30 +30,47 @@ class Scope(keras.StatelessScope):
 class Replay(Stage):
     """The values that stand in for the model's variables while its code runs.
 
+    A loss depends on the weights only while its own tape records. What the step
+    computes before, such as a goal to reach, or another place to move its weights
+    to, is no part of what it differentiates.
+
     Args:
         scope: The open `StatelessScope`.
         trainable: The trainable variables.
         paths: A name for each of them.
-        values: What stands for them where a tape records.
-
-    Attributes:
-        still: What stands for them elsewhere, if it is anything else.
+        values: What stands for them while the tape records, and elsewhere too
+            unless `still` is given.
+        still: What stands for them elsewhere.
+        tape: Number of the tape; of any, if None.
     """
 
-    def __init__(self, scope, trainable, paths, values):
+    def __init__(self, scope, trainable, paths, values, still=None, tape=None):
         self.scope, self.trainable, self.paths = scope, trainable, paths
-        self.values, self.still = values, None
-        self._given = self.fill(trainable, values)
+        self._values, self._still, self._tape = values, still, tape
+        self._start = self.fill(trainable, values if still is None else still)
+        self._given = self._before = self._start
+        self._assigned: dict[int, list[int]] = {}
 
-    def move(self, is_differentiated):
-        if self.still is not None:
-            chosen = self.values if is_differentiated else self.still
-            self._given = self.fill(self.trainable, chosen)
+    def begin(self, number, is_outermost):
+        if is_outermost:  # the step itself may have moved its weights
+            self._given = list(map(self.scope.get_current_value, self.trainable))
+        if self._moves(number):
+            self._before = self._given
+            count = len(self.trainable)
+            self._given = self.fill(self.trainable, map(self._moved, range(count)))
 
     def watch(self, tape):
         for value in self._given:
             if not isinstance(value, tf.Variable):  # which tapes watch by themselves
                 tape.watch(value)
+
+    def end(self, number):
+        changed = self._assigned[number] = self._changed()
+        if self._moves(number):
+            for k, before in enumerate(self._before):
+                if k not in changed:
+                    self.scope.give(self.trainable[k], before)
+            self._given = self._before
 
     def value_of(self, variable):
         by_id = dict(zip(map(id, self.trainable), self._given, strict=True))
@@ -70,24 +87,36 @@ class Replay(Stage):
             given.append(value)
         return given
 
-    def assert_not_assigned(self) -> None:
+    def assert_not_assigned(self, number=None):
         """Raises if the model's code gave a trainable weight another value."""
-        changed = [
-            path
-            for path, variable, value in zip(
-                self.paths, self.trainable, self._given, strict=True
-            )
-            if self.scope.get_current_value(variable) is not value
-        ]
+        if self._tape is not None and number != self._tape:
+            return
+        changed = self._assigned.get(number, self._changed())
         if changed:
             raise UncheckableError(
-                f"The forward pass assigns to the trainable weight {changed[0]}"
+                f"The forward pass assigns to the trainable weight "
+                f"{self.paths[changed[0]]}"
                 f"{' and others' if len(changed) > 1 else ''}, as "
                 "SpectralNormalization does: what is differentiated is then not "
                 "the weight that the optimizer holds, and differences can't tell "
                 "whether the gradient is right. Check a model without that layer, "
                 "or compute the changed weight instead of assigning it."
             )
+
+    def _moves(self, number):
+        return self._still is not None and number == self._tape
+
+    def _moved(self, k):
+        """A weight, as far from where the step has put it as it is to be moved."""
+        if self._given[k] is self._start[k]:
+            return self._values[k]
+        away = self._values[k] - self._still[k]
+        return tf.cast(self._given[k], away.dtype) + away
+
+    def _changed(self):
+        """Which variables hold something else than they were given."""
+        now = map(self.scope.get_current_value, self.trainable)
+        return [k for k, v in enumerate(now) if v is not self._given[k]]
 
 
 @contextlib.contextmanager

@@ -108,9 +108,9 @@ class Replica:
         Raises:
             UncheckableError: If the model assigns to a trainable weight.
         """
-        with self._replay(values, states) as replay:
+        with self._replay(values, states, still) as replay:
             if self.objective.call is not None:
-                return self._run_step(batch, replay, still).target
+                return self._run_step(batch, replay).target
             loss = internals.training_loss(self.model, batch)
             replay.assert_not_assigned()
         return tf.reduce_sum(tf.cast(loss, tf.float64))
@@ -144,10 +144,8 @@ class Replica:
             self.model.train_step(batch)
         return recording
 
-    def _run_step(self, batch, replay, still=None, wanted=None):
+    def _run_step(self, batch, replay, wanted=None):
         recording, objective = Recording(), self.objective
-        replay.still = still
-        replay.move(False)
 
         def is_wanted(call):
             # What is part of the loss itself is computed for its value too.
@@ -158,8 +156,13 @@ class Replica:
         return recording.calls[objective.call]
 
     @contextlib.contextmanager
-    def _replay(self, values, states):
+    def _replay(self, values, states, still=None):
         """Puts other values in the place of the model's variables.
+
+        Args:
+            values: For the weights.
+            states: For what else the model reads.
+            still: For the weights where no tape of the objective records.
 
         Yields:
             A `Replay`.
@@ -184,7 +187,10 @@ class Replica:
             scope,
         ):
             paths = [weight.path for weight in self.weights]
-            replay = Replay(scope, self._trainable, paths, values)
+            tape = self.objective.tape
+            if self.objective.call is None:
+                still = None
+            replay = Replay(scope, self._trainable, paths, values, still, tape)
             replay.fill(self._states, states)
             yield replay
 

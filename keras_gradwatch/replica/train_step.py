@@ -26,6 +26,7 @@ class Objective:
         variables: The Keras variables that it is differentiated for.
         nested: Whether gradients for weights are part of the loss itself.
         inner: Whether its gradients are part of another loss of the step.
+        tape: Number of the tape that records it, in the order of the step.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Objective:
     variables: tuple
     nested: bool = False
     inner: bool = False
+    tape: int | None = None
 
 
 def objectives(model, batch) -> tuple[Objective, ...]:
@@ -91,6 +93,7 @@ def _objectives(recording, known):
             # Without a graph there is no telling: then every gradient is computed.
             nested=tf.executing_eagerly()
             or any(graphs.depends_on(call.target, made[i]) for i in range(k)),
+            tape=call.tape,
             inner=any(graphs.depends_on(c.target, made[k]) for c in calls[k + 1 :]),
         )
         for k, (call, name) in enumerate(
