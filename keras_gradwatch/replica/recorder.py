@@ -103,20 +103,20 @@ def recorded(
     weights = {id(v) for v in model.trainable_variables}
     thread = threading.get_ident()
     tape_class, numbers, open_tapes = tf.GradientTape, {}, []
-    entered_tapes = []  # kept alive, so that no other gets the id of one
+    entered = []  # kept alive, so that no other tape gets the id of one
     original_enter, original_exit = tape_class.__enter__, tape_class.__exit__
     original_gradient = tape_class.gradient
 
     def enter(tape):
         if threading.get_ident() != thread:
             return original_enter(tape)
-        numbers[id(tape)] = number = len(numbers)
-        entered_tapes.append(tape)
+        numbers[id(tape)] = number = len(entered)
+        entered.append(tape)
         stage.begin(number, is_outermost=not open_tapes)
-        entered = original_enter(tape)
+        original_enter(tape)
         open_tapes.append(tape)
         stage.watch(tape)
-        return entered
+        return tape
 
     def leave(tape, *error):
         if tape in open_tapes:
@@ -163,7 +163,7 @@ def recorded(
 def _optimizers_recorded(recording, thread):
     """Replaces methods of every class of optimizers: they may be held anywhere."""
 
-    def apply(original, optimizer, grads, trainable_variables=None):
+    def apply(original, optimizer, grads, trainable_variables=None, **options):
         variables = trainable_variables or internals.tracked_by(optimizer)
         update = Update(optimizer, tuple(grads), tuple(variables))
         recording.updates.append(update)
