@@ -53,3 +53,14 @@ def test_refuses_a_wrong_warm_up(warmup_steps):
 def test_refuses_a_wrong_frequency(check_freq):
     with pytest.raises(kgw.InvalidArgumentError, match=r"check_freq.*Received"):
         Schedule(0, check_freq)
+
+
+@pytest.mark.parametrize("check_freq", [10, "epoch"])
+def test_what_was_not_done_is_due_at_the_next_step(check_freq):
+    schedule = Schedule(0, check_freq)
+    assert schedule.is_due(20)
+    assert not schedule.is_due(21)
+    schedule.begin_epoch()
+    assert schedule.is_due(30)
+    schedule.not_done()
+    assert due_at(schedule, (31, 32)) == [31]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import keras
 
 from keras_gradwatch.arguments import Settings, is_count, refuse
-from keras_gradwatch.callbacks.live_batch import show_next_batch
+from keras_gradwatch.callbacks.live_batch import show_next_batch, take_back
 from keras_gradwatch.callbacks.schedule import Schedule
 from keras_gradwatch.checks import GradientChecker, iterations
 from keras_gradwatch.errors import (
@@ -116,19 +116,29 @@ class GradientCheck(keras.callbacks.Callback):
         self._data = None if data is None else _fixed_batch(data)
         self._writer = None if log_dir is None else ReportWriter(log_dir)
         self._checker: GradientChecker | None = None
-        self._take_back = None
         self._attempts = 0
         self._known_failures: set[str] = set()
 
+    def __getstate__(self):
+        # A fit that was aborted leaves graphs behind, which can't be copied.
+        return {**self.__dict__, "_checker": None}
+
+    def set_model(self, model):
+        self._take_back()
+        super().set_model(model)
+
     def on_train_begin(self, logs=None):
+        self._take_back()
         self._checker = GradientChecker(self.model, self._settings)
         self._attempts = 0
         self._known_failures = set()
+        self._schedule.begin_epoch()
 
     def on_epoch_begin(self, epoch, logs=None):
         self._schedule.begin_epoch()
 
     def on_train_batch_begin(self, batch, logs=None):
+        self._take_back()
         # A model that `fit` itself builds has no weights before its first step.
         if not has_weights(self.model):
             return
@@ -137,12 +147,10 @@ class GradientCheck(keras.callbacks.Callback):
         if self._data is not None:
             self._check(lambda: self._data)
         else:
-            self._take_back = show_next_batch(self.model, self._check_live)
+            show_next_batch(self.model, self._check_live)
 
     def on_train_end(self, logs=None):
-        if self._take_back is not None:
-            self._take_back()
-            self._take_back = None
+        self._take_back()
         if self._writer is not None:
             self._writer.close()
         self._checker = None
@@ -151,10 +159,16 @@ class GradientCheck(keras.callbacks.Callback):
                 "No gradient check ran: training ended after "
                 f"{iterations(self.model)} optimizer iterations, and "
                 f"{self._schedule.describe()}. Train longer, or lower `warmup_steps` "
-                "or `check_freq`.",
+                "or `check_freq`. In a loop of your own that calls neither `fit` nor "
+                "`train_on_batch`, pass a batch to check on as `data`.",
                 GradwatchWarning,
                 stacklevel=2,
             )
+
+    def _take_back(self):
+        """Leaves the model as it was, where a step that was due never came."""
+        if self.model is not None and take_back(self.model, self._check_live):
+            self._schedule.not_done()
 
     def _check_live(self, data):
         strategy = self.model.distribute_strategy
@@ -163,6 +177,8 @@ class GradientCheck(keras.callbacks.Callback):
     def _check(self, batch):
         self._attempts += 1
         try:
+            if self._checker is None:  # a loop without `on_train_begin`
+                self._checker = GradientChecker(self.model, self._settings)
             report = self._checker.check(batch())
             if self._writer is not None:
                 self._writer.write(report)

@@ -3,45 +3,102 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Callable
 
 import tensorflow as tf
 
 
-def show_next_batch(model, look: Callable) -> Callable[[], None]:
+def show_next_batch(model, look: Callable) -> None:
     """Shows the next batch to `look`, before the model trains on it.
 
-    `fit` looks its training function up on the model at each step, just after
-    the callbacks' `on_train_batch_begin`. For one call it finds ours, which
-    draws the batches of that call, shows the first, and hands them all on. The
-    own function of the model is back in its place before anything else runs.
+    `fit` and `train_on_batch` look their training function up on the model at
+    each step. For one call they find ours, which draws the batches of that
+    call, shows the first, and hands them all on. The own function of the model
+    is back in its place before anything else runs.
 
     Args:
-        model: A model in the middle of `fit`.
-        look: Called with what the training step will be handed.
+        model: A model that is about to take a training step.
+        look: A bound method, called with what the step will be handed. It is
+            not kept alive.
+    """
+    present = model.train_function
+    if not (isinstance(present, _NextBatch) and present.is_of(model)):
+        present = model.train_function = _NextBatch(model)
+    present.add(look)
+
+
+def take_back(model, look: Callable) -> bool:
+    """Takes back what `show_next_batch` did, if no step has used it.
+
+    So it is where another callback ended a fit between our hook and the step.
 
     Returns:
-        A function that takes back what was not used.
+        Whether there was anything to take back.
     """
-    train_function = model.train_function
-    this_fit = model.history
+    present = getattr(model, "train_function", None)
+    return isinstance(present, _NextBatch) and present.remove(look)
 
-    def once(iterator):
-        model.train_function = train_function
-        if model.history is not this_fit:  # left behind by a fit that was aborted
+
+class _NextBatch:
+    """Stands in the place of a model's training function for one call.
+
+    A fit that is aborted may leave it there. It then keeps nothing alive, does
+    what the function does whose place it took, and goes with the last callback
+    that it served.
+    """
+
+    def __init__(self, model):
+        self._looks: list[weakref.WeakMethod] = []
+        self._model = weakref.ref(model)
+        self._fit = getattr(model, "history", None)
+        self._original = model.train_function
+        if isinstance(self._original, _NextBatch):  # of a fit that was aborted
+            self._original = self._original._original
+
+    def is_of(self, model) -> bool:
+        """Whether it was put there for the present fit of this model."""
+        present = getattr(model, "history", None)
+        return self._model() is model and self._fit is present
+
+    def add(self, look) -> None:
+        """Lets `look` see the batch too."""
+        self._looks.append(weakref.WeakMethod(look, self._discard))
+
+    def remove(self, look) -> bool:
+        """Does not let `look` see the batch; whether it would have."""
+        found = [reference for reference in self._looks if reference() == look]
+        for reference in found:
+            self._discard(reference)
+        return bool(found)
+
+    def _discard(self, reference):
+        self._looks.remove(reference)
+        if not self._looks:
+            self._leave()
+
+    def _leave(self):
+        """Puts the model's own function back."""
+        model = self._model()
+        if model is not None and model.train_function is self:
+            model.train_function = self._original
+
+    def __call__(self, iterator):
+        model = self._model()
+        looks = [look for look in (one() for one in self._looks) if look is not None]
+        self._leave()
+        train_function = self._original
+        if train_function is None:  # `train_on_batch` makes it at its first step
+            model.make_train_function(force=True)
+            train_function = model.train_function
+        if not looks or not self.is_of(model):
             return train_function(iterator)
         batches = list(itertools.islice(iterator, model.steps_per_execution))
         if not batches:
             return train_function(iterator)  # exhausted: let it say so itself
-        look(batches[0])
+        for look in looks:
+            look(batches[0])
         return train_function(_again(iterator, batches))
-
-    def undo():
-        if model.train_function is once:
-            model.train_function = train_function
-
-    model.train_function = once
-    return undo
 
 
 def _again(iterator, batches):

@@ -31,6 +31,7 @@ class Schedule:
         self._epoch_is_served = False
         self._served = -1
         self._last_seen = 0
+        self._before = (False, -1)
 
     def describe(self) -> str:
         """When the next check is due, in words."""
@@ -53,6 +54,7 @@ class Schedule:
         if iterations < self._last_seen:  # another model, or it was recompiled
             self._served = -1
         self._last_seen = iterations
+        self._before = (self._epoch_is_served, self._served)
         if iterations < self.warmup_steps:
             return False
         if self.check_freq == "epoch":
@@ -62,3 +64,7 @@ class Schedule:
         due = period > self._served
         self._served = max(self._served, period)
         return due
+
+    def not_done(self) -> None:
+        """Tells that what was due was not done: it is due at the next step."""
+        self._epoch_is_served, self._served = self._before

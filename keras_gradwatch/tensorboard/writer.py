@@ -34,6 +34,9 @@ class ReportWriter:
         self._recent: list[GradientReport] = []
         self._failed_checks = 0
 
+    def __getstate__(self):
+        return {**self.__dict__, "_writer": None}  # a copy opens a file of its own
+
     def write(self, report: GradientReport) -> None:
         """Writes one report; it is on disk when this returns."""
         if self._writer is None:
