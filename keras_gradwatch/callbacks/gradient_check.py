@@ -171,6 +171,9 @@ class GradientCheck(keras.callbacks.Callback):
             self._schedule.not_done()
 
     def _check_live(self, data):
+        if data is None:  # of an unknown number of batches, the last was the last
+            self._schedule.not_done()
+            return
         strategy = self.model.distribute_strategy
         self._check(lambda: batches.from_live(data, strategy))
 

@@ -19,8 +19,8 @@ def show_next_batch(model, look: Callable) -> None:
 
     Args:
         model: A model that is about to take a training step.
-        look: A bound method, called with what the step will be handed. It is
-            not kept alive.
+        look: A bound method, called with what the step will be handed, or with
+            None if the data is at its end. It is not kept alive.
     """
     present = model.train_function
     if not (isinstance(present, _NextBatch) and present.is_of(model)):
@@ -94,10 +94,10 @@ class _NextBatch:
         if not looks or not self.is_of(model):
             return train_function(iterator)
         batches = list(itertools.islice(iterator, model.steps_per_execution))
+        for look in looks:
+            look(batches[0] if batches else None)
         if not batches:
             return train_function(iterator)  # exhausted: let it say so itself
-        for look in looks:
-            look(batches[0])
         return train_function(_again(iterator, batches))
 
 
