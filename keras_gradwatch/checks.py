@@ -26,6 +26,7 @@ from keras_gradwatch.numerics.slopes import LADDER
 from keras_gradwatch.numerics.verdicts import conclude, coverage
 from keras_gradwatch.problem import PRECISIONS, ReplicaProblem
 from keras_gradwatch.replica import batch as batches
+from keras_gradwatch.replica.devices import outside_strategies
 from keras_gradwatch.replica.recorder import optimizers
 from keras_gradwatch.replica.replica import Replica, assert_ready, unreplayable
 from keras_gradwatch.replica.train_step import objectives
@@ -177,7 +178,7 @@ class GradientChecker:
         step = iterations(self.model)
         rng = np.random.default_rng([self.settings.seed, step])
         problems, compared, notes, refusals = [], {}, [], []
-        with _ONE_AT_A_TIME:
+        with _ONE_AT_A_TIME, outside_strategies():
             evaluators = self._prepare(batch, refusals)
             for k, evaluator in enumerate(evaluators):
                 try:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import keras
 
 from keras_gradwatch.arguments import Settings, is_count, refuse
+from keras_gradwatch.callbacks import workers
 from keras_gradwatch.callbacks.live_batch import show_next_batch, take_back
 from keras_gradwatch.callbacks.schedule import Schedule
 from keras_gradwatch.checks import GradientChecker, iterations
@@ -179,24 +180,28 @@ class GradientCheck(keras.callbacks.Callback):
 
     def _check(self, batch):
         self._attempts += 1
-        try:
-            if self._checker is None:  # a loop without `on_train_begin`
-                self._checker = GradientChecker(self.model, self._settings)
-            report = self._checker.check(batch())
-            if self._writer is not None:
-                self._writer.write(report)
-        except Exception as error:
+        if self._checker is None:  # a loop without `on_train_begin`
+            self._checker = GradientChecker(self.model, self._settings)
+        strategy = self.model.distribute_strategy
+        chief = workers.is_chief(strategy)
+        report, error = _attempt(lambda: self._checker.check(batch()))
+        report, error = workers.agree(strategy, report, error)
+        if error is None and self._writer is not None:
+            _, error = _attempt(lambda: chief and self._writer.write(report))
+            _, error = workers.agree(strategy, None, error)
+        if error is not None:
             if self.on_failure == "raise":
-                raise
+                raise error
             warnings.warn(
                 f"A gradient check could not be made at step {iterations(self.model)}; "
                 f"training goes on. {type(error).__name__}: {error}",
                 GradwatchWarning,
                 stacklevel=2,
             )
+        if report is None:
             return
         self.reports.append(report)
-        if self.verbose:
+        if self.verbose and chief:
             print(f"\n{report if self.verbose == 2 else report.headline}")
         if report.verdict == FAIL:
             self._react(report)
@@ -211,6 +216,14 @@ class GradientCheck(keras.callbacks.Callback):
         if not failures <= self._known_failures:
             self._known_failures |= failures
             warnings.warn(str(report), GradientMismatchWarning, stacklevel=2)
+
+
+def _attempt(work):
+    """What came out, and what went wrong."""
+    try:
+        return work(), None
+    except Exception as error:
+        return None, error
 
 
 def _fixed_batch(data):

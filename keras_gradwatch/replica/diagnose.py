@@ -46,6 +46,11 @@ def assert_replayable(replica, graph, forbidden) -> None:
             "Draw them with `keras.random` and a `keras.random.SeedGenerator`, which "
             "the check can replay",
         ),
+        (
+            graphs.collective_nodes(graph),
+            "waits for other workers, which do not run the check at the same pace",
+            "Leave it to the training strategy to add up what its workers find",
+        ),
     ):
         if names:
             raise UncheckableError(

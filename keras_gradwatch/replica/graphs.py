@@ -13,6 +13,23 @@ _LOW = {
     for dtype in (tf.float32, tf.bfloat16, tf.float16)
 }
 
+# Ops that wait until all devices, or all machines, run the same op.
+_COLLECTIVE = {
+    "CollectiveReduce",
+    "CollectiveReduceV2",
+    "CollectiveReduceV3",
+    "CollectiveReduceScatterV2",
+    "CollectiveGather",
+    "CollectiveGatherV2",
+    "CollectiveBcastSend",
+    "CollectiveBcastSendV2",
+    "CollectiveBcastRecv",
+    "CollectiveBcastRecvV2",
+    "CollectiveAllToAllV2",
+    "CollectiveAllToAllV3",
+    "NcclAllReduce",
+}
+
 # Ops that run Python, or draw from a stream that Keras does not own.
 _PYTHON = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 _RANDOM = {
@@ -48,6 +65,11 @@ def random_nodes(graph) -> list[str]:
 def python_nodes(graph) -> list[str]:
     """Names of ops that call back into Python, such as `tf.numpy_function`."""
     return _nodes_of(graph, _PYTHON)
+
+
+def collective_nodes(graph) -> list[str]:
+    """Names of ops that wait for what other devices or machines send."""
+    return _nodes_of(graph, _COLLECTIVE)
 
 
 def low_precision_nodes(graph, sources: Iterable, target) -> list[tuple[str, str]]:

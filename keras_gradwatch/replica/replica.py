@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras_gradwatch.errors import InvalidArgumentError, UncheckableError
 from keras_gradwatch.replica import keras_internals as internals
 from keras_gradwatch.replica import precision, randomness
+from keras_gradwatch.replica.devices import local_value
 from keras_gradwatch.replica.isolation import untouched
 from keras_gradwatch.replica.patches import applied
 from keras_gradwatch.replica.recorder import Recording, recorded
@@ -288,7 +289,7 @@ def _states_of(model, trainable):
         if isinstance(value, keras.Variable | list | tuple | dict)
         for leaf in tf.nest.flatten(_without_layers(value))
     ]
-    for variable in [*model.variables, *hidden]:
+    for variable in [*model.variables, *model.metrics_variables, *hidden]:
         if isinstance(variable, keras.Variable) and id(variable) not in seen:
             seen.add(id(variable))
             if internals.raw_value(variable) is not None:
@@ -306,8 +307,7 @@ def _without_layers(value):
 
 
 def _read(variable):
-    raw = internals.raw_value(variable)
-    return tf.convert_to_tensor(raw)
+    return local_value(internals.raw_value(variable))
 
 
 def _as_state(value):

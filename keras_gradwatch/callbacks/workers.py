@@ -1,0 +1,85 @@
+"""Training on several machines: every worker takes the same decisions.
+
+A worker that stops alone leaves the others waiting for it, for ever. So each
+checks its own part of the batch, all tell each other what they found, and each
+acts on all of it. They check before the same steps, since they count the same
+optimizer iterations.
+"""
+
+from __future__ import annotations
+
+import json
+
+import tensorflow as tf
+
+from keras_gradwatch.errors import UncheckableError
+from keras_gradwatch.report import FAIL, INCONCLUSIVE, PASS, GradientReport
+
+_WORST_FIRST = (FAIL, PASS, INCONCLUSIVE)
+
+
+def agree(strategy, report: GradientReport | None, error: Exception | None):
+    """What all workers found, the same for each of them.
+
+    Args:
+        strategy: The model's `tf.distribute` strategy.
+        report: What this worker found, if it did.
+        error: What went wrong here, if anything did.
+
+    Returns:
+        A tuple `(report, error)`: a report that says FAIL if there is one, and
+        an error if there was one anywhere.
+    """
+    if len(_tasks(strategy)) < 2:
+        return report, error
+    own = {
+        "report": report and report.to_json(),
+        "error": error and f"{type(error).__name__}: {error}",
+    }
+    everyone = [json.loads(text) for text in _exchange(strategy, json.dumps(own))]
+    reports = [GradientReport.from_json(o["report"]) for o in everyone if o["report"]]
+    report = min(reports, key=lambda one: _WORST_FIRST.index(one.verdict), default=None)
+    errors = [other["error"] for other in everyone if other["error"]]
+    if errors and error is None:
+        error = UncheckableError(f"On another worker: {errors[0]}")
+    return report, error
+
+
+def is_chief(strategy) -> bool:
+    """Whether this worker is the one that prints and writes files."""
+    tasks = _tasks(strategy)
+    if len(tasks) < 2:
+        return True
+    resolver = strategy.cluster_resolver
+    return (resolver.task_type, resolver.task_id) == tasks[0]
+
+
+def _tasks(strategy):
+    """The processes that train together, the chief first."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return []
+    cluster = strategy.cluster_resolver.cluster_spec().as_dict()
+    return [
+        (kind, index)
+        for kind in ("chief", "worker")
+        for index in range(len(cluster.get(kind, ())))
+    ]
+
+
+def _exchange(strategy, text):
+    """The texts of all workers, as each of them gets to see them."""
+    letters = list(text.encode())
+
+    def gathered(numbers):
+        own = strategy.experimental_distribute_values_from_function(
+            lambda context: tf.constant(numbers, tf.int32)
+        )
+        return strategy.gather(own, axis=0).numpy()
+
+    lengths = gathered([len(letters)])
+    ends = lengths.cumsum()
+    flat = gathered(letters).astype("uint8").tobytes()
+    return [
+        flat[end - length : end].decode()
+        for end, length in zip(ends, lengths, strict=True)
+    ]

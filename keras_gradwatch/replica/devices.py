@@ -1,0 +1,35 @@
+"""Several devices, and what `tf.distribute` changes for the code that runs."""
+
+from __future__ import annotations
+
+import contextlib
+
+import tensorflow as tf
+
+
+@contextlib.contextmanager
+def outside_strategies():
+    """Leaves the scope of a `tf.distribute` strategy, if one is open.
+
+    In the scope each new `tf.Variable` is made on all devices, and on all
+    machines at the same time. A check works on one device, by itself.
+    """
+    if not tf.distribute.has_strategy():
+        yield
+        return
+    # All that a scope changes hangs on the default graph, eagerly too; there is no
+    # public way to leave one.
+    with tf.Graph().as_default(), tf.__internal__.eager_context.eager_mode():
+        yield
+
+
+def local_value(variable) -> tf.Tensor:
+    """The value of a `tf.Variable`, of several copies that of the first one here.
+
+    Nothing is asked of another device or machine.
+    """
+    if isinstance(variable, tf.distribute.DistributedValues):
+        (variable, *_) = variable.distribute_strategy.experimental_local_results(
+            variable
+        )
+    return tf.convert_to_tensor(variable)
