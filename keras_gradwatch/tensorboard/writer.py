@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 
+import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.report import FAIL, VERDICTS, GradientReport
@@ -44,7 +45,8 @@ class ReportWriter:
         self._recent = [report, *self._recent][:_COLUMNS]
         self._failed_checks += report.verdict == FAIL
         # Keras' TensorBoard callback may have turned recording off for this step.
-        with self._writer.as_default(step=report.step), tf.summary.record_if(True):
+        step = tf.constant(np.int64(report.step))
+        with self._writer.as_default(step=step), tf.summary.record_if(True):
             self._write_scalars(report)
             tf.summary.text(f"{SUMMARY_GROUP}/history", history(self._recent))
             tf.summary.write(REPORT_TAG, report.to_json(), metadata=_metadata())
@@ -57,24 +59,27 @@ class ReportWriter:
             self._writer = None
 
     def _write_scalars(self, report):
-        tf.summary.scalar(f"{SUMMARY_GROUP}/failed_checks_so_far", self._failed_checks)
+        _scalar(f"{SUMMARY_GROUP}/failed_checks_so_far", self._failed_checks)
         for verdict in VERDICTS:
             name = f"{SUMMARY_GROUP}/variables_{verdict}"
-            tf.summary.scalar(name, report.count(verdict))
+            _scalar(name, report.count(verdict))
         worst = report.worst_relative_error
         if worst is not None:
-            tf.summary.scalar(f"{SUMMARY_GROUP}/worst_relative_error", worst)
-            tf.summary.scalar(
-                f"{SUMMARY_GROUP}/log10_worst_relative_error", _log10(worst)
-            )
+            _scalar(f"{SUMMARY_GROUP}/worst_relative_error", worst)
+            _scalar(f"{SUMMARY_GROUP}/log10_worst_relative_error", _log10(worst))
         for variable in report.variables:
             if variable.relative_error is not None:
                 # As a logarithm: one large value must not flatten all others.
-                tf.summary.scalar(
+                _scalar(
                     f"{VARIABLE_GROUP}/{variable.label}",
                     _log10(variable.relative_error),
                     description="log10 of the relative error; -16 if smaller",
                 )
+
+
+def _scalar(name, value, **options):
+    # As an array: TensorFlow keeps a tensor for each Python number that it ever saw.
+    tf.summary.scalar(name, np.asarray(value, np.float32), **options)
 
 
 def history(reports) -> str:
