@@ -1,0 +1,92 @@
+"""What a thousand checks in one fit leave behind: memory, graphs, threads, files.
+
+    python benchmarks/thousand_checks.py [--checks N]
+
+Prints the figures before the first check of a fit and after every so many of
+them. Only the first ones may grow: they trace. The memory is the resident set
+of this process, as Linux tells it; training without checks comes first, so that
+what training itself takes is known.
+"""
+
+import argparse
+import gc
+import os
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+from keras import layers
+from tensorflow.python.framework.func_graph import FuncGraph
+
+import keras_gradwatch as kgw
+
+BATCH = 16
+ROWS = 10
+
+
+def small_model():
+    model = keras.Sequential(
+        [
+            keras.Input((12,)),
+            layers.Dense(16, activation="relu"),
+            layers.BatchNormalization(),
+            layers.Dropout(0.2),
+            layers.Dense(4),
+        ]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy"])
+    return model
+
+
+def figures():
+    """Resident memory in MB, live graphs, threads and open files."""
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    graphs = sum(isinstance(thing, FuncGraph) for thing in gc.get_objects())
+    return (
+        pages * os.sysconf("SC_PAGE_SIZE") / 2**20,
+        graphs,
+        len(os.listdir("/proc/self/task")),
+        len(os.listdir("/proc/self/fd")),
+    )
+
+
+class Rows(keras.callbacks.Callback):
+    """Prints the figures at the end of some epochs."""
+
+    def __init__(self, every, check=None):
+        super().__init__()
+        self.every, self.check = every, check
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch % self.every == 0:
+            done = len(self.check.reports) if self.check else 0
+            memory, *rest = figures()
+            print(f"{done:>6} {memory:>9.1f}", *(f"{n:>7}" for n in rest), flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--checks", type=int, default=1000)
+    checks = parser.parse_args().checks
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(BATCH * 10, 12)).astype("float32")
+    y = rng.integers(0, 4, len(x))
+    model, epochs = small_model(), checks // 10
+    every = max(1, epochs // ROWS)
+    print(f"{'checks':>6} {'RSS / MB':>9} {'graphs':>7} {'threads':>7} {'files':>7}")
+    options = {"batch_size": BATCH, "epochs": epochs, "verbose": 0}
+    model.fit(x, y, callbacks=[Rows(every)], **options)
+    with tempfile.TemporaryDirectory() as log_dir:
+        check = kgw.GradientCheck(log_dir, warmup_steps=0, check_freq=1, verbose=0)
+        model.fit(x, y, callbacks=[check, Rows(every, check)], **options)
+    print(f"verdicts: {sorted({r.verdict for r in check.reports})}")
+
+
+if __name__ == "__main__":
+    main()
