@@ -119,19 +119,19 @@ def test_numbers_that_were_written_are_not_kept(data, tmp_path):
     assert megabytes() < before + 5
 
 
-@pytest.mark.parametrize("same", [True, False], ids=["one callback", "new callbacks"])
-def test_many_fits_with_new_models_leave_nothing_behind(data, tmp_path, same):
-    def one_fit(check):
-        model = small_model()
-        model.fit(*data, batch_size=20, verbose=0, callbacks=[check])
-        assert {r.verdict for r in check.reports} == {"PASS"}
-
+def test_fits_with_new_models_leave_no_more_behind_than_without_checks(data, tmp_path):
+    # Keras itself keeps the graph of the training step of each model.
     def new():
         return kgw.GradientCheck(tmp_path, warmup_steps=0, check_freq=1, verbose=0)
 
-    check, seen = new(), []
-    for _ in range(5):
-        one_fit(check if same else new())
-        keras.utils.clear_session()
-        seen.append(figures())
-    assert all(seen[4][name] <= seen[1][name] for name in seen[1]), seen
+    def growth(callbacks):
+        seen = []
+        for _ in range(4):
+            small_model().fit(*data, batch_size=20, verbose=0, callbacks=callbacks())
+            keras.utils.clear_session()
+            seen.append(figures())
+        return {name: seen[3][name] - seen[1][name] for name in seen[3]}
+
+    without, one = growth(list), new()
+    assert growth(lambda: [one]) == growth(lambda: [new()]) == without
+    assert len(one.reports) == 8
