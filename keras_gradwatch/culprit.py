@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from keras_gradwatch.report import FAIL, PASS, VariableReport
 
 _SHOWN = 4
+_LOOK = "Look first at "
+# What may follow the names in that sentence.
+_ENDS = (": only its own weights", ". The mistake lies in", ". No layer after ")
 
 
 def where_to_look(stages: Sequence, variables: Sequence[VariableReport]) -> str:
@@ -34,13 +37,13 @@ def where_to_look(stages: Sequence, variables: Sequence[VariableReport]) -> str:
     before = [i for i in range(last) if has(stages[i], PASS)]
     if len(wrong) == 1 and before and not any(has(stages[i], FAIL) for i in before):
         return (
-            f"Look first at {_name(named)}: only its own weights are wrong, and what "
+            f"{_LOOK}{_name(named)}: only its own weights are wrong, and what "
             "lies before it is right, so its gradient for its weights is to blame."
         )
     end = right[0] if right else len(stages)
     between = list(stages[last : end + 1])
     own = [stage for stage in between if stage.is_own]
-    look = f"Look first at {_names(own or between)}."
+    look = f"{_LOOK}{_names(own or between)}."
     if not right:
         return (
             f"{look} No layer after {named.name!r} is known to be right, so the loss "
@@ -50,6 +53,19 @@ def where_to_look(stages: Sequence, variables: Sequence[VariableReport]) -> str:
         f"{look} The mistake lies in the backward pass between {named.name!r}, whose "
         f"gradient is wrong, and {stages[end].name!r}, whose gradient is right."
     )
+
+
+def pointed_at(note: str) -> str:
+    """The layers that a sentence of `where_to_look` names, empty for other notes.
+
+    Args:
+        note: One of the notes of a report.
+    """
+    if not note.startswith(_LOOK):
+        return ""
+    # The last one: what a layer is called may look like the rest of the sentence.
+    end = max(note.rfind(end) for end in _ENDS)
+    return note[len(_LOOK) : end if end > 0 else None]
 
 
 def straight_through(stages: Sequence, path: str) -> str:

@@ -1,9 +1,10 @@
-"""Reports as TensorBoard events: writing them, and getting them back."""
+"""Reports as TensorBoard events: writing them, getting them back, and a tab."""
 
 # The run, beside those of `keras.callbacks.TensorBoard`, that holds our events.
 RUN = "gradwatch"
-# Tags, and the plugin that the whole reports belong to.
+# Tags, and the plugin that the whole reports and the digests belong to.
 SUMMARY_GROUP = "GradCheck"
 VARIABLE_GROUP = "GradCheckVars"
 REPORT_TAG = "GradCheck/report"
+DIGEST_TAG = "GradCheck/digest"
 PLUGIN = "keras_gradwatch"

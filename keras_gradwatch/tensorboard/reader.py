@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import warnings
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tensorboard.backend.event_processing.event_file_loader import (
-    RawEventFileLoader,
-)
+from google.protobuf.message import DecodeError
 from tensorboard.compat.proto import event_pb2
 
 from keras_gradwatch.arguments import refuse
+from keras_gradwatch.errors import GradwatchWarning
 from keras_gradwatch.report import GradientReport
 from keras_gradwatch.tensorboard import REPORT_TAG, RUN
+from keras_gradwatch.tensorboard.records import DAMAGE, read_records, unpack_report
 
 
 def read_reports(log_dir) -> list[GradientReport]:
@@ -30,7 +32,47 @@ def read_reports(log_dir) -> list[GradientReport]:
 
     Returns:
         A list of `GradientReport`, run by run, in the order of writing. What
-        was cut off by a crash is left out.
+        was cut off by a crash is left out; where something else can't be read, a
+        `GradwatchWarning` says so.
+
+    Raises:
+        InvalidArgumentError: If `log_dir` is no directory.
+    """
+    runs = read_runs(log_dir)
+    damaged = sum(run.damaged for run in runs)
+    if damaged:
+        warnings.warn(
+            f"{damaged} damaged event(s) below {str(log_dir)!r} can't be read and are "
+            "left out.",
+            GradwatchWarning,
+            stacklevel=2,
+        )
+    return [report for run in runs for report in run.reports]
+
+
+@dataclass
+class Run:
+    """The reports of one directory.
+
+    Args:
+        name: Path of the directory, relative to the one that was asked for.
+        reports: The reports in the order of writing.
+        damaged: How many events could not be read.
+    """
+
+    name: str
+    reports: list[GradientReport] = field(default_factory=list)
+    damaged: int = 0
+
+
+def read_runs(log_dir) -> list[Run]:
+    """Reads the reports below a directory, each run of its own.
+
+    Args:
+        log_dir: The `log_dir` of the callback, or a directory above it.
+
+    Returns:
+        A list of `Run`, by name.
 
     Raises:
         InvalidArgumentError: If `log_dir` is no directory.
@@ -45,12 +87,23 @@ def read_reports(log_dir) -> list[GradientReport]:
     ]
     # A file's name begins with the time when it was opened.
     files.sort(key=lambda path: (str(path.parent), path.name))
-    return [report for path in files for report in _read(path)]
+    runs: dict[str, Run] = {}
+    for path in files:
+        name = str(path.parent.relative_to(root))
+        _read(path, runs.setdefault(name, Run(name)))
+    return list(runs.values())
 
 
-def _read(path):
-    for record in RawEventFileLoader(str(path)).Load():
-        event = event_pb2.Event.FromString(record)
-        for value in event.summary.value:
-            if value.tag == REPORT_TAG:
-                yield GradientReport.from_json(value.tensor.string_val[0].decode())
+def _read(path, run):
+    for record in read_records(path):
+        try:
+            values = event_pb2.Event.FromString(record).summary.value
+        except DecodeError:
+            run.damaged += 1
+            continue
+        for value in values:
+            if value.tag == REPORT_TAG or value.tag.startswith(f"{REPORT_TAG}/"):
+                try:
+                    run.reports.append(unpack_report(value.tensor.string_val[0]))
+                except (*DAMAGE, IndexError):
+                    run.damaged += 1

@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import math
 import os
+import time
 
 import numpy as np
 import tensorflow as tf
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import metadata as custom_scalar
 
+from keras_gradwatch.digest import digest, margin
 from keras_gradwatch.report import FAIL, VERDICTS, GradientReport
 from keras_gradwatch.tensorboard import (
+    DIGEST_TAG,
     PLUGIN,
     REPORT_TAG,
     RUN,
     SUMMARY_GROUP,
     VARIABLE_GROUP,
 )
+from keras_gradwatch.tensorboard.records import pack
+from keras_gradwatch.text import plain
 
 # Checks in the Markdown grid; the scalars and the reports hold all of them.
 _COLUMNS = 12
 _SMALLEST = 1e-16
+_MARGIN_TAG = f"{SUMMARY_GROUP}/log10_margin"
+# TensorBoard's classes of data: it loads the first whole, the other on demand.
+_TENSOR, _BLOBS = 2, 3
+_NAME_ROOM = 200
 
 
 class ReportWriter:
-    """Writes each report as scalars, as a Markdown grid, and whole, as JSON.
+    """Writes each report as scalars, as a Markdown grid, in short, and whole.
 
     Args:
         log_dir: TensorBoard's directory. Events go to its run `gradwatch`.
@@ -32,6 +43,7 @@ class ReportWriter:
     def __init__(self, log_dir):
         self.directory = os.path.join(os.fspath(log_dir), RUN)
         self._writer = None
+        self._opened = ""
         self._recent: list[GradientReport] = []
         self._failed_checks = 0
 
@@ -41,7 +53,7 @@ class ReportWriter:
     def write(self, report: GradientReport) -> None:
         """Writes one report; it is on disk when this returns."""
         if self._writer is None:
-            self._writer = tf.summary.create_file_writer(self.directory)
+            self._open()
         self._recent = [report, *self._recent][:_COLUMNS]
         self._failed_checks += report.verdict == FAIL
         # Keras' TensorBoard callback may have turned recording off for this step.
@@ -49,7 +61,7 @@ class ReportWriter:
         with self._writer.as_default(step=step), tf.summary.record_if(True):
             self._write_scalars(report)
             tf.summary.text(f"{SUMMARY_GROUP}/history", history(self._recent))
-            tf.summary.write(REPORT_TAG, report.to_json(), metadata=_metadata())
+            self._write_for_the_tab(report)
         self._writer.flush()
 
     def close(self) -> None:
@@ -58,11 +70,41 @@ class ReportWriter:
             self._writer.close()
             self._writer = None
 
+    def _open(self):
+        self._writer = tf.summary.create_file_writer(self.directory)
+        # TensorBoard forgets what has the same tag and a later step. Training
+        # again into the same directory must not take the history away.
+        self._opened = str(time.time_ns())
+        with self._writer.as_default(step=0), tf.summary.record_if(True):
+            tf.summary.write(
+                custom_scalar.CONFIG_SUMMARY_TAG,
+                _layout().SerializeToString(),
+                metadata=_metadata(custom_scalar.PLUGIN_NAME, _TENSOR),
+            )
+
+    def _write_for_the_tab(self, report):
+        tf.summary.write(
+            f"{DIGEST_TAG}/{self._opened}",
+            pack(digest(report)),
+            metadata=_metadata(PLUGIN, _TENSOR),
+        )
+        tf.summary.write(
+            f"{REPORT_TAG}/{self._opened}",
+            [pack(report)],
+            metadata=_metadata(PLUGIN, _BLOBS),
+        )
+
     def _write_scalars(self, report):
         _scalar(f"{SUMMARY_GROUP}/failed_checks_so_far", self._failed_checks)
         for verdict in VERDICTS:
             name = f"{SUMMARY_GROUP}/variables_{verdict}"
             _scalar(name, report.count(verdict))
+        if (found := margin(report)) is not None:
+            _scalar(
+                _MARGIN_TAG,
+                found,
+                description="log10(relative error / tolerance) of the worst variable",
+            )
         worst = report.worst_relative_error
         if worst is not None:
             _scalar(f"{SUMMARY_GROUP}/worst_relative_error", worst)
@@ -117,16 +159,36 @@ def _row(first, rest):
 def _escape(text):
     """Text that Markdown shows as it is."""
     special = r"\`*_{}[]()#+!|~&<>"
-    words = " ".join(text.split())
-    return "".join(f"&#{ord(c)};" if c in special else c for c in words)
+    return "".join(f"&#{ord(c)};" if c in special else c for c in plain(text))
 
 
 def _log10(value):
     return math.log10(min(1.0, max(_SMALLEST, value)))
 
 
-def _metadata():
+def _layout():
+    """Under Custom Scalars: one chart that is above zero where a check fails."""
+    return layout_pb2.Layout(
+        category=[
+            layout_pb2.Category(
+                title="Gradient check",
+                chart=[
+                    _chart("Margin: above 0 is FAIL, log10(error / tolerance)", _MARGIN_TAG),
+                    _chart("Variables that FAIL", f"{SUMMARY_GROUP}/variables_FAIL"),
+                ],
+            )
+        ]
+    )
+
+
+def _chart(title, tag):
+    content = layout_pb2.MultilineChartContent(tag=[f"^{tag}$"])
+    return layout_pb2.Chart(title=title, multiline=content)
+
+
+def _metadata(plugin, data_class):
     metadata = tf.compat.v1.SummaryMetadata()
-    metadata.plugin_data.plugin_name = PLUGIN
-    metadata.data_class = 2  # a tensor; TensorBoard shows nothing of any other
+    metadata.plugin_data.plugin_name = plugin
+    # TensorBoard shows nothing of any other class.
+    metadata.data_class = data_class
     return metadata

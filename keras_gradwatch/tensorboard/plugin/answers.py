@@ -1,0 +1,126 @@
+"""What the tab is told, as plain data for JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+
+from keras_gradwatch.report import GradientReport
+from keras_gradwatch.story import headline, trainings
+from keras_gradwatch.tensorboard.plugin.history import History
+
+_ABSENT = " "
+# A letter for each verdict, so that a long history stays small.
+_LETTERS = {
+    "PASS": "P",
+    "FAIL": "F",
+    "INCONCLUSIVE": "I",
+    "UNUSED": "U",
+    "EXPECTED": "E",
+}
+
+
+def run(name: str, history: History) -> dict:
+    """A run in the list of runs: its headline.
+
+    Args:
+        name: Name of the run.
+        history: Its `History`.
+    """
+    digests = [check.digest for check in history.checks]
+    verdict, sentence = "", "no check can be read"
+    if digests:
+        found = headline(digests)
+        verdict, sentence = found.verdict, found.sentence
+    return {
+        "run": name,
+        "verdict": verdict,
+        "sentence": sentence,
+        "checks": len(digests),
+        "damaged": history.damaged,
+    }
+
+
+def grid(history: History) -> dict:
+    """Variables by checks.
+
+    Args:
+        history: A `History`.
+    """
+    digests = [check.digest for check in history.checks]
+    rows: dict[str, dict] = {}
+    for column, check in enumerate(digests):
+        for key, variable in _keyed(check.variables):
+            if key not in rows:
+                layer, _, name = variable.path.rpartition("/")
+                rows[key] = {
+                    "key": key,
+                    "label": variable.label,
+                    "layer": layer,
+                    "name": variable.label.removeprefix(f"{layer}/"),
+                    "cells": [_ABSENT] * len(digests),
+                }
+            rows[key]["cells"][column] = _letter(variable.verdict)
+    starts, start = [], 0
+    for training in trainings(digests):
+        starts.append(start)
+        start += len(training)
+    return {
+        "checks": [check.key for check in history.checks],
+        "steps": [check.step for check in digests],
+        "verdicts": "".join(_letter(check.verdict) for check in digests),
+        "trainings": starts,
+        "variables": [
+            {**row, "cells": "".join(row["cells"])} for row in rows.values()
+        ],
+    }
+
+
+def variable(report: GradientReport, key: str) -> dict | None:
+    """One variable in one check, with all figures; None if it is not there.
+
+    Args:
+        report: The `GradientReport`.
+        key: Key of the variable, as `grid` gave it.
+    """
+    found = dict(_keyed(report.variables)).get(key)
+    if found is None:
+        return None
+    return _jsonable(
+        {
+            **dataclasses.asdict(found),
+            "label": found.label,
+            "step": report.step,
+            "tolerance": report.tolerance,
+            "dtype": report.dtype,
+            "training_dtype": report.training_dtype,
+            "notes": report.notes,
+            "loss": report.loss,
+        }
+    )
+
+
+def _keyed(variables):
+    """Variables with short keys: a path may be long, or there twice."""
+    seen: dict[str, int] = {}
+    for found in variables:
+        label = found.label
+        seen[label] = seen.get(label, 0) + 1
+        text = f"{seen[label]} {label}".encode("utf-8", "surrogatepass")
+        yield hashlib.sha256(text).hexdigest()[:16], found
+
+
+def _letter(verdict):
+    return _LETTERS.get(verdict, "?")
+
+
+def _jsonable(value):
+    """NaN and infinity as words: JSON has none, and JavaScript's parser refuses."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
+    if isinstance(value, dict):
+        return {k: _jsonable(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(v) for v in value]
+    return value

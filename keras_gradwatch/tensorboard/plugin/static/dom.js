@@ -1,0 +1,51 @@
+// Elements of the page. Text goes in as text, never as HTML: names are data.
+
+/** Makes an element; `attributes` holds listeners, styles and attributes. */
+export function element(tag, attributes = {}, ...children) {
+  return fill(document.createElement(tag), attributes, children);
+}
+
+/** The same for a part of a drawing. */
+export function shape(tag, attributes = {}, ...children) {
+  const namespace = "http://www.w3.org/2000/svg";
+  return fill(document.createElementNS(namespace, tag), attributes, children);
+}
+
+function fill(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) {
+      node.addEventListener(name.slice(2), value);
+    } else if (name === "style") {
+      Object.assign(node.style, value);
+    } else if (value !== null && value !== undefined && value !== false) {
+      node.setAttribute(name, value === true ? "" : String(value));
+    }
+  }
+  node.append(...children.filter((child) => child !== null));
+  return node;
+}
+
+/** A number with few digits, as a person would write it. */
+export function figure(value, digits = 4) {
+  if (value === null || value === undefined) return "–";
+  if (typeof value === "string") return value;
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  if (size >= 1e-3 && size < 1e5) return String(Number(value.toPrecision(digits)));
+  return value.toExponential(digits - 1).replace("e+", "e");
+}
+
+/** A share as a percentage that is 0 % or 100 % only where it is exactly that. */
+export function percentage(share) {
+  if (share === null || share === undefined) return "–";
+  if (share > 0 && share < 0.001) return "< 0.1 %";
+  if (share < 1 && share > 0.999) return "> 99.9 %";
+  return `${Number((100 * share).toFixed(1))} %`;
+}
+
+/** A name, whatever it is made of; it can't reorder what stands around it. */
+export function name(text, attributes = {}) {
+  const whole = attributes.title === undefined && text.length > 40;
+  const title = whole ? { title: text.slice(0, 1000) } : {};
+  return element("bdi", { ...title, ...attributes }, text);
+}

@@ -1,0 +1,208 @@
+// The grid of verdicts, variables by checks. Only what is in sight is in the
+// page: 200 variables by 1,000 checks are 200,000 cells.
+
+import { element, name } from "./dom.js";
+import { tone, verdictOf } from "./words.js";
+
+const ROW = 26;
+const COLUMN = 46;
+const HEAD = 28;
+// The page is changed only each time so many rows or columns have passed.
+const CHUNK = 8;
+
+export class Grid {
+  /** `onSelect(row, column)` is called with a variable and the number of a check. */
+  constructor(onSelect) {
+    this.onSelect = onSelect;
+    this.data = null;
+    this.rows = [];
+    this.selected = null;
+    this.drawn = "";
+    this.heads = element("div", { class: "heads" });
+    this.names = element("div", { class: "names" });
+    this.cells = element("div", { class: "cells" });
+    this.corner = element("div", { class: "corner" }, "variable \\ step");
+    this.sizer = element("div", { class: "sizer" }, this.corner, this.heads, this.names, this.cells);
+    this.root = element(
+      "div",
+      {
+        class: "grid",
+        tabindex: 0,
+        role: "grid",
+        "aria-label": "Verdicts, variables by checks",
+        onscroll: () => requestAnimationFrame(() => this.draw()),
+        onclick: (event) => this.click(event),
+        onkeydown: (event) => this.key(event),
+      },
+      this.sizer,
+    );
+    new ResizeObserver(() => this.draw()).observe(this.root);
+  }
+
+  /** Shows other data; stays where it was, or at the newest check if it was there. */
+  show(data, shown) {
+    const atEnd = !this.data || this.atEnd();
+    this.data = data;
+    this.rows = layOut(data, shown);
+    const width = data.steps.length * COLUMN;
+    this.sizer.style.setProperty("--width", `${width}px`);
+    this.sizer.style.setProperty("--height", `${this.rows.length * ROW}px`);
+    this.drawn = "";
+    if (atEnd) this.root.scrollLeft = this.root.scrollWidth;
+    this.draw();
+  }
+
+  /** Marks one cell: a variable's key and the key of a check. */
+  select(selected) {
+    this.selected = selected;
+    this.drawn = "";
+    this.draw();
+  }
+
+  /** Whether there are checks out of sight. */
+  overflows() {
+    return this.root.scrollWidth > this.root.clientWidth + 1;
+  }
+
+  /** Brings a check into sight. */
+  scrollTo(column) {
+    const room = this.root.clientWidth - this.names.offsetWidth;
+    this.root.scrollLeft = column * COLUMN - (room - COLUMN) / 2;
+    this.draw();
+  }
+
+  atEnd() {
+    const { scrollLeft, scrollWidth, clientWidth } = this.root;
+    return scrollLeft + clientWidth > scrollWidth - COLUMN;
+  }
+
+  draw() {
+    if (!this.data) return;
+    const [top, bottom] = span(this.root.scrollTop, this.root.clientHeight, ROW, this.rows.length);
+    const [left, right] = span(this.root.scrollLeft, this.root.clientWidth, COLUMN, this.data.steps.length);
+    const now = [top, bottom, left, right].join();
+    if (now === this.drawn) return;
+    this.drawn = now;
+    this.heads.replaceChildren(...range(left, right).map((column) => this.head(column)));
+    const rows = range(top, bottom);
+    this.names.replaceChildren(...rows.map((row) => this.name(row)));
+    this.cells.replaceChildren(
+      ...rows.flatMap((row) => range(left, right).map((column) => this.cell(row, column))),
+    );
+  }
+
+  head(column) {
+    const step = this.data.steps[column];
+    const begins = column > 0 && this.data.trainings.includes(column);
+    return element(
+      "div",
+      {
+        class: begins ? "head begins" : "head",
+        style: { left: `${column * COLUMN}px` },
+        title: begins ? `step ${step}, a new training` : `step ${step}`,
+      },
+      short(step),
+    );
+  }
+
+  name(index) {
+    const row = this.rows[index];
+    const place = { top: `${index * ROW}px` };
+    return element("div", { class: `name ${row.kind}`, style: place }, name(row.name, { title: row.title }));
+  }
+
+  cell(index, column) {
+    const row = this.rows[index];
+    if (row.kind === "layer") return "";
+    const letter = row.cells[column];
+    const { word, sign } = verdictOf(letter);
+    const place = { left: `${column * COLUMN}px`, top: `${index * ROW}px` };
+    const chosen = row.key === this.selected?.variable && this.data.checks[column] === this.selected?.check;
+    const attributes = {
+      class: `cell ${row.kind} ${tone(letter)}${chosen ? " chosen" : ""}`,
+      style: place,
+      role: "gridcell",
+      title: `${row.title.slice(0, 300)}\nstep ${this.data.steps[column]}: ${word}`,
+      "data-row": index,
+      "data-column": column,
+      "aria-selected": chosen,
+    };
+    return element("div", attributes, sign);
+  }
+
+  click(event) {
+    const cell = event.target.closest(".cell.variable");
+    if (cell) this.choose(Number(cell.dataset.row), Number(cell.dataset.column));
+  }
+
+  key(event) {
+    const [down, right] = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key] ?? [0, 0];
+    if (!down && !right) return;
+    event.preventDefault();
+    const start = this.rows.findIndex((row) => row.key && row.key === this.selected?.variable);
+    let row = start < 0 ? -1 : start;
+    const known = this.data.checks.indexOf(this.selected?.check);
+    const column = clamp((known < 0 ? this.data.checks.length - 1 : known) + right, this.data.checks.length);
+    // Headings of layers are stepped over.
+    const step = down || (start < 0 ? 1 : 0);
+    do row += step;
+    while (step && this.rows[row] && this.rows[row].kind !== "variable");
+    if (!this.rows[row]) return;
+    this.choose(row, column);
+    this.reveal(row, column);
+  }
+
+  choose(row, column) {
+    // A variable that was not part of the check has no details.
+    if (this.rows[row].cells[column] === " ") return;
+    this.onSelect(this.rows[row], column);
+  }
+
+  reveal(row, column) {
+    const { root } = this;
+    const seen = { x: root.clientWidth - this.names.offsetWidth, y: root.clientHeight - HEAD };
+    root.scrollLeft = nearest(root.scrollLeft, column * COLUMN, COLUMN, seen.x);
+    root.scrollTop = nearest(root.scrollTop, row * ROW, ROW, seen.y);
+  }
+}
+
+/** The rows: all variables as one, then each layer and its variables. */
+function layOut(data, shown) {
+  const rows = [{ kind: "all", name: "all variables", title: "all variables", cells: data.verdicts }];
+  const layers = new Map();
+  for (const variable of data.variables.filter(shown)) {
+    if (!layers.has(variable.layer)) layers.set(variable.layer, []);
+    layers.get(variable.layer).push(variable);
+  }
+  for (const [layer, variables] of layers) {
+    if (layer) rows.push({ kind: "layer", name: layer, title: layer.slice(0, 1000) });
+    for (const variable of variables) {
+      rows.push({ ...variable, kind: "variable", title: variable.label.slice(0, 1000) });
+    }
+  }
+  return rows;
+}
+
+function span(scrolled, room, size, count) {
+  const first = Math.floor(scrolled / size / CHUNK) * CHUNK;
+  const last = Math.ceil((scrolled + room) / size / CHUNK + 1) * CHUNK;
+  return [Math.max(0, first - CHUNK), Math.min(count, last)];
+}
+
+function range(start, end) {
+  return Array.from({ length: Math.max(0, end - start) }, (_, i) => start + i);
+}
+
+function clamp(value, count) {
+  return Math.max(0, Math.min(count - 1, value));
+}
+
+/** Scrolls no further than is needed. */
+function nearest(scrolled, start, size, room) {
+  return Math.max(start + size - room, Math.min(scrolled, start));
+}
+
+function short(step) {
+  if (step < 1e5) return String(step);
+  return step < 1e6 ? `${Math.floor(step / 1e3)}k` : `${(step / 1e6).toFixed(1)}M`;
+}

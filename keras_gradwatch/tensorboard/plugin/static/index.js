@@ -1,0 +1,188 @@
+// The tab "Gradient check": headlines, the grid of one run, details on a click.
+
+import { detail, detailProblem } from "./detail.js";
+import { element, name } from "./dom.js";
+import { Grid } from "./grid.js";
+import { ask, followTheme, onReload } from "./host.js";
+import { VERDICTS, tone } from "./words.js";
+
+const ADVICE = "model.fit(x, y, callbacks=[kgw.GradientCheck(log_dir=\"logs\")])";
+
+/** TensorBoard calls this once the module is loaded. */
+export async function render() {
+  const sheet = element("link", { rel: "stylesheet", href: new URL("style.css", import.meta.url) });
+  document.head.append(sheet);
+  document.title = "Gradient check";
+  followTheme();
+  const tab = new Tab();
+  document.body.append(tab.root);
+  onReload(() => tab.reload());
+  await tab.reload();
+}
+
+class Tab {
+  constructor() {
+    this.runs = [];
+    this.run = null;
+    this.data = null;
+    this.selected = null;
+    // Answers may overtake one another; only the newest question counts.
+    this.asked = 0;
+    this.grid = new Grid((row, column) => this.open(row, column));
+    this.headlines = element("div", { class: "runs", role: "radiogroup", "aria-label": "Runs" });
+    this.problem = element("p", { class: "problem", role: "alert", hidden: true });
+    this.buildTools();
+    this.details = element("div", { class: "details", hidden: true });
+    this.empty = emptyState();
+    this.work = element("div", { class: "work", hidden: true }, this.tools, this.grid.root, this.details);
+    this.root = element("main", {}, this.problem, this.headlines, this.work, this.empty);
+  }
+
+  buildTools() {
+    const changed = () => this.filter();
+    this.text = element("input", { type: "search", placeholder: "Filter variables", "aria-label": "Filter variables", oninput: changed });
+    this.failures = element("input", { type: "checkbox", onchange: changed });
+    this.count = element("span", { class: "quiet", role: "status" });
+    this.toFailure = jump("First failure", () => this.grid.scrollTo(this.data.verdicts.indexOf("F")));
+    this.toNewest = jump("Newest", () => this.grid.scrollTo(this.data.steps.length - 1));
+    this.tools = element(
+      "div",
+      { class: "tools" },
+      this.text,
+      element("label", {}, this.failures, "Failures only"),
+      this.count,
+      this.toFailure,
+      this.toNewest,
+      legend(),
+    );
+  }
+
+  /** Asks for everything anew; what is open stays open. */
+  async reload() {
+    try {
+      this.runs = await ask("runs");
+      if (!this.runs.some(({ run }) => run === this.run)) this.run = firstToShow(this.runs);
+      this.showHeadlines();
+      await this.loadGrid();
+      this.tell("");
+    } catch (error) {
+      this.tell(`No news from TensorBoard: ${error.message}`);
+    }
+  }
+
+  async choose(run) {
+    this.run = run;
+    this.data = null;
+    this.close();
+    this.showHeadlines();
+    await this.reload();
+  }
+
+  async loadGrid() {
+    const asked = ++this.asked;
+    const shown = this.runs.find(({ run }) => run === this.run);
+    this.empty.hidden = this.runs.length > 0;
+    this.work.hidden = !shown?.checks;
+    if (!shown?.checks) return;
+    const data = await ask("grid", { run: this.run });
+    if (asked !== this.asked) return;
+    this.data = data;
+    this.filter();
+  }
+
+  showHeadlines() {
+    this.headlines.replaceChildren(...this.runs.map((run) => this.headline(run)));
+    this.headlines.classList.toggle("several", this.runs.length > 1);
+  }
+
+  headline({ run, verdict, sentence, damaged }) {
+    const chosen = run === this.run;
+    const lost = damaged ? `${damaged} damaged event${damaged > 1 ? "s" : ""} left out` : "";
+    return element(
+      "button",
+      { type: "button", role: "radio", class: "headline", "aria-checked": String(chosen), onclick: () => this.choose(run) },
+      element("span", { class: `badge ${tone(verdict)}` }, verdict || "NOTHING"),
+      element("span", { class: "sentence" }, name(sentence, { title: "" })),
+      element("span", { class: "quiet" }, name(run || "."), lost ? `, ${lost}` : ""),
+    );
+  }
+
+  filter() {
+    if (!this.data) return;
+    const wanted = this.text.value.trim().toLowerCase();
+    const shown = ({ label, cells }) =>
+      label.toLowerCase().includes(wanted) && (!this.failures.checked || cells.includes("F"));
+    const { variables, steps } = this.data;
+    this.grid.show(this.data, shown);
+    const left = variables.filter(shown).length;
+    const some = left === variables.length ? "" : `${left} of `;
+    this.count.textContent = `${some}${plural(variables.length, "variable")}, ${plural(steps.length, "check")}`;
+    this.toNewest.hidden = !this.grid.overflows();
+    this.toFailure.hidden = this.toNewest.hidden || !this.data.verdicts.includes("F");
+  }
+
+  async open(row, column) {
+    const check = this.data.checks[column];
+    this.selected = { variable: row.key, check };
+    this.grid.select(this.selected);
+    const mine = this.selected;
+    let panel;
+    try {
+      panel = detail(await ask("check", { run: this.run, ...mine }), () => this.close());
+    } catch (error) {
+      panel = detailProblem(error.message, () => this.close());
+    }
+    if (mine !== this.selected) return;
+    this.details.replaceChildren(panel);
+    this.details.hidden = false;
+  }
+
+  close() {
+    this.selected = null;
+    this.details.hidden = true;
+    this.details.replaceChildren();
+    this.grid.select(null);
+  }
+
+  tell(problem) {
+    this.problem.textContent = problem;
+    this.problem.hidden = !problem;
+  }
+}
+
+/** A failing run, if there is one. */
+function firstToShow(runs) {
+  const failing = runs.find(({ verdict }) => verdict === "FAIL");
+  return (failing ?? runs[0])?.run ?? null;
+}
+
+function plural(count, noun) {
+  return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+function jump(text, onclick) {
+  return element("button", { type: "button", class: "jump", hidden: true, onclick }, text);
+}
+
+function legend() {
+  const items = Object.values(VERDICTS).map(({ word, sign, meaning }) =>
+    element(
+      "span",
+      { title: meaning },
+      element("span", { class: `swatch ${tone(word)}` }, sign === word ? "" : sign),
+      word,
+    ),
+  );
+  return element("div", { class: "legend" }, ...items);
+}
+
+function emptyState() {
+  return element(
+    "div",
+    { class: "empty", hidden: true },
+    element("h2", {}, "No gradient check yet"),
+    element("p", {}, "A check appears here once it has run while a model trains:"),
+    element("code", {}, ADVICE),
+    element("p", { class: "quiet" }, "The first one comes after 100 steps of training, unless warmup_steps says otherwise."),
+  );
+}
