@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # what `__getattr__` finds, for those who read types
         GradwatchError,
         GradwatchWarning,
         InvalidArgumentError,
+        MissingPackageError,
         UncheckableError,
     )
     from keras_gradwatch.report import Comparison, GradientReport, VariableReport
@@ -45,6 +46,7 @@ _HOMES = {
     "GradwatchError": "keras_gradwatch.errors",
     "GradwatchWarning": "keras_gradwatch.errors",
     "InvalidArgumentError": "keras_gradwatch.errors",
+    "MissingPackageError": "keras_gradwatch.errors",
     "UncheckableError": "keras_gradwatch.errors",
 }
 
@@ -58,6 +60,7 @@ __all__ = [
     "GradwatchError",
     "GradwatchWarning",
     "InvalidArgumentError",
+    "MissingPackageError",
     "UncheckableError",
     "VariableReport",
     "assert_gradients",

@@ -125,11 +125,7 @@ def how_wrong(variable: VariableReport) -> str:
     if "returned no gradient (None)" in variable.reason:
         return "missing"
     compared = [*variable.coordinates, *variable.directions]
-    wrong = [
-        c
-        for c in compared
-        if c.word == "mismatch" and c.numerical and c.analytic is not None
-    ]
+    wrong = [c for c in compared if c.word == "mismatch" and _is_ratio(c)]
     if not wrong:
         return ""
     if all(c.analytic == 0 for c in wrong):
@@ -166,6 +162,11 @@ def _margin(variable, tolerance):
         known = error is not None and math.isfinite(error)
         return max(0.01, math.log10((error if known else 1.0) / tolerance))
     return min(0.0, math.log10(max(error or 0.0, 1e-16) / tolerance))
+
+
+def _is_ratio(comparison):
+    a, n = comparison.analytic, comparison.numerical
+    return bool(a is not None and n and math.isfinite(a) and math.isfinite(n))
 
 
 def _by_a_factor(factor):

@@ -20,6 +20,10 @@ class BackendError(GradwatchError, RuntimeError):
     """Keras runs on another backend than TensorFlow."""
 
 
+class MissingPackageError(GradwatchError, ImportError):
+    """An optional package is needed for this; the message says how to get it."""
+
+
 class UncheckableError(GradwatchError, RuntimeError):
     """This model or this data can't be checked; the message says why.
 

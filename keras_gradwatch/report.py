@@ -7,6 +7,8 @@ import json
 import math
 from dataclasses import dataclass
 
+from keras_gradwatch.text import plain
+
 PASS = "PASS"
 FAIL = "FAIL"
 INCONCLUSIVE = "INCONCLUSIVE"
@@ -16,6 +18,8 @@ VERDICTS = (FAIL, EXPECTED, INCONCLUSIVE, UNUSED, PASS)
 
 FORMAT = 1
 _WIDTH = 100
+# What a name may take of a sentence.
+_NAME = 60
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,7 @@ class GradientReport:
         counts = ", ".join(f"{self.count(v)} {v}" for v in VERDICTS if self.count(v))
         line = f"{where}. {counts} of {len(self.variables)} variables"
         if self.verdict == FAIL:
-            names = [v.label for v in self.failures]
+            names = [plain(v.label, _NAME) for v in self.failures]
             shown = ", ".join(names[:3])
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             return f"{line}. Wrong: {shown}{more}"
@@ -179,9 +183,30 @@ class GradientReport:
 
     def _remarks(self):
         for v in self.failures:
-            yield f"{v.label}: {v.reason}"
+            yield f"{plain(v.label, _NAME)}: {plain(v.reason)}"
         for note in self.notes:
-            yield f"Note: {note}"
+            yield f"Note: {plain(note)}"
+
+    def _repr_html_(self) -> str:
+        """The table of a notebook."""
+        from keras_gradwatch.notebook import to_html
+
+        return to_html(self)
+
+    def plot(self, path) -> None:
+        """Draws slopes against slopes, and the error of each variable, into a file.
+
+        Args:
+            path: Name of the file; its end says which kind of picture, such as
+                `"report.png"`.
+
+        Raises:
+            MissingPackageError: If matplotlib is not installed.
+            InvalidArgumentError: If matplotlib can't write this kind of file.
+        """
+        from keras_gradwatch.plot import plot
+
+        plot(self, path)
 
     def __eq__(self, other) -> bool:
         if not isinstance(other, GradientReport):
@@ -276,7 +301,7 @@ def _table(variables, training_dtype):
 
 
 def _shorten(text, room):
-    text = " ".join(text.split())
+    text = plain(text)
     return text if len(text) <= room else f"{text[: room - 1]}\u2026"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,11 +39,9 @@ def trainings(digests: Sequence[Digest]) -> list[Sequence[Digest]]:
     Args:
         digests: The checks in the order of writing.
     """
-    cuts = [
-        i for i in range(1, len(digests)) if digests[i].step <= digests[i - 1].step
-    ]
+    cuts = [i for i in range(1, len(digests)) if digests[i].step <= digests[i - 1].step]
     bounds = [0, *cuts, len(digests)]
-    return [digests[a:b] for a, b in zip(bounds, bounds[1:], strict=False) if a < b]
+    return [digests[a:b] for a, b in itertools.pairwise(bounds) if a < b]
 
 
 def headline(digests: Sequence[Digest]) -> Headline:
@@ -65,7 +64,7 @@ def headline(digests: Sequence[Digest]) -> Headline:
             f"{_what_is_wrong(until)}",
         )
     if newest.verdict == INCONCLUSIVE:
-        return Headline(INCONCLUSIVE, f"at step {newest.step}. {plain(newest.reason)}")
+        return Headline(INCONCLUSIVE, f"At step {newest.step}. {plain(newest.reason)}")
     return Headline(PASS, _what_is_right(checks))
 
 
@@ -74,10 +73,10 @@ def _what_is_wrong(checks):
     wrong = [v for v in newest.variables if v.verdict == FAIL]
     since = _since(checks, {v.label for v in wrong})
     finding = f"wrong since step {since}, {_by_how_much(newest, wrong)}"
-    look = f"look at {plain(newest.look_at, 2 * _ROOM)}" if newest.look_at else ""
+    look = f"Look at {plain(newest.look_at, 2 * _ROOM)}" if newest.look_at else ""
     if len(wrong) == 1:
         finding = f"{plain(wrong[0].label, _ROOM)}, {finding}"
-        return f"{finding}; {look}" if look else finding
+        return f"{finding}. {look}" if look else finding
     finding = f"{len(wrong)} of {len(newest.variables)} gradients {finding}"
     # Without it, the last of them: it is the closest to the mistake.
     return f"{look or plain(wrong[-1].label, _ROOM) + ' and others'}; {finding}"
@@ -129,4 +128,3 @@ def _what_is_right(checks):
 
 def _checks(checks):
     return f"{len(checks)} check{'s' if len(checks) > 1 else ''}"
-

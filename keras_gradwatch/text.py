@@ -5,7 +5,9 @@ from __future__ import annotations
 import unicodedata
 
 # They reorder the text around them, so that a name could hide what it says.
-_REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_REORDERING = frozenset(
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
 
 
 def plain(text: str, room: int | None = None) -> str:

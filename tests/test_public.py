@@ -17,6 +17,7 @@ NAMES = [
     "GradwatchError",
     "GradwatchWarning",
     "InvalidArgumentError",
+    "MissingPackageError",
     "UncheckableError",
     "VariableReport",
     "assert_gradients",
@@ -51,7 +52,18 @@ def test_import_loads_neither_keras_nor_tensorflow():
     done = run(
         "import sys, keras_gradwatch, keras_gradwatch.report, keras_gradwatch.errors\n"
         "import keras_gradwatch.numerics.verdicts\n"
+        "import keras_gradwatch.story, keras_gradwatch.notebook, keras_gradwatch.plot\n"
         "print({'keras', 'tensorflow', 'tensorboard'} & set(sys.modules))"
+    )
+    assert done.stdout.strip() == "set()", done.stderr
+
+
+@pytest.mark.parametrize("module", ["tensorboard.plugin.backend", "__main__"])
+def test_neither_the_tab_nor_the_console_loads_keras_or_tensorflow(module):
+    done = run(
+        f"import sys, keras_gradwatch.tensorboard.plugin.loader\n"
+        f"import keras_gradwatch.{module}\n"
+        "print({'keras', 'tensorflow'} & set(sys.modules))"
     )
     assert done.stdout.strip() == "set()", done.stderr
 

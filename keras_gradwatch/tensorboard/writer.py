@@ -173,7 +173,9 @@ def _layout():
             layout_pb2.Category(
                 title="Gradient check",
                 chart=[
-                    _chart("Margin: above 0 is FAIL, log10(error / tolerance)", _MARGIN_TAG),
+                    _chart(
+                        "Margin: above 0 is FAIL, log10(error / tolerance)", _MARGIN_TAG
+                    ),
                     _chart("Variables that FAIL", f"{SUMMARY_GROUP}/variables_FAIL"),
                 ],
             )

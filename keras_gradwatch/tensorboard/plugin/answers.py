@@ -53,7 +53,7 @@ def grid(history: History) -> dict:
     for column, check in enumerate(digests):
         for key, variable in _keyed(check.variables):
             if key not in rows:
-                layer, _, name = variable.path.rpartition("/")
+                layer = variable.path.rpartition("/")[0]
                 rows[key] = {
                     "key": key,
                     "label": variable.label,
@@ -71,9 +71,7 @@ def grid(history: History) -> dict:
         "steps": [check.step for check in digests],
         "verdicts": "".join(_letter(check.verdict) for check in digests),
         "trainings": starts,
-        "variables": [
-            {**row, "cells": "".join(row["cells"])} for row in rows.values()
-        ],
+        "variables": [{**row, "cells": "".join(row["cells"])} for row in rows.values()],
     }
 
 

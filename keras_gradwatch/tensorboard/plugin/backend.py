@@ -77,7 +77,9 @@ class GradientCheckPlugin(base_plugin.TBPlugin):
     @wrappers.Request.application
     def _serve_check(self, request):
         """One variable in one check, with all figures."""
-        run, check, key = (request.args.get(k, "") for k in ("run", "check", "variable"))
+        run, check, key = (
+            request.args.get(k, "") for k in ("run", "check", "variable")
+        )
         report = self._histories.read_report(*_scope(request), run, check)
         answer = report and answers.variable(report, key)
         if not answer:

@@ -100,9 +100,7 @@ class Histories:
         for datum in found.get(run, {}).get(tag, ()):
             for reference in datum.values if datum.step == step else ():
                 try:
-                    yield self._provider.read_blob(
-                        context, blob_key=reference.blob_key
-                    )
+                    yield self._provider.read_blob(context, blob_key=reference.blob_key)
                 except errors.NotFoundError:
                     continue
 

@@ -21,9 +21,9 @@ export function detail(found, onClose) {
     ...found.directions.map((direction, i) => ({ ...direction, number: i + 1 })),
   ];
   const table = comparisonTable(comparisons);
-  const highlight = (index) => {
-    for (const part of panel.querySelectorAll("[data-index]")) {
-      part.classList.toggle("lit", index !== null && part.dataset.index === String(index));
+  const highlight = (position) => {
+    for (const part of panel.querySelectorAll("[data-position]")) {
+      part.classList.toggle("lit", part.dataset.position === String(position));
     }
   };
   const panel = element(
@@ -76,28 +76,31 @@ function reasonOf(found) {
 
 function figures(found) {
   return definitions("Comparison", [
-    ["relative error", figure(found.relative_error, 2)],
-    ["tolerance", figure(found.tolerance, 2)],
-    ["of it error bar", figure(found.error_bar, 2)],
-    ["could have seen", figure(found.resolution, 2)],
-    ["compared", percentage(found.coverage)],
-    ["loss", figure(found.loss)],
-    ["precision", found.dtype],
+    ["relative error", figure(found.relative_error, 2), "|a - n| / (|a| + |n|) over all that was compared"],
+    ["tolerance", figure(found.tolerance, 2), "the largest relative error that counts as a match"],
+    ["error bar", figure(found.error_bar, 2), "the part that errors of the differences may explain"],
+    ["resolution", figure(found.resolution, 2), "the smallest relative error that could have been seen"],
+    ["compared", percentage(found.coverage), "share of the entries, singly or along a direction"],
+    ["loss", figure(found.loss), "at the point that was checked"],
+    ["computed in", found.dtype, "precision of the losses that were differenced"],
   ]);
 }
 
 function training(found) {
   if (!found.training_dtype && found.training_error === null) return "";
   return definitions("In training", [
-    ["precision", found.training_dtype || "–"],
-    ["off float64 by", figure(found.training_error, 2)],
-    ["vanished", percentage(found.vanished)],
-    ["overflowed", percentage(found.overflowed)],
+    ["precision", found.training_dtype || "–", "the lowest in which layers compute while the model trains"],
+    ["relative error", figure(found.training_error, 2), "of the gradient of training, against float64"],
+    ["vanished", percentage(found.vanished), "entries that are exactly zero in training only"],
+    ["overflowed", percentage(found.overflowed), "entries that are NaN or infinite in training"],
   ]);
 }
 
 function definitions(title, pairs) {
-  const rows = pairs.flatMap(([term, value]) => [element("dt", {}, term), element("dd", {}, value)]);
+  const rows = pairs.flatMap(([term, value, meaning]) => [
+    element("dt", { title: meaning }, term),
+    element("dd", {}, value),
+  ]);
   return element("div", {}, element("h3", {}, title), element("dl", {}, ...rows));
 }
 
@@ -129,12 +132,12 @@ function comparisonTable(comparisons) {
   );
 }
 
-function comparisonRow(comparison, index) {
+function comparisonRow(comparison, position) {
   const { analytic, numerical, error_bar, relative_error, word, number } = comparison;
   const flipped = analytic * numerical < 0 && word === "mismatch";
   return element(
     "tr",
-    { class: word, "data-index": index },
+    { class: word, "data-position": position },
     element("th", { scope: "row" }, number ? `direction ${number}` : label(comparison)),
     element("td", {}, figure(analytic, 5)),
     element("td", {}, figure(numerical, 5)),
@@ -145,6 +148,5 @@ function comparisonRow(comparison, index) {
 }
 
 function rowOf(event) {
-  const index = event.target.closest("tr")?.dataset.index;
-  return index === undefined ? null : index;
+  return event.target.closest("tr")?.dataset.position ?? null;
 }

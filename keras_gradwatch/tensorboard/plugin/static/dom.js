@@ -12,13 +12,13 @@ export function shape(tag, attributes = {}, ...children) {
 }
 
 function fill(node, attributes, children) {
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) {
-      node.addEventListener(name.slice(2), value);
-    } else if (name === "style") {
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) {
+      node.addEventListener(key.slice(2), value);
+    } else if (key === "style") {
       Object.assign(node.style, value);
     } else if (value !== null && value !== undefined && value !== false) {
-      node.setAttribute(name, value === true ? "" : String(value));
+      node.setAttribute(key, value === true ? "" : String(value));
     }
   }
   node.append(...children.filter((child) => child !== null));

@@ -59,6 +59,12 @@ export class Grid {
     this.draw();
   }
 
+  /** Brings the marked cell into sight. */
+  revealSelected() {
+    const row = this.rows.findIndex(({ key }) => key && key === this.selected?.variable);
+    if (row >= 0) this.reveal(row, this.data.checks.indexOf(this.selected.check));
+  }
+
   /** Whether there are checks out of sight. */
   overflows() {
     return this.root.scrollWidth > this.root.clientWidth + 1;
@@ -149,7 +155,6 @@ export class Grid {
     while (step && this.rows[row] && this.rows[row].kind !== "variable");
     if (!this.rows[row]) return;
     this.choose(row, column);
-    this.reveal(row, column);
   }
 
   choose(row, column) {

@@ -135,6 +135,7 @@ class Tab {
     if (mine !== this.selected) return;
     this.details.replaceChildren(panel);
     this.details.hidden = false;
+    this.grid.revealSelected();
   }
 
   close() {
@@ -169,8 +170,8 @@ function legend() {
     element(
       "span",
       { title: meaning },
-      element("span", { class: `swatch ${tone(word)}` }, sign === word ? "" : sign),
-      word,
+      element("span", { class: `swatch ${tone(word)}` }, sign),
+      sign === word ? "" : word,
     ),
   );
   return element("div", { class: "legend" }, ...items);

@@ -2,7 +2,7 @@
 
 import { figure, shape } from "./dom.js";
 
-const SIZE = 300;
+const SIZE = 280;
 const EDGE = { left: 46, right: 10, top: 10, bottom: 40 };
 const ROOM = SIZE - EDGE.left - EDGE.right;
 const DEEPEST = 16;
@@ -12,9 +12,9 @@ export function isDrawable({ analytic, numerical }) {
   return Number.isFinite(analytic) && Number.isFinite(numerical);
 }
 
-/** The picture; `onPoint(index)` tells which comparison the pointer is at. */
+/** The picture; `onPoint(position)` tells which comparison the pointer is at. */
 export function scatter(comparisons, onPoint) {
-  const drawn = comparisons.map((c, index) => ({ ...c, index })).filter(isDrawable);
+  const drawn = comparisons.map((c, position) => ({ ...c, position })).filter(isDrawable);
   const [low, high] = bounds(drawn);
   const at = (value) => ((Math.log10(Math.max(Math.abs(value), 10 ** low)) - low) / (high - low)) * ROOM;
   const x = (value) => EDGE.left + at(value);
@@ -71,7 +71,7 @@ function axes(low, high, x, y) {
 
 /** A dot; a cross where the signs differ; a ring for a direction. */
 function point(comparison, x, y, onPoint) {
-  const { analytic, numerical, kind, word, index } = comparison;
+  const { analytic, numerical, kind, word, position } = comparison;
   const flipped = analytic * numerical < 0;
   const [cx, cy] = [x(numerical), y(analytic)];
   const mark = flipped
@@ -82,8 +82,8 @@ function point(comparison, x, y, onPoint) {
     "g",
     {
       class: `point ${kind} ${word} ${flipped ? "flipped" : ""}`,
-      "data-index": index,
-      onpointerenter: () => onPoint(index),
+      "data-position": position,
+      onpointerenter: () => onPoint(position),
       onpointerleave: () => onPoint(null),
     },
     shape("title", {}, `${says}\nanalytic ${figure(analytic)}, numerical ${figure(numerical)}`),

@@ -1,0 +1,116 @@
+"""A report as a picture: slopes against slopes, and the error of each variable."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+
+from keras_gradwatch.arguments import refuse
+from keras_gradwatch.errors import MissingPackageError
+from keras_gradwatch.report import (
+    EXPECTED,
+    FAIL,
+    INCONCLUSIVE,
+    PASS,
+    UNUSED,
+    GradientReport,
+)
+from keras_gradwatch.text import plain
+
+_COLOURS = {
+    FAIL: "#c62828",
+    EXPECTED: "#7a5fd6",
+    INCONCLUSIVE: "#b98a1b",
+    UNUSED: "#8a939c",
+    PASS: "#2e8b4a",
+}
+_SMALLEST = 1e-16
+_ROOM = 45
+
+
+def plot(report: GradientReport, path) -> None:
+    """Draws a report into a file.
+
+    Args:
+        report: A `GradientReport`.
+        path: Name of the file; its end says which kind of picture.
+
+    Raises:
+        MissingPackageError: If matplotlib is not installed.
+        InvalidArgumentError: If matplotlib can't write this kind of file.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingPackageError(
+            "Drawing a report needs matplotlib, which is not installed. To install "
+            'it: pip install "keras-gradwatch[plot]", or pip install matplotlib. '
+            f"Received: path={os.fspath(path)!r}"
+        ) from error
+    height = max(5.0, 1.6 + 0.24 * len(report.variables))
+    figure = Figure(figsize=(13, height), layout="constrained")
+    # Names are not mathematics, whatever dollars stand in them.
+    title = plain(report.headline, 150)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, parse_math=False)
+    slopes, errors = figure.subplots(1, 2, width_ratios=(5, 7))
+    _draw_slopes(slopes, report)
+    _draw_errors(errors, report)
+    _save(figure, path)
+
+
+def _draw_slopes(axes, report):
+    """All comparisons, sizes on logarithmic axes; crosses where signs differ."""
+    drawn = [
+        (abs(c.numerical), abs(c.analytic), c.numerical * c.analytic < 0, v.verdict)
+        for v in report.variables
+        for c in (*v.coordinates, *v.directions)
+        if c.numerical and c.analytic and math.isfinite(c.numerical * c.analytic)
+    ]
+    for flipped, marker, name in (
+        (False, "o", "same sign"),
+        (True, "x", "signs differ"),
+    ):
+        points = [p for p in drawn if p[2] == flipped]
+        if points:
+            x, y, _, verdicts = zip(*points, strict=True)
+            colours = [_COLOURS[v] for v in verdicts]
+            axes.scatter(x, y, s=22, c=colours, marker=marker, label=name)
+    if drawn:
+        axes.legend(loc="upper left")
+        axes.set(xscale="log", yscale="log")
+        # Through any point, at the slope of equality on logarithmic axes.
+        axes.axline((1, 1), (10, 10), color="gray", linestyle=":", zorder=0)
+        sizes = [size for p in drawn for size in p[:2]]
+        limits = min(sizes) / 3, max(sizes) * 3
+        axes.set(xlim=limits, ylim=limits, aspect="equal")
+    axes.set(xlabel="|numerical slope|", ylabel="|analytic slope|")
+
+
+def _draw_errors(axes, report):
+    """A bar for each variable, in the order of the model."""
+    rows = range(len(report.variables))
+    errors = [max(_SMALLEST, _finite(v.relative_error)) for v in report.variables]
+    colours = [_COLOURS[v.verdict] for v in report.variables]
+    axes.barh(rows, errors, left=_SMALLEST, color=colours)
+    labels = [f"{plain(v.label, _ROOM)}  {v.verdict}" for v in report.variables]
+    axes.set_yticks(rows, labels, fontsize=8, parse_math=False)
+    axes.set(xscale="log", xlim=(_SMALLEST, 2), xlabel="relative error")
+    axes.axvline(report.tolerance, color="black", linestyle="--", linewidth=1)
+    axes.invert_yaxis()
+    axes.set_title("dashed: the tolerance", fontsize=9)
+
+
+def _finite(value):
+    return value if value is not None and math.isfinite(value) else 0.0
+
+
+def _save(figure, path):
+    known = figure.canvas.get_supported_filetypes()
+    kind = os.path.splitext(os.fspath(path))[1].lstrip(".").lower()
+    if kind and kind not in known:
+        refuse("path", f"a file name that ends in one of {sorted(known)}", path)
+    with warnings.catch_warnings():
+        # A letter that the font lacks is drawn as a box.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(path, dpi=100)
