@@ -52,6 +52,12 @@ export class Grid {
     this.draw();
   }
 
+  /** Begins anew, for another run. */
+  forget() {
+    this.data = null;
+    this.drawn = "";
+  }
+
   /** Marks one cell: a variable's key and the key of a check. */
   select(selected) {
     this.selected = selected;

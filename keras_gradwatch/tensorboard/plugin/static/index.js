@@ -72,7 +72,9 @@ class Tab {
 
   async choose(run) {
     this.run = run;
-    this.data = null;
+    // The grid of another run must not stand below this headline.
+    this.work.hidden = true;
+    this.grid.forget();
     this.close();
     this.showHeadlines();
     await this.reload();
@@ -82,11 +84,10 @@ class Tab {
     const asked = ++this.asked;
     const shown = this.runs.find(({ run }) => run === this.run);
     this.empty.hidden = this.runs.length > 0;
-    this.work.hidden = !shown?.checks;
-    if (!shown?.checks) return;
-    const data = await ask("grid", { run: this.run });
+    const data = shown?.checks ? await ask("grid", { run: this.run }) : null;
     if (asked !== this.asked) return;
     this.data = data;
+    this.work.hidden = !data;
     this.filter();
   }
 

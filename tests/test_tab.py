@@ -1,0 +1,474 @@
+"""The tab in TensorBoard, as a person sees it: a real server, a real browser."""
+
+import contextlib
+import json
+import re
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+import tensorflow as tf
+
+from keras_gradwatch.tensorboard.writer import ReportWriter
+from tests.browser import CHROMIUM, Tab, chromium, tensorboard
+from tests.test_report import comparison, report, variable
+
+pytestmark = [
+    pytest.mark.skipif(
+        not CHROMIUM, reason="needs chromium, as of `apt install chromium`"
+    ),
+    # One worker has them all: they share the server and the browser.
+    pytest.mark.xdist_group("tab"),
+]
+
+ROUTES = "data/plugin/keras_gradwatch/"
+LOOK = (
+    "Look first at 'halved' (Halved). The mistake lies in the backward pass between "
+    "'dense_1', whose gradient is wrong, and 'dense_2', whose gradient is right."
+)
+HOSTILE = [
+    "<script>alert(1)</script>/<img src=x onerror=alert(2)>",
+    "](javascript:alert(3))/`$x$`",
+    "../../../etc/passwd",
+    "line\nbreak\r\n/tab\there",
+    "\u0428\u0430\u0440/\u5c42/\u0637\u0628\u0642\u0629/\U0001f600",
+    "\u202egnorw/kernel",
+    "x" * 10_000 + "/kernel",
+]
+
+
+def pair(factor, numerical, **changes):
+    """A comparison whose analytic slope is off by a factor."""
+    return comparison(
+        analytic=factor * numerical,
+        numerical=numerical,
+        word="match" if factor == 1 else "mismatch",
+        relative_error=abs(factor - 1) / (abs(factor) + 1),
+        **changes,
+    )
+
+
+def row(path, factor=1.0, **changes):
+    """The report of a variable, its gradient off by a factor."""
+    entries = [pair(factor, n, index=(i, 3)) for i, n in enumerate((0.3, -2e-2, 5.0))]
+    wrong = {
+        "verdict": "FAIL",
+        "reason": f"The gradient is {factor:.4g} times what differences give.",
+        "relative_error": abs(factor - 1) / (abs(factor) + 1),
+    }
+    return variable(
+        path=path,
+        coordinates=tuple(entries),
+        directions=(pair(factor, -1.4, kind="direction", index=None),),
+        **{**(wrong if factor != 1 else {}), **changes},
+    )
+
+
+def check(step, *variables, **changes):
+    fails = any(v.verdict == "FAIL" for v in variables)
+    found = {"verdict": "FAIL", "notes": (LOOK,)} if fails else {}
+    return report(*variables, step=step, **{**found, **changes})
+
+
+def network(factor):
+    """Three layers, of which the second one's kernel may be wrong."""
+    return [
+        row("net/dense/kernel"),
+        row("net/dense/bias"),
+        row(
+            "net/dense_1/kernel",
+            factor,
+            training_error=2e-3,
+            vanished=0.25,
+            overflowed=0.0,
+        ),
+        row("net/dense_1/bias", verdict="INCONCLUSIVE", reason="Truly zero."),
+        row("net/quantiser/scale", verdict="EXPECTED", reason="Straight through."),
+        row("net/spare/kernel", verdict="UNUSED", reason="Without influence."),
+    ]
+
+
+def write(log_dir, *reports):
+    writer = ReportWriter(log_dir)
+    for one in reports:
+        writer.write(one)
+    writer.close()
+
+
+def write_old(log_dir):
+    """Events as the first version wrote them: a report as text, no digest."""
+    found = json.loads(check(7, row("old/kernel", 2.0)).to_json())
+    for whole in found["variables"]:
+        for new in ("training_error", "vanished", "overflowed", "applied"):
+            del whole[new]
+    del found["training_dtype"]
+    write_tensors(log_dir, "GradCheck/report", {7: json.dumps(found)})
+
+
+def write_tensors(log_dir, tag, values):
+    metadata = tf.compat.v1.SummaryMetadata()
+    metadata.plugin_data.plugin_name = "keras_gradwatch"
+    metadata.data_class = 2
+    writer = tf.summary.create_file_writer(str(log_dir / "gradwatch"))
+    with writer.as_default():
+        for step, value in values.items():
+            tf.summary.write(tag, value, step=step, metadata=metadata)
+    writer.close()
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("logs")
+    steps = range(0, 1000, 100)
+    write(root / "half", *[check(s, *network(0.5 if s >= 300 else 1)) for s in steps])
+    write(root / "flipped", check(10, *network(-1)), check(20, *network(-1)))
+    right = [row("net/dense/kernel"), row("net/dense/bias")]
+    write(root / "right", *[check(s, *right) for s in (10, 20)])
+    write(root / "hostile", check(1, *[row(name, 3.0) for name in HOSTILE]))
+    many = [row(f"net/layer_{i}/kernel") for i in range(30)]
+    write(root / "long", *[check(s, *many) for s in range(120)])
+    # The same directory twice: the second training is the one that counts.
+    write(root / "twice", *[check(s, row("net/a/kernel", 9.0)) for s in (10, 20, 30)])
+    write(root / "twice", *[check(s, row("net/a/kernel")) for s in (10, 20)])
+    write(root / "damaged", check(5, row("net/a/kernel", 0.1)))
+    write_tensors(
+        root / "damaged",
+        "GradCheck/digest/1",
+        {6: b"nonsense", 7: '{"format": 99}', 8: "[1, 2]", 9: [1.0, 2.0]},
+    )
+    write_old(root / "old")
+    return root
+
+
+FLAGS = {
+    "fast": ["--load_fast=true"],
+    "slow, behind a prefix": ["--load_fast=false", "--path_prefix=/some/where"],
+}
+
+
+@pytest.fixture(scope="module")
+def addresses(logs):
+    """Where TensorBoard answers that was started in one way or the other."""
+    with contextlib.ExitStack() as stack:
+        found = {
+            how: stack.enter_context(tensorboard(logs, "--reload_interval=5", *flags))
+            for how, flags in FLAGS.items()
+        }
+        for address in found.values():
+            wait_until(lambda a=address: len(json.loads(get(f"{a}{ROUTES}runs"))) == 8)
+        yield found
+
+
+@pytest.fixture
+def address(addresses):
+    return addresses["fast"]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def tab(browser, addresses, request):
+    """The tab of the fast TensorBoard, or the one that `both_ways` asks for."""
+    opened = Tab(browser, addresses[getattr(request, "param", "fast")])
+    yield opened
+    assert opened.complaints == []
+    opened.close()
+
+
+both_ways = pytest.mark.parametrize(
+    "tab", ["fast", "slow, behind a prefix"], indirect=True
+)
+
+
+def get(url):
+    with urllib.request.urlopen(url) as answer:
+        return answer.read()
+
+
+def wait_until(holds, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def headlines(tab):
+    return dict(
+        zip(
+            tab.all(".headline > .quiet"), tab.all(".headline > .sentence"), strict=True
+        )
+    )
+
+
+def cells(tab, title_end):
+    """Word or sign, and title, of the cells whose title ends so."""
+    found = tab.frame.locator(".cell.variable").all()
+    return {
+        cell.get_attribute("title").split("\n")[0]: cell.inner_text()
+        for cell in found
+        if cell.get_attribute("title").split("\n")[1].startswith(title_end)
+    }
+
+
+@both_ways
+def test_a_headline_for_each_run(tab):
+    found = headlines(tab)
+    assert found["half/gradwatch"] == (
+        "net/dense_1/kernel, wrong since step 300, too small by a factor of 2. "
+        "Look at 'halved' (Halved)"
+    )
+    assert "wrong since step 10, of the wrong sign" in found["flipped/gradwatch"]
+    assert found["right/gradwatch"] == (
+        "2 of 2 gradients right at step 20; all 2 checks passed"
+    )
+    badges = dict(zip(found, tab.all(".headline > .badge"), strict=True))
+    assert badges["half/gradwatch"] == "FAIL"
+    assert badges["right/gradwatch"] == "PASS"
+    assert badges["twice/gradwatch"] == "PASS"
+
+
+def test_the_grid_has_variables_in_model_order_and_a_word_or_sign_in_each_cell(tab):
+    tab.run("half")
+    assert tab.all(".name") == [
+        "all variables",
+        "net/dense",
+        "kernel",
+        "bias",
+        "net/dense_1",
+        "kernel",
+        "bias",
+        "net/quantiser",
+        "scale",
+        "net/spare",
+        "kernel",
+    ]
+    assert tab.all(".head") == [str(s) for s in range(0, 1000, 100)]
+    assert tab.all(".cell.all") == ["✓"] * 3 + ["FAIL"] * 7
+    assert cells(tab, "step 900:") == {
+        "net/dense/kernel": "✓",
+        "net/dense/bias": "✓",
+        "net/dense_1/kernel": "FAIL",
+        "net/dense_1/bias": "?",
+        "net/quantiser/scale": "≠",
+        "net/spare/kernel": "\u2013",
+    }
+
+
+@both_ways
+def test_a_click_shows_the_details(tab):
+    tab.run("half")
+    tab.open("net/dense_1/kernel\nstep 300: FAIL")
+    assert tab.all(".detail h2") == ["net/dense_1/kernel"]
+    assert "step 300" in tab.all(".detail .heading .quiet")[0]
+    assert tab.all(".reason") == ["The gradient is 0.5 times what differences give."]
+    assert tab.all(".note") == [LOOK]
+    table = [line.split("\t") for line in tab.all("tbody tr")]
+    assert [line[0].strip() for line in table] == [
+        "[0, 3]",
+        "[1, 3]",
+        "[2, 3]",
+        "direction 1",
+    ]
+    assert [text.strip() for text in table[0][1:]] == [
+        "0.15",
+        "0.3",
+        "1e-9",
+        "0.33",
+        "mismatch",
+    ]
+    figures = dict(zip(tab.all("dt"), tab.all("dd"), strict=False))
+    assert figures["tolerance"] == "0.001"
+    assert figures["vanished"] == "25 %"
+    assert figures["overflowed"] == "0 %"
+    assert tab.frame.locator(".scatter .point.coordinate circle").count() == 3
+    assert tab.frame.locator(".scatter .point.direction circle").count() == 1
+    tab.frame.get_by_label("Close details").click()
+    assert tab.frame.locator(".detail").count() == 0
+
+
+def test_the_scatter_has_the_line_and_marks_flipped_signs(tab):
+    tab.run("flipped")
+    tab.open("net/dense_1/kernel\nstep 20: FAIL")
+    assert tab.frame.locator(".scatter .flipped path").count() == 4
+    assert "signs differ" in tab.all("figcaption")[0]
+    tab.open("net/dense/kernel\nstep 20: PASS")
+    tab.wait(".point.match")
+    assert tab.frame.locator(".scatter .flipped").count() == 0
+    line = tab.frame.locator(".scatter .equal")
+    for dot in tab.frame.locator(".scatter circle").all():
+        x, y = (float(dot.get_attribute(name)) for name in ("cx", "cy"))
+        x1, y1 = (float(line.get_attribute(name)) for name in ("x1", "y1"))
+        # What agrees lies on the line, which rises at 45 degrees.
+        assert x - x1 == pytest.approx(y1 - y, abs=1e-6)
+        assert x > x1
+
+
+def test_filters(tab):
+    tab.run("half")
+    tab.frame.get_by_label("Failures only").check()
+    assert tab.all(".name.variable") == ["kernel"]
+    assert tab.all(".name.layer") == ["net/dense_1"]
+    assert tab.all("[role=status]") == ["1 of 6 variables, 10 checks"]
+    tab.frame.get_by_label("Failures only").uncheck()
+    tab.frame.get_by_label("Filter variables").fill("BIAS")
+    assert tab.all(".name.variable") == ["bias", "bias"]
+    tab.frame.get_by_label("Filter variables").fill("no such")
+    assert tab.all(".name.variable") == []
+    assert tab.all("[role=status]") == ["0 of 6 variables, 10 checks"]
+
+
+def test_keys_move_from_cell_to_cell(tab):
+    tab.run("half")
+    tab.open("net/dense/bias\nstep 300: PASS")
+    grid = tab.frame.locator(".grid")
+    grid.press("ArrowDown")  # over the heading of the next layer
+    tab.wait('h2:has-text("net/dense_1/kernel")')
+    grid.press("ArrowLeft")
+    tab.wait('.heading:has-text("step 200")')
+    assert tab.all(".heading .badge") == ["PASS"]
+
+
+@both_ways
+def test_a_long_history_keeps_only_what_is_in_sight_in_the_page(tab):
+    tab.run("long")
+    assert tab.all("[role=status]") == ["30 variables, 120 checks"]
+    assert tab.all(".head")[-1] == "119"
+    tab.wait(".jump:visible")
+    tab.frame.locator(".grid").evaluate("grid => grid.scrollTo(0, grid.scrollHeight)")
+    tab.wait('.head:text-is("0")')
+    tab.open("net/layer_29/kernel\nstep 0: PASS")
+    assert tab.frame.locator(".cell").count() < 1500
+    tab.frame.get_by_text("Newest").click()
+    tab.wait('.head:text-is("119")')
+
+
+@both_ways
+def test_names_are_data(tab):
+    tab.run("hostile")
+    assert tab.frame.locator("main script, main img").count() == 0
+    shown = {
+        c.get_attribute("title") for c in tab.frame.locator(".name.variable bdi").all()
+    }
+    assert {name[:1000] for name in HOSTILE} <= shown
+    for index in range(len(HOSTILE)):
+        tab.frame.locator(".cell.variable").nth(index).click()
+        tab.wait(".detail")
+    wait_until(lambda: tab.all(".detail h2")[0].startswith("xxx"))
+    assert tab.frame.locator("h2 bdi").text_content() == HOSTILE[-1]
+    width = tab.frame.locator("body").evaluate("body => body.scrollWidth")
+    assert width <= 1000
+
+
+@both_ways
+def test_damaged_events_are_counted_and_the_rest_is_shown(tab):
+    names = tab.all(".headline > .quiet")
+    assert "damaged/gradwatch, 4 damaged events left out" in names
+    tab.run("damaged")
+    tab.open("net/a/kernel\nstep 5: FAIL")
+    assert "too small by a factor of 10" in headlines(tab)[names[0]]
+
+
+@both_ways
+def test_events_of_the_first_version(tab):
+    assert "too large by a factor of 2" in headlines(tab)["old/gradwatch"]
+    tab.run("old")
+    tab.open("old/kernel\nstep 7: FAIL")
+    assert tab.all(".reason") == ["The gradient is 2 times what differences give."]
+
+
+@both_ways
+def test_two_trainings_in_one_directory_stay_apart(tab):
+    tab.run("twice")
+    assert tab.all(".head") == ["10", "20", "30", "10", "20"]
+    assert tab.all(".cell.all") == ["FAIL"] * 3 + ["✓"] * 2
+    for position, verdict in ((0, "FAIL"), (3, "PASS")):
+        tab.frame.locator(".cell.variable").nth(position).click()
+        tab.wait(f'.detail .badge:text-is("{verdict}")')
+
+
+def test_nothing_is_cut_off_at_a_width_of_1000(tab):
+    tab.run("half")
+    tab.open("net/dense_1/kernel\nstep 300: FAIL")
+    width = tab.frame.locator("body").evaluate("body => body.scrollWidth")
+    assert width <= 1000
+    for selector in (".headline", ".legend", ".grid", ".detail table"):
+        box = tab.frame.locator(selector).first.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 1000
+
+
+def test_dark_mode(tab):
+    page = tab.frame.locator("body")
+    light = page.evaluate("body => getComputedStyle(body).backgroundColor")
+    assert light == "rgb(255, 255, 255)"
+    tab.page.evaluate("document.body.classList.add('dark-mode')")
+    tab.wait("xpath=/html[@data-theme='dark']")
+    dark = page.evaluate("body => getComputedStyle(body).backgroundColor")
+    assert max(map(int, re.findall(r"\d+", dark))) < 64
+
+
+def test_the_page_can_be_loaded_again(tab):
+    tab.page.reload()
+    tab.wait(".headline")
+    assert len(tab.all(".headline")) == 8
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        "static/../backend.py",
+        "static/..%2fbackend.py",
+        "static/nothing.js",
+        "grid?run=no",
+        "check?run=half/gradwatch&check=1.1&variable=x",
+        "check",
+    ],
+)
+def test_what_is_not_there_is_not_found(address, route):
+    with pytest.raises(urllib.error.HTTPError, match="404") as caught:
+        get(f"{address}{ROUTES}{route}")
+    caught.value.close()
+
+
+def test_without_the_tab_a_chart_tells_the_same(address):
+    layout = json.loads(get(f"{address}data/plugin/custom_scalars/layout"))
+    (category,) = layout["category"]
+    assert category["title"] == "Gradient check"
+    tag = category["chart"][0]["multiline"]["tag"][0]
+    found = json.loads(
+        get(f"{address}data/plugin/custom_scalars/scalars?run=half/gradwatch&tag={tag}")
+    )
+    ((_, points),) = found["tag_to_events"].items()
+    assert [value > 0 for _, _, value in points] == [False] * 3 + [True] * 7
+
+
+def test_from_an_empty_directory_through_a_training(browser, tmp_path):
+    with tensorboard(tmp_path, "--reload_interval=1") as address:
+        tab = Tab(browser, address)
+        assert tab.all(".empty h2") == ["No gradient check yet"]
+        writer = ReportWriter(tmp_path)
+        writer.write(check(100, *network(1)))
+        reload_until(tab, '.sentence:has-text("step 100")')
+        tab.open("net/dense_1/kernel\nstep 100: PASS")
+        writer.write(check(200, *network(0.5)))
+        reload_until(tab, '.sentence:has-text("wrong since step 200")')
+        assert tab.all(".head") == ["100", "200"]
+        # What was open stays open.
+        assert "step 100" in tab.all(".detail .heading .quiet")[0]
+        assert tab.frame.locator(".cell.chosen").count() == 1
+        writer.close()
+        assert tab.complaints == []
+        tab.close()
+
+
+def reload_until(tab, selector):
+    def seen():
+        tab.reload()
+        return tab.frame.locator(selector).count()
+
+    wait_until(seen)
