@@ -65,13 +65,23 @@ def chromium():
 
 
 class Tab:
-    """The tab, opened in a page of its own; `complaints` is what went wrong in it."""
+    """The tab, opened in a page of its own; `complaints` is what went wrong in it.
 
-    def __init__(self, browser, address, width=1000, **options):
+    Args:
+        browser: From `chromium`.
+        address: From `tensorboard`.
+        width: Of the page.
+        before: Called with the page before anything is loaded.
+        **options: Of `browser.new_page`.
+    """
+
+    def __init__(self, browser, address, width=1000, before=None, **options):
         self.complaints = []
         self.page = browser.new_page(
             viewport={"width": width, "height": 720}, **options
         )
+        if before is not None:
+            before(self.page)
         self.page.set_default_timeout(30_000)
         host = urlsplit(address).netloc
         self.page.on("request", lambda r: self._request(r, host))

@@ -6,6 +6,8 @@ import { Grid } from "./grid.js";
 import { ask, followTheme, onReload } from "./host.js";
 import { VERDICTS, tone } from "./words.js";
 
+// Milliseconds until the next question while TensorBoard is still reading.
+const PATIENCE = 2000;
 const ADVICE = "model.fit(x, y, callbacks=[kgw.GradientCheck(log_dir=\"logs\")])";
 
 /** TensorBoard calls this once the module is loaded. */
@@ -23,6 +25,7 @@ export async function render() {
 class Tab {
   constructor() {
     this.runs = [];
+    this.timer = null;
     this.run = null;
     this.data = null;
     this.selected = null;
@@ -59,8 +62,14 @@ class Tab {
 
   /** Asks for everything anew; what is open stays open. */
   async reload() {
+    clearTimeout(this.timer);
     try {
-      this.runs = await ask("runs");
+      const runs = await ask("runs");
+      // TensorBoard may still be reading: ask on until two answers agree.
+      if (JSON.stringify(runs) !== JSON.stringify(this.runs)) {
+        this.timer = setTimeout(() => this.reload(), PATIENCE);
+      }
+      this.runs = runs;
       if (!this.runs.some(({ run }) => run === this.run)) this.run = firstToShow(this.runs);
       this.showHeadlines();
       await this.loadGrid();
