@@ -25,7 +25,9 @@ _COLOURS = {
     UNUSED: "#8a939c",
     PASS: "#2e8b4a",
 }
+# Errors and slopes beyond are drawn as these.
 _SMALLEST = 1e-16
+_LARGEST = 1e50
 _ROOM = 45
 
 
@@ -61,36 +63,40 @@ def plot(report: GradientReport, path) -> None:
 
 def _draw_slopes(axes, report):
     """All comparisons, sizes on logarithmic axes; crosses where signs differ."""
-    drawn = [
-        (abs(c.numerical), abs(c.analytic), c.numerical * c.analytic < 0, v.verdict)
+    pairs = [
+        (c.numerical, c.analytic, v.verdict)
         for v in report.variables
         for c in (*v.coordinates, *v.directions)
-        if c.numerical and c.analytic and math.isfinite(c.numerical * c.analytic)
+        if _is_finite(c.numerical) and _is_finite(c.analytic)
     ]
+    sizes = [_clipped(value) for *values, _ in pairs for value in values if value]
+    # What is zero stands at the edge.
+    low, high = min(sizes, default=0.1) / 10, max(sizes, default=1.0) * 3
     for flipped, marker, name in (
         (False, "o", "same sign"),
         (True, "x", "signs differ"),
     ):
-        points = [p for p in drawn if p[2] == flipped]
+        points = [p for p in pairs if (p[0] * p[1] < 0) == flipped]
         if points:
-            x, y, _, verdicts = zip(*points, strict=True)
-            colours = [_COLOURS[v] for v in verdicts]
+            x, y = ([max(low, _clipped(p[i])) for p in points] for i in (0, 1))
+            colours = [_COLOURS[verdict] for *_, verdict in points]
             axes.scatter(x, y, s=22, c=colours, marker=marker, label=name)
-    if drawn:
+    if pairs:
         axes.legend(loc="upper left")
-        axes.set(xscale="log", yscale="log")
-        # Through any point, at the slope of equality on logarithmic axes.
-        axes.axline((1, 1), (10, 10), color="gray", linestyle=":", zorder=0)
-        sizes = [size for p in drawn for size in p[:2]]
-        limits = min(sizes) / 3, max(sizes) * 3
-        axes.set(xlim=limits, ylim=limits, aspect="equal")
-    axes.set(xlabel="|numerical slope|", ylabel="|analytic slope|")
+    axes.plot([low, high], [low, high], color="gray", linestyle=":", zorder=0)
+    axes.set(xscale="log", yscale="log", aspect="equal")
+    limits = low / 2, high
+    axes.set(xlim=limits, ylim=limits, xlabel="|numerical slope|")
+    axes.set_ylabel("|analytic slope|")
 
 
 def _draw_errors(axes, report):
     """A bar for each variable, in the order of the model."""
     rows = range(len(report.variables))
-    errors = [max(_SMALLEST, _finite(v.relative_error)) for v in report.variables]
+    errors = [
+        max(_SMALLEST, v.relative_error if _is_finite(v.relative_error) else 0)
+        for v in report.variables
+    ]
     colours = [_COLOURS[v.verdict] for v in report.variables]
     axes.barh(rows, errors, left=_SMALLEST, color=colours)
     labels = [f"{plain(v.label, _ROOM)}  {v.verdict}" for v in report.variables]
@@ -101,8 +107,12 @@ def _draw_errors(axes, report):
     axes.set_title("dashed: the tolerance", fontsize=9)
 
 
-def _finite(value):
-    return value if value is not None and math.isfinite(value) else 0.0
+def _is_finite(value):
+    return value is not None and math.isfinite(value)
+
+
+def _clipped(value):
+    return min(_LARGEST, max(1 / _LARGEST, abs(value)))
 
 
 def _save(figure, path):

@@ -79,7 +79,7 @@ def _what_is_wrong(checks):
         return f"{finding}. {look}" if look else finding
     finding = f"{len(wrong)} of {len(newest.variables)} gradients {finding}"
     # Without it, the last of them: it is the closest to the mistake.
-    return f"{look or plain(wrong[-1].label, _ROOM) + ' and others'}; {finding}"
+    return f"{look or plain(wrong[-1].label, _ROOM) + ' and others'}: {finding}"
 
 
 def _since(checks, labels) -> int:

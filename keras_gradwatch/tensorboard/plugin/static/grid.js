@@ -18,6 +18,7 @@ export class Grid {
     this.rows = [];
     this.selected = null;
     this.drawn = "";
+    this.kept = new Map();
     this.heads = element("div", { class: "heads" });
     this.names = element("div", { class: "names" });
     this.cells = element("div", { class: "cells" });
@@ -47,22 +48,19 @@ export class Grid {
     const width = data.steps.length * COLUMN;
     this.sizer.style.setProperty("--width", `${width}px`);
     this.sizer.style.setProperty("--height", `${this.rows.length * ROW}px`);
-    this.drawn = "";
     if (atEnd) this.root.scrollLeft = this.root.scrollWidth;
-    this.draw();
+    this.redraw();
   }
 
   /** Begins anew, for another run. */
   forget() {
     this.data = null;
-    this.drawn = "";
   }
 
   /** Marks one cell: a variable's key and the key of a check. */
   select(selected) {
     this.selected = selected;
-    this.drawn = "";
-    this.draw();
+    this.redraw();
   }
 
   /** Brings the marked cell into sight. */
@@ -98,9 +96,23 @@ export class Grid {
     this.heads.replaceChildren(...range(left, right).map((column) => this.head(column)));
     const rows = range(top, bottom);
     this.names.replaceChildren(...rows.map((row) => this.name(row)));
-    this.cells.replaceChildren(
-      ...rows.flatMap((row) => range(left, right).map((column) => this.cell(row, column))),
-    );
+    // Cells that stay in sight are kept: making them is what takes time.
+    const kept = this.kept;
+    this.kept = new Map();
+    for (const row of rows.filter((index) => this.rows[index].kind !== "layer")) {
+      for (const column of range(left, right)) {
+        const place = `${row},${column}`;
+        this.kept.set(place, kept.get(place) ?? this.cell(row, column));
+      }
+    }
+    this.cells.replaceChildren(...this.kept.values());
+  }
+
+  /** Draws all anew. */
+  redraw() {
+    this.drawn = "";
+    this.kept.clear();
+    this.draw();
   }
 
   head(column) {
@@ -125,7 +137,6 @@ export class Grid {
 
   cell(index, column) {
     const row = this.rows[index];
-    if (row.kind === "layer") return "";
     const letter = row.cells[column];
     const { word, sign } = verdictOf(letter);
     const place = { left: `${column * COLUMN}px`, top: `${index * ROW}px` };
