@@ -11,8 +11,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
 
 import keras_gradwatch as kgw
 from tests.test_callback import small_model
@@ -76,6 +78,8 @@ def test_scalars(tmp_path, data):
     assert scalar(events, "GradCheck/variables_PASS") == [2] * 6
     worst = [r.worst_relative_error for r in check.reports]
     np.testing.assert_allclose(scalar(events, "GradCheck/worst_relative_error"), worst)
+    margins = scalar(events, "GradCheck/log10_margin")
+    np.testing.assert_allclose(margins, np.log10(worst) + 3, rtol=1e-5)
     np.testing.assert_allclose(
         scalar(events, "GradCheckVars/sequential/first/kernel"), -0.477, atol=1e-3
     )
@@ -164,6 +168,41 @@ def test_a_file_that_is_cut_off_gives_the_reports_before(tmp_path, data):
     assert [r.step for r in kgw.read_reports(tmp_path)] == [0, 2, 4, 6, 8]
     path.write_bytes(b"")
     assert kgw.read_reports(tmp_path) == []
+
+
+def test_a_damaged_report_is_left_out_with_a_warning(tmp_path, data):
+    fit(tmp_path, data)
+    (path,) = (tmp_path / "gradwatch").iterdir()
+    whole = bytearray(path.read_bytes())
+    middle = whole.index(b"GradCheck/report/") + 120
+    whole[middle : middle + 8] = b"\0" * 8
+    path.write_bytes(whole)
+    with pytest.warns(kgw.GradwatchWarning, match=r"^1 damaged event\(s\) below"):
+        reports = kgw.read_reports(tmp_path)
+    assert [r.step for r in reports] == [2, 4, 6, 8, 10]
+
+
+def test_reports_of_the_first_version_can_be_read(tmp_path, data):
+    check, _ = fit(None, data)
+    metadata = tf.compat.v1.SummaryMetadata()
+    metadata.plugin_data.plugin_name = "keras_gradwatch"
+    metadata.data_class = 2
+    writer = tf.summary.create_file_writer(str(tmp_path / "gradwatch"))
+    with writer.as_default():
+        for report in check.reports:
+            text = report.to_json()
+            tf.summary.write("GradCheck/report", text, report.step, metadata)
+    writer.close()
+    assert kgw.read_reports(tmp_path) == check.reports
+
+
+def test_custom_scalars_have_a_chart_of_the_margin(tmp_path, data):
+    fit(tmp_path, data)
+    (layout,) = load(tmp_path / "gradwatch").Tensors("custom_scalars__config__")
+    text = layout.tensor_proto.string_val[0]
+    (category,) = layout_pb2.Layout.FromString(text).category
+    assert category.title == "Gradient check"
+    assert category.chart[0].multiline.tag == ["^GradCheck/log10_margin$"]
 
 
 def test_no_directory(tmp_path):
