@@ -13,6 +13,8 @@ from keras_gradwatch.report import FAIL, PASS, GradientReport, VariableReport
 FORMAT = 1
 # How far the ratios of analytic to numerical slopes may differ and be one factor.
 _SAME_FACTOR = 0.01
+# How much smaller an error is than a millionth of the tolerance tells nobody anything.
+_LOWEST_MARGIN = -6.0
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def how_wrong(variable: VariableReport) -> str:
 
 
 def margin(report: GradientReport) -> float | None:
-    """log10(relative error / tolerance) of the worst variable.
+    """log10(relative error / tolerance) of the worst variable, -6 at least.
 
     Above zero exactly where the check fails. None if nothing was compared.
 
@@ -161,7 +163,7 @@ def _margin(variable, tolerance):
         # Nothing to compare with is as wrong as can be.
         known = error is not None and math.isfinite(error)
         return max(0.01, math.log10((error if known else 1.0) / tolerance))
-    return min(0.0, math.log10(max(error or 0.0, 1e-16) / tolerance))
+    return min(0.0, max(_LOWEST_MARGIN, math.log10((error or 1e-300) / tolerance)))
 
 
 def _is_ratio(comparison):

@@ -202,7 +202,8 @@ def test_custom_scalars_have_a_chart_of_the_margin(tmp_path, data):
     text = layout.tensor_proto.string_val[0]
     (category,) = layout_pb2.Layout.FromString(text).category
     assert category.title == "Gradient check"
-    assert category.chart[0].multiline.tag == ["^GradCheck/log10_margin$"]
+    (series,) = category.chart[0].margin.series
+    assert series.value == "GradCheck/log10_margin"
 
 
 def test_no_directory(tmp_path):

@@ -103,7 +103,7 @@ class ReportWriter:
             _scalar(
                 _MARGIN_TAG,
                 found,
-                description="log10(relative error / tolerance) of the worst variable",
+                description="log10(relative error / tolerance); above 0 is FAIL",
             )
         worst = report.worst_relative_error
         if worst is not None:
@@ -141,10 +141,14 @@ def history(reports) -> str:
     ]
     verdicts = [{v.label: v.verdict for v in r.variables} for r in reports]
     for path in paths:
-        lines.append(_row(_escape(path), [_cell(v.get(path, "-")) for v in verdicts]))
+        cells = [_cell(v.get(path, "-")) for v in verdicts]
+        lines.append(_row(_escape(plain(path, _NAME_ROOM)), cells))
     newest = reports[0]
     above = [f"**{_escape(newest.headline)}**", *map(_escape, newest.notes)]
-    below = [f"- {_escape(v.label)}: {_escape(v.reason)}" for v in newest.failures]
+    below = [
+        f"- {_escape(plain(v.label, _NAME_ROOM))}: {_escape(v.reason)}"
+        for v in newest.failures
+    ]
     return "\n\n".join([*above, "\n".join(lines), "\n".join(below)])
 
 
@@ -168,24 +172,17 @@ def _log10(value):
 
 def _layout():
     """Under Custom Scalars: one chart that is above zero where a check fails."""
-    return layout_pb2.Layout(
-        category=[
-            layout_pb2.Category(
-                title="Gradient check",
-                chart=[
-                    _chart(
-                        "Margin: above 0 is FAIL, log10(error / tolerance)", _MARGIN_TAG
-                    ),
-                    _chart("Variables that FAIL", f"{SUMMARY_GROUP}/variables_FAIL"),
-                ],
-            )
-        ]
+    # This kind of chart, for values with bounds, is the one that is not smoothed: a
+    # failure must not look like a pass because of those before it.
+    series = layout_pb2.MarginChartContent.Series(
+        value=_MARGIN_TAG, lower=_MARGIN_TAG, upper=_MARGIN_TAG
     )
-
-
-def _chart(title, tag):
-    content = layout_pb2.MultilineChartContent(tag=[f"^{tag}$"])
-    return layout_pb2.Chart(title=title, multiline=content)
+    chart = layout_pb2.Chart(
+        title="FAIL above 0: log10(relative error / tolerance) of the worst variable",
+        margin=layout_pb2.MarginChartContent(series=[series]),
+    )
+    category = layout_pb2.Category(title="Gradient check", chart=[chart])
+    return layout_pb2.Layout(category=[category])
 
 
 def _metadata(plugin, data_class):

@@ -1,6 +1,6 @@
 // One variable in one check: why, all figures, and a picture of them.
 
-import { element, figure, name, percentage } from "./dom.js";
+import { element, figure, name, percentage, sentence } from "./dom.js";
 import { isDrawable, label, scatter } from "./scatter.js";
 import { tone } from "./words.js";
 
@@ -31,7 +31,7 @@ export function detail(found, onClose) {
     { class: "detail", "aria-label": "Details" },
     heading(found, onClose),
     element("p", { class: "reason" }, reasonOf(found)),
-    found.applied ? element("p", { class: "reason" }, name(`The optimizer is handed ${found.applied}.`)) : null,
+    found.applied ? element("p", { class: "reason" }, sentence(`The optimizer is handed ${found.applied}.`)) : null,
     element(
       "div",
       { class: "evidence" },
@@ -39,7 +39,7 @@ export function detail(found, onClose) {
       picture(comparisons, highlight),
       element("div", { class: "table", onpointerover: (event) => highlight(rowOf(event)) }, table),
     ),
-    ...found.notes.map((note) => element("p", { class: "note" }, name(note, { title: "" }))),
+    ...found.notes.map((note) => element("p", { class: "note" }, sentence(note))),
   );
   return panel;
 }
@@ -70,7 +70,7 @@ function closeButton(onClose) {
 }
 
 function reasonOf(found) {
-  if (found.reason) return name(found.reason, { title: "" });
+  if (found.reason) return sentence(found.reason);
   return "The gradient agrees with differences of the loss.";
 }
 

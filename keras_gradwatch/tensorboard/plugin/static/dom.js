@@ -32,7 +32,7 @@ export function figure(value, digits = 4) {
   if (value === 0) return "0";
   const size = Math.abs(value);
   if (size >= 1e-3 && size < 1e5) return String(Number(value.toPrecision(digits)));
-  return value.toExponential(digits - 1).replace("e+", "e");
+  return Number(value.toPrecision(digits)).toExponential().replace("e+", "e");
 }
 
 /** A share as a percentage that is 0 % or 100 % only where it is exactly that. */
@@ -43,9 +43,24 @@ export function percentage(share) {
   return `${Number((100 * share).toFixed(1))} %`;
 }
 
-/** A name, whatever it is made of; it can't reorder what stands around it. */
-export function name(text, attributes = {}) {
-  const whole = attributes.title === undefined && text.length > 40;
-  const title = whole ? { title: text.slice(0, 1000) } : {};
-  return element("bdi", { ...title, ...attributes }, text);
+// They reorder the text around them, or are not seen at all.
+const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+const TOOLTIP = 1000;
+
+/** Text in which nothing hides: control characters are spelled out. */
+export function visible(text) {
+  return text.replace(HIDDEN, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/** A name, whatever it is made of; long ones can be read whole by pointing at them. */
+export function name(text, full = text) {
+  const shown = visible(text);
+  const whole = visible(full);
+  const title = whole === shown && whole.length < 40 ? null : whole.slice(0, TOOLTIP);
+  return element("bdi", { title }, shown);
+}
+
+/** A sentence that may hold names. */
+export function sentence(text) {
+  return element("bdi", {}, visible(text));
 }

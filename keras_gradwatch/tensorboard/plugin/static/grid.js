@@ -1,7 +1,7 @@
 // The grid of verdicts, variables by checks. Only what is in sight is in the
 // page: 200 variables by 1,000 checks are 200,000 cells.
 
-import { element, name } from "./dom.js";
+import { element, name, visible } from "./dom.js";
 import { tone, verdictOf } from "./words.js";
 
 const ROW = 26;
@@ -132,7 +132,7 @@ export class Grid {
   name(index) {
     const row = this.rows[index];
     const place = { top: `${index * ROW}px` };
-    return element("div", { class: `name ${row.kind}`, style: place }, name(row.name, { title: row.title }));
+    return element("div", { class: `name ${row.kind}`, style: place }, name(row.name, row.title));
   }
 
   cell(index, column) {
@@ -145,7 +145,7 @@ export class Grid {
       class: `cell ${row.kind} ${tone(letter)}${chosen ? " chosen" : ""}`,
       style: place,
       role: "gridcell",
-      title: `${row.title.slice(0, 300)}\nstep ${this.data.steps[column]}: ${word}`,
+      title: `${visible(row.title).slice(0, 300)}\nstep ${this.data.steps[column]}: ${word}`,
       "data-row": index,
       "data-column": column,
       "aria-selected": chosen,
@@ -197,9 +197,9 @@ function layOut(data, shown) {
     layers.get(variable.layer).push(variable);
   }
   for (const [layer, variables] of layers) {
-    if (layer) rows.push({ kind: "layer", name: layer, title: layer.slice(0, 1000) });
+    if (layer) rows.push({ kind: "layer", name: layer, title: layer });
     for (const variable of variables) {
-      rows.push({ ...variable, kind: "variable", title: variable.label.slice(0, 1000) });
+      rows.push({ ...variable, kind: "variable", title: variable.label });
     }
   }
   return rows;

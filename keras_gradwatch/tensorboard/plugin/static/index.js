@@ -1,7 +1,7 @@
 // The tab "Gradient check": headlines, the grid of one run, details on a click.
 
 import { detail, detailProblem } from "./detail.js";
-import { element, name } from "./dom.js";
+import { element, name, sentence } from "./dom.js";
 import { Grid } from "./grid.js";
 import { ask, followTheme, onReload } from "./host.js";
 import { VERDICTS, tone } from "./words.js";
@@ -105,14 +105,14 @@ class Tab {
     this.headlines.classList.toggle("several", this.runs.length > 1);
   }
 
-  headline({ run, verdict, sentence, damaged }) {
+  headline({ run, verdict, sentence: finding, damaged }) {
     const chosen = run === this.run;
     const lost = damaged ? `${damaged} damaged event${damaged > 1 ? "s" : ""} left out` : "";
     return element(
       "button",
       { type: "button", role: "radio", class: "headline", "aria-checked": String(chosen), onclick: () => this.choose(run) },
       element("span", { class: `badge ${tone(verdict)}` }, verdict || "NOTHING"),
-      element("span", { class: "sentence" }, name(sentence, { title: "" })),
+      element("span", { class: "sentence" }, sentence(finding)),
       element("span", { class: "quiet" }, name(run || "."), lost ? `, ${lost}` : ""),
     );
   }
