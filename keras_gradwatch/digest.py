@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
+import sys
 from dataclasses import dataclass
 
 from keras_gradwatch.culprit import pointed_at
@@ -17,7 +18,9 @@ _SAME_FACTOR = 0.01
 _LOWEST_MARGIN = -6.0
 
 
-@dataclass(frozen=True)
+# Thousands of checks of hundreds of variables may be held at a time: slots, and
+# each string only once.
+@dataclass(frozen=True, slots=True)
 class VariableDigest:
     """One variable in one check.
 
@@ -83,7 +86,7 @@ class Digest:
                 f"Expected a digest of format {FORMAT}. Received: text={text[:80]!r}"
             )
         _, *head, rows = data
-        return cls(*head, tuple(VariableDigest(*row) for row in rows))
+        return cls(*head, tuple(_variable(*row) for row in rows))
 
 
 def digest(report: GradientReport) -> Digest:
@@ -164,6 +167,11 @@ def _margin(variable, tolerance):
         known = error is not None and math.isfinite(error)
         return max(0.01, math.log10((error if known else 1.0) / tolerance))
     return min(0.0, max(_LOWEST_MARGIN, math.log10((error or 1e-300) / tolerance)))
+
+
+def _variable(path, target, verdict, relative_error, how):
+    path, target, verdict, how = map(sys.intern, (path, target, verdict, how))
+    return VariableDigest(path, target, verdict, relative_error, how)
 
 
 def _is_ratio(comparison):

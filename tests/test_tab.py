@@ -14,6 +14,7 @@ from keras_gradwatch.tensorboard.writer import ReportWriter
 from tests.browser import CHROMIUM, Tab, chromium, tensorboard
 from tests.test_report import comparison, report, variable
 
+pytest.importorskip("playwright.sync_api", reason="needs playwright, as in `[test]`")
 pytestmark = [
     pytest.mark.skipif(
         not CHROMIUM, reason="needs chromium, as of `apt install chromium`"

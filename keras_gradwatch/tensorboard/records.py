@@ -27,7 +27,7 @@ def unpack_report(data: bytes) -> GradientReport:
     return GradientReport.from_json(_text(data))
 
 
-@functools.lru_cache(maxsize=10_000)
+@functools.lru_cache(maxsize=5_000)
 def unpack_digest(data: bytes) -> Digest:
     """The digest in the bytes of an event; raises one of `DAMAGE` if there is none."""
     text = _text(data)

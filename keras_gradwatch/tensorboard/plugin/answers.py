@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import math
 
@@ -105,8 +106,13 @@ def _keyed(variables):
     for found in variables:
         label = found.label
         seen[label] = seen.get(label, 0) + 1
-        text = f"{seen[label]} {label}".encode("utf-8", "surrogatepass")
-        yield hashlib.sha256(text).hexdigest()[:16], found
+        yield _key(label, seen[label]), found
+
+
+@functools.lru_cache(maxsize=10_000)
+def _key(label, occurrence):
+    text = f"{occurrence} {label}".encode("utf-8", "surrogatepass")
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def _letter(verdict):

@@ -29,7 +29,7 @@ export class Grid {
       {
         class: "grid",
         tabindex: 0,
-        role: "grid",
+        role: "group",
         "aria-label": "Verdicts, variables by checks",
         onscroll: () => requestAnimationFrame(() => this.draw()),
         onclick: (event) => this.click(event),
@@ -144,11 +144,9 @@ export class Grid {
     const attributes = {
       class: `cell ${row.kind} ${tone(letter)}${chosen ? " chosen" : ""}`,
       style: place,
-      role: "gridcell",
       title: `${visible(row.title).slice(0, 300)}\nstep ${this.data.steps[column]}: ${word}`,
       "data-row": index,
       "data-column": column,
-      "aria-selected": chosen,
     };
     return element("div", attributes, sign);
   }

@@ -35,7 +35,7 @@ class Tab {
     this.headlines = element("div", { class: "runs", role: "radiogroup", "aria-label": "Runs" });
     this.problem = element("p", { class: "problem", role: "alert", hidden: true });
     this.buildTools();
-    this.details = element("div", { class: "details", hidden: true });
+    this.details = element("div", { class: "details", hidden: true, "aria-live": "polite" });
     this.empty = emptyState();
     this.work = element("div", { class: "work", hidden: true }, this.tools, this.grid.root, this.details);
     this.root = element("main", {}, this.problem, this.headlines, this.work, this.empty);
