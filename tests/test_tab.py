@@ -8,11 +8,10 @@ import urllib.error
 import urllib.request
 
 import pytest
-import tensorflow as tf
 
 from keras_gradwatch.tensorboard.writer import ReportWriter
 from tests.browser import CHROMIUM, Tab, chromium, tensorboard
-from tests.test_report import comparison, report, variable
+from tests.tab_logs import HOSTILE, LOOK, RUNS, check, network, write_all
 
 pytest.importorskip("playwright.sync_api", reason="needs playwright, as in `[test]`")
 pytestmark = [
@@ -24,121 +23,12 @@ pytestmark = [
 ]
 
 ROUTES = "data/plugin/keras_gradwatch/"
-LOOK = (
-    "Look first at 'halved' (Halved). The mistake lies in the backward pass between "
-    "'dense_1', whose gradient is wrong, and 'dense_2', whose gradient is right."
-)
-HOSTILE = [
-    "<script>alert(1)</script>/<img src=x onerror=alert(2)>",
-    "](javascript:alert(3))/`$x$`",
-    "../../../etc/passwd",
-    "line\nbreak\r\n/tab\there",
-    "\u0428\u0430\u0440/\u5c42/\u0637\u0628\u0642\u0629/\U0001f600",
-    "\u202egnorw/kernel",
-    "x" * 10_000 + "/kernel",
-]
-
-
-def pair(factor, numerical, **changes):
-    """A comparison whose analytic slope is off by a factor."""
-    return comparison(
-        analytic=factor * numerical,
-        numerical=numerical,
-        word="match" if factor == 1 else "mismatch",
-        relative_error=abs(factor - 1) / (abs(factor) + 1),
-        **changes,
-    )
-
-
-def row(path, factor=1.0, **changes):
-    """The report of a variable, its gradient off by a factor."""
-    entries = [pair(factor, n, index=(i, 3)) for i, n in enumerate((0.3, -2e-2, 5.0))]
-    wrong = {
-        "verdict": "FAIL",
-        "reason": f"The gradient is {factor:.4g} times what differences give.",
-        "relative_error": abs(factor - 1) / (abs(factor) + 1),
-    }
-    return variable(
-        path=path,
-        coordinates=tuple(entries),
-        directions=(pair(factor, -1.4, kind="direction", index=None),),
-        **{**(wrong if factor != 1 else {}), **changes},
-    )
-
-
-def check(step, *variables, **changes):
-    fails = any(v.verdict == "FAIL" for v in variables)
-    found = {"verdict": "FAIL", "notes": (LOOK,)} if fails else {}
-    return report(*variables, step=step, **{**found, **changes})
-
-
-def network(factor):
-    """Three layers, of which the second one's kernel may be wrong."""
-    return [
-        row("net/dense/kernel"),
-        row("net/dense/bias"),
-        row(
-            "net/dense_1/kernel",
-            factor,
-            training_error=2e-3,
-            vanished=0.25,
-            overflowed=0.0,
-        ),
-        row("net/dense_1/bias", verdict="INCONCLUSIVE", reason="Truly zero."),
-        row("net/quantiser/scale", verdict="EXPECTED", reason="Straight through."),
-        row("net/spare/kernel", verdict="UNUSED", reason="Without influence."),
-    ]
-
-
-def write(log_dir, *reports):
-    writer = ReportWriter(log_dir)
-    for one in reports:
-        writer.write(one)
-    writer.close()
-
-
-def write_old(log_dir):
-    """Events as the first version wrote them: a report as text, no digest."""
-    found = json.loads(check(7, row("old/kernel", 2.0)).to_json())
-    for whole in found["variables"]:
-        for new in ("training_error", "vanished", "overflowed", "applied"):
-            del whole[new]
-    del found["training_dtype"]
-    write_tensors(log_dir, "GradCheck/report", {7: json.dumps(found)})
-
-
-def write_tensors(log_dir, tag, values):
-    metadata = tf.compat.v1.SummaryMetadata()
-    metadata.plugin_data.plugin_name = "keras_gradwatch"
-    metadata.data_class = 2
-    writer = tf.summary.create_file_writer(str(log_dir / "gradwatch"))
-    with writer.as_default():
-        for step, value in values.items():
-            tf.summary.write(tag, value, step=step, metadata=metadata)
-    writer.close()
 
 
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory):
     root = tmp_path_factory.mktemp("logs")
-    steps = range(0, 1000, 100)
-    write(root / "half", *[check(s, *network(0.5 if s >= 300 else 1)) for s in steps])
-    write(root / "flipped", check(10, *network(-1)), check(20, *network(-1)))
-    right = [row("net/dense/kernel"), row("net/dense/bias")]
-    write(root / "right", *[check(s, *right) for s in (10, 20)])
-    write(root / "hostile", check(1, *[row(name, 3.0) for name in HOSTILE]))
-    many = [row(f"net/layer_{i}/kernel") for i in range(30)]
-    write(root / "long", *[check(s, *many) for s in range(120)])
-    # The same directory twice: the second training is the one that counts.
-    write(root / "twice", *[check(s, row("net/a/kernel", 9.0)) for s in (10, 20, 30)])
-    write(root / "twice", *[check(s, row("net/a/kernel")) for s in (10, 20)])
-    write(root / "damaged", check(5, row("net/a/kernel", 0.1)))
-    write_tensors(
-        root / "damaged",
-        "GradCheck/digest/1",
-        {6: b"nonsense", 7: '{"format": 99}', 8: "[1, 2]", 9: [1.0, 2.0]},
-    )
-    write_old(root / "old")
+    write_all(root)
     return root
 
 
@@ -157,7 +47,9 @@ def addresses(logs):
             for how, flags in FLAGS.items()
         }
         for address in found.values():
-            wait_until(lambda a=address: len(json.loads(get(f"{a}{ROUTES}runs"))) == 8)
+            wait_until(
+                lambda a=address: len(json.loads(get(f"{a}{ROUTES}runs"))) == RUNS
+            )
         yield found
 
 
@@ -342,15 +234,22 @@ def test_keys_move_from_cell_to_cell(tab):
 @both_ways
 def test_a_long_history_keeps_only_what_is_in_sight_in_the_page(tab):
     tab.run("long")
-    assert tab.all("[role=status]") == ["30 variables, 120 checks"]
-    assert tab.all(".head")[-1] == "119"
-    tab.wait(".jump:visible")
-    tab.frame.locator(".grid").evaluate("grid => grid.scrollTo(0, grid.scrollHeight)")
+    assert tab.all("[role=status]") == ["31 variables, 102 checks"]
+    # It opens at the newest check, with what fails there in sight.
+    assert tab.all(".head")[-1] == "115"
+    assert "last" in tab.all(".name")[-2]
+    grid = tab.frame.locator(".grid")
+    grid.evaluate("grid => grid.scrollTo(0, grid.scrollHeight)")
     tab.wait('.head:text-is("0")')
     tab.open("net/layer_29/kernel\nstep 0: PASS")
     assert tab.frame.locator(".cell").count() < 1500
     tab.frame.get_by_text("Newest").click()
-    tab.wait('.head:text-is("119")')
+    tab.wait('.head:text-is("115")')
+    grid.evaluate("grid => grid.scrollTo(0, 0)")
+    tab.wait('.head:text-is("0")')
+    tab.frame.get_by_text("First failure").click()
+    failure = "net/last/kernel\nstep 110: FAIL"
+    tab.frame.get_by_title(failure, exact=True).wait_for()
 
 
 @both_ways
@@ -421,7 +320,7 @@ def test_dark_mode(tab):
 def test_the_page_can_be_loaded_again(tab):
     tab.page.reload()
     tab.wait(".headline")
-    assert len(tab.all(".headline")) == 8
+    assert len(tab.all(".headline")) == RUNS
 
 
 @pytest.mark.parametrize(
@@ -462,6 +361,7 @@ def test_from_an_empty_directory_through_a_training(browser, tmp_path):
         tab.open("net/dense_1/kernel\nstep 100: PASS")
         writer.write(check(200, *network(0.5)))
         reload_until(tab, '.sentence:has-text("wrong since step 200")')
+        tab.wait('.head:text-is("200")')
         assert tab.all(".head") == ["100", "200"]
         # What was open stays open.
         assert "step 100" in tab.all(".detail .heading .quiet")[0]

@@ -42,13 +42,15 @@ export class Grid {
 
   /** Shows other data; stays where it was, or at the newest check if it was there. */
   show(data, shown) {
-    const atEnd = !this.data || this.atEnd();
+    const isNew = !this.data;
+    const atEnd = isNew || this.atEnd();
     this.data = data;
     this.rows = layOut(data, shown);
     const width = data.steps.length * COLUMN;
     this.sizer.style.setProperty("--width", `${width}px`);
     this.sizer.style.setProperty("--height", `${this.rows.length * ROW}px`);
     if (atEnd) this.root.scrollLeft = this.root.scrollWidth;
+    if (isNew) this.revealFailure(data.steps.length - 1);
     this.redraw();
   }
 
@@ -81,6 +83,12 @@ export class Grid {
     this.draw();
   }
 
+  /** Brings the first variable into sight that fails in this check, if one does. */
+  revealFailure(column) {
+    const row = this.rows.findIndex(({ kind, cells }) => kind === "variable" && cells[column] === "F");
+    if (row >= 0) this.reveal(row, column);
+  }
+
   atEnd() {
     const { scrollLeft, scrollWidth, clientWidth } = this.root;
     return scrollLeft + clientWidth > scrollWidth - COLUMN;
@@ -96,22 +104,31 @@ export class Grid {
     this.heads.replaceChildren(...range(left, right).map((column) => this.head(column)));
     const rows = range(top, bottom);
     this.names.replaceChildren(...rows.map((row) => this.name(row)));
-    // Cells that stay in sight are kept: making them is what takes time.
-    const kept = this.kept;
+    this.drawCells(rows, range(left, right));
+  }
+
+  /** Cells that stay in sight stay in the page: making them is what takes time. */
+  drawCells(rows, columns) {
+    const before = this.kept;
+    const fresh = [];
     this.kept = new Map();
     for (const row of rows.filter((index) => this.rows[index].kind !== "layer")) {
-      for (const column of range(left, right)) {
+      for (const column of columns) {
         const place = `${row},${column}`;
-        this.kept.set(place, kept.get(place) ?? this.cell(row, column));
+        const cell = before.get(place) ?? this.cell(row, column);
+        if (!before.delete(place)) fresh.push(cell);
+        this.kept.set(place, cell);
       }
     }
-    this.cells.replaceChildren(...this.kept.values());
+    for (const cell of before.values()) cell.remove();
+    this.cells.append(...fresh);
   }
 
   /** Draws all anew. */
   redraw() {
     this.drawn = "";
     this.kept.clear();
+    this.cells.replaceChildren();
     this.draw();
   }
 

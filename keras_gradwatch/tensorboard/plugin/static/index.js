@@ -46,7 +46,7 @@ class Tab {
     this.text = element("input", { type: "search", placeholder: "Filter variables", "aria-label": "Filter variables", oninput: changed });
     this.failures = element("input", { type: "checkbox", onchange: changed });
     this.count = element("span", { class: "quiet", role: "status" });
-    this.toFailure = jump("First failure", () => this.grid.scrollTo(this.data.verdicts.indexOf("F")));
+    this.toFailure = jump("First failure", () => this.showFirstFailure());
     this.toNewest = jump("Newest", () => this.grid.scrollTo(this.data.steps.length - 1));
     this.tools = element(
       "div",
@@ -63,19 +63,19 @@ class Tab {
   /** Asks for everything anew; what is open stays open. */
   async reload() {
     clearTimeout(this.timer);
+    const asked = ++this.asked;
+    const isStale = () => asked !== this.asked;
     try {
       const runs = await ask("runs");
-      // TensorBoard may still be reading: ask on until two answers agree.
-      if (JSON.stringify(runs) !== JSON.stringify(this.runs)) {
-        this.timer = setTimeout(() => this.reload(), PATIENCE);
-      }
-      this.runs = runs;
-      if (!this.runs.some(({ run }) => run === this.run)) this.run = firstToShow(this.runs);
-      this.showHeadlines();
-      await this.loadGrid();
+      if (isStale()) return;
+      this.showRuns(runs);
+      const hasChecks = runs.some(({ run, checks }) => run === this.run && checks);
+      const data = hasChecks ? await ask("grid", { run: this.run }) : null;
+      if (isStale()) return;
+      this.showGrid(data);
       this.tell("");
     } catch (error) {
-      this.tell(`No news from TensorBoard: ${error.message}`);
+      if (!isStale()) this.tell(`No news from TensorBoard: ${error.message}`);
     }
   }
 
@@ -86,15 +86,22 @@ class Tab {
     this.grid.forget();
     this.close();
     this.showHeadlines();
+    this.headlines.querySelector('[aria-checked="true"]').focus();
     await this.reload();
   }
 
-  async loadGrid() {
-    const asked = ++this.asked;
-    const shown = this.runs.find(({ run }) => run === this.run);
-    this.empty.hidden = this.runs.length > 0;
-    const data = shown?.checks ? await ask("grid", { run: this.run }) : null;
-    if (asked !== this.asked) return;
+  showRuns(runs) {
+    // TensorBoard may still be reading: ask on until two answers agree.
+    if (JSON.stringify(runs) !== JSON.stringify(this.runs)) {
+      this.timer = setTimeout(() => this.reload(), PATIENCE);
+    }
+    this.runs = runs;
+    if (!runs.some(({ run }) => run === this.run)) this.run = firstToShow(runs);
+    this.empty.hidden = runs.length > 0;
+    this.showHeadlines();
+  }
+
+  showGrid(data) {
     this.data = data;
     this.work.hidden = !data;
     this.filter();
@@ -129,6 +136,12 @@ class Tab {
     this.count.textContent = `${some}${plural(variables.length, "variable")}, ${plural(steps.length, "check")}`;
     this.toNewest.hidden = !this.grid.overflows();
     this.toFailure.hidden = this.toNewest.hidden || !this.data.verdicts.includes("F");
+  }
+
+  showFirstFailure() {
+    const column = this.data.verdicts.indexOf("F");
+    this.grid.scrollTo(column);
+    this.grid.revealFailure(column);
   }
 
   async open(row, column) {
