@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -9,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.errors import UncheckableError
-from keras_gradwatch.numerics.directions import Direction
+from keras_gradwatch.numerics.directions import Direction, Sweep
 from keras_gradwatch.replica import batch as batches
 from keras_gradwatch.replica import diagnose, graphs
 from keras_gradwatch.replica.isolation import restored
@@ -47,7 +48,7 @@ class Evaluator:
     """Evaluates a replica. Traces once for each signature of the data.
 
     All perturbed losses come from one graph with one copy of the model in it:
-    which weight is moved, where and how far, are data of a loop. The weights
+    which weights are moved, where and how far, are data of a loop. The weights
     travel in a `tf.TensorArray`, so that moving one copies that one alone, and
     nothing is ever written.
 
@@ -102,15 +103,15 @@ class Evaluator:
         return float(loss), gradients
 
     def losses(
-        self, values, states, batch, probes: Sequence[tuple[Direction, float]]
+        self, values, states, batch, probes: Sequence[tuple[Direction | Sweep, float]]
     ) -> np.ndarray:
-        """The loss with one weight moved, for each probe.
+        """The loss with one weight or several moved, for each probe.
 
         Args:
             values: The unmoved weights, a tensor each.
             states: What `Replica.copy_weights` returned.
             batch: Nested tensors, floats in float64.
-            probes: Pairs of a direction and a signed step along it.
+            probes: Pairs of a direction or sweep, and a signed step along it.
 
         Returns:
             Losses, float64, shape `(len(probes),)`.
@@ -191,21 +192,30 @@ class Evaluator:
     def _losses(self, values, states, batch, probes):
         if tf.executing_eagerly():
             return self._losses_eagerly(values, states, batch, probes)
-        variable, entry, start, step, signs = probes
+        variable, entry, start, step, signs, ends = probes
         shapes = [v.shape for v in values]
-        array = tf.TensorArray(
+        still = tf.TensorArray(
             tf.float64, len(values), infer_shape=False, clear_after_read=False
         )
         for k, value in enumerate(values):
-            array = array.write(k, tf.reshape(value, [-1]))
+            still = still.write(k, tf.reshape(value, [-1]))
+
+        def moved(m, array):
+            flat = array.read(variable[m])
+            flat = _move(flat, entry[m], start[m], step[m], signs)
+            return m + 1, array.write(variable[m], flat)
 
         def one(i):
-            moved = _move(array.read(variable[i]), entry[i], start[i], step[i], signs)
-            point = array.write(variable[i], moved)
+            _, point = tf.while_loop(
+                lambda m, _: m < ends[i + 1],
+                moved,
+                (ends[i], still),
+                parallel_iterations=1,
+            )
             point = [tf.reshape(point.read(k), s) for k, s in enumerate(shapes)]
             return self.replica.loss(point, states, batch, values)
 
-        count = tf.shape(variable)[0]
+        count = tf.shape(ends)[0] - 1
         _, losses = tf.while_loop(
             lambda i, losses: i < count,
             lambda i, losses: (i + 1, losses.write(i, one(i))),
@@ -216,13 +226,16 @@ class Evaluator:
 
     def _losses_eagerly(self, values, states, batch, probes):
         """One Python call a loss, for models that only run eagerly."""
-        variable, entry, start, step, signs = probes
+        variable, entry, start, step, signs, ends = probes
+        variable, ends = variable.numpy(), ends.numpy()
         results = []
-        for i, k in enumerate(variable.numpy()):
-            flat = tf.reshape(values[k], [-1])
-            moved = _move(flat, entry[i], start[i], step[i], signs)
+        for first, last in itertools.pairwise(ends):
             point = list(values)
-            point[k] = tf.reshape(moved, values[k].shape)
+            for m in range(first, last):
+                k = variable[m]
+                flat = tf.reshape(point[k], [-1])
+                flat = _move(flat, entry[m], start[m], step[m], signs)
+                point[k] = tf.reshape(flat, values[k].shape)
             results.append(self.replica.loss(point, states, batch, values))
         return tf.stack(results)
 
@@ -257,45 +270,55 @@ def _spec():
         tf.TensorSpec([None], tf.int64),
         tf.TensorSpec([None], tf.float64),
         tf.TensorSpec([None], tf.int8),
+        tf.TensorSpec([None], tf.int32),
     )
 
 
 def _pack(probes):
-    """Probes as five tensors: variable, entry, start, step, signs."""
+    """Probes as tensors: variable, entry, start, step of each move, signs, ends.
+
+    The moves of probe `i` are those from `ends[i]` to before `ends[i + 1]`.
+    """
     banks, starts, length = [np.empty(0, np.int8)], {}, 0
-    rows = []
-    for direction, _ in probes:
-        start, entry = 0, -1
-        if direction.is_coordinate:
-            entry = direction.entry
-        else:
-            key = id(direction.signs)
-            if key not in starts:
-                starts[key] = length
-                banks.append(direction.signs)
-                length += len(direction.signs)
-            start = starts[key]
-        rows.append((direction.variable, entry, start))
+    rows, steps, ends = [], [], [0]
+    for probe, size in probes:
+        for direction, step in probe.moves(size):
+            start, entry = 0, -1
+            if direction.is_coordinate:
+                entry = direction.entry
+            else:
+                key = id(direction.signs)
+                if key not in starts:
+                    starts[key] = length
+                    banks.append(direction.signs)
+                    length += len(direction.signs)
+                start = starts[key]
+            rows.append((direction.variable, entry, start))
+            steps.append(step)
+        ends.append(len(rows))
     columns = np.array(rows, dtype=np.int64).reshape(-1, 3).T
-    steps = np.array([step for _, step in probes], dtype=np.float64)
     return (
         tf.constant(columns[0], tf.int32),
         tf.constant(columns[1]),
         tf.constant(columns[2]),
-        tf.constant(steps),
+        tf.constant(np.array(steps, dtype=np.float64)),
         tf.constant(np.concatenate(banks)),
+        tf.constant(np.array(ends, dtype=np.int32)),
     )
 
 
 def _chunks(probes):
     chunk, signs = [], {}
-    for direction, step in probes:
-        new = 0 if direction.is_coordinate else len(direction.signs)
-        if len(chunk) == _PROBES or (chunk and sum(signs.values()) + new > _SIGNS):
+    for probe, step in probes:
+        new = {
+            id(d.signs): len(d.signs)
+            for d, _ in probe.moves(step)
+            if not d.is_coordinate
+        }
+        if len(chunk) == _PROBES or (chunk and sum((signs | new).values()) > _SIGNS):
             yield chunk
             chunk, signs = [], {}
-        chunk.append((direction, step))
-        if new:
-            signs[id(direction.signs)] = new
+        chunk.append((probe, step))
+        signs |= new
     if chunk:
         yield chunk

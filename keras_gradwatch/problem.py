@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras_gradwatch.errors import UncheckableError
 from keras_gradwatch.evaluate import Evaluator
 from keras_gradwatch.numerics import examine
-from keras_gradwatch.numerics.directions import Direction
+from keras_gradwatch.numerics.directions import Direction, Sweep
 from keras_gradwatch.numerics.slopes import Noise
 from keras_gradwatch.replica.outline import Stage, outline
 from keras_gradwatch.replica.replica import scale_of
@@ -87,8 +87,8 @@ class ReplicaProblem:
         """The lowest precision that the loss goes through."""
         return next((p for p in PRECISIONS if p in self.low_precision), "float64")
 
-    def losses(self, probes: Sequence[tuple[Direction, float]]) -> np.ndarray:
-        """Losses with one weight moved by a step along a direction each."""
+    def losses(self, probes: Sequence[tuple[Direction | Sweep, float]]) -> np.ndarray:
+        """Losses with one weight or several moved by a step, for each probe."""
         if not probes:
             return np.empty(0)
         self.evaluations += len(probes)

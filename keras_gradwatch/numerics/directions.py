@@ -26,6 +26,10 @@ class Direction:
     def is_coordinate(self) -> bool:
         return self.entry is not None
 
+    def moves(self, step: float) -> list[tuple[Direction, float]]:
+        """What moves, and how far, at a step along this direction."""
+        return [(self, step)]
+
     def slope(self, gradient: np.ndarray) -> float:
         """The derivative along this direction that a flat gradient implies."""
         if self.is_coordinate:
@@ -37,6 +41,24 @@ class Direction:
         if self.is_coordinate:
             return abs(float(gradient[self.entry]))
         return float(np.linalg.norm(gradient[self.signs != 0]))
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """A way to move several variables at once.
+
+    Args:
+        parts: A direction in each of the variables.
+        lengths: How far each of them moves at a step of 1.
+    """
+
+    parts: tuple[Direction, ...]
+    lengths: tuple[float, ...]
+
+    def moves(self, step: float) -> list[tuple[Direction, float]]:
+        """What moves, and how far, at a step along this sweep."""
+        pairs = zip(self.parts, self.lengths, strict=True)
+        return [(part, step * length) for part, length in pairs]
 
 
 def draw_coordinates(

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from keras_gradwatch.numerics import words
-from keras_gradwatch.numerics.directions import Direction, draw_signs
+from keras_gradwatch.numerics.directions import Direction, Sweep, draw_signs
 from keras_gradwatch.numerics.slopes import (
     COARSE,
     FINE,
@@ -56,8 +56,8 @@ class Problem(Protocol):
     scales: Sequence[float]
     roundoff: float
 
-    def losses(self, probes: Sequence[tuple[Direction, float]]) -> np.ndarray:
-        """Losses with one variable moved by `step` along a direction each."""
+    def losses(self, probes: Sequence[tuple[Direction | Sweep, float]]) -> np.ndarray:
+        """Losses with one variable or several moved by a step, for each probe."""
 
     def nearby(self) -> Problem:
         """The same loss at a random point `NEARBY` this one."""
@@ -169,7 +169,7 @@ def examine(
     for direction, step, (plus, minus) in zip(directions, steps, losses, strict=True):
         k = direction.variable
         slope = first_look(step, problem.scales[k], plus[0], minus[0], noise[k])
-        items.append(_judged(problem, direction, slope, tolerance))
+        items.append(judged(problem, direction, slope, tolerance))
     suspects = [i for i, item in enumerate(items) if _needs_close_look(item, problem)]
     suspects.sort(key=lambda i: items[i].word != words.MISMATCH)
     wrong = sum(items[i].word == words.MISMATCH for i in suspects)
@@ -189,7 +189,7 @@ def look_closely(problem, directions, noise, tolerance) -> list[Item]:
         directions, ladders, losses, strict=True
     ):
         slope = close_look(steps, plus, minus, problem.base, noise[direction.variable])
-        items.append(_judged(problem, direction, slope, tolerance))
+        items.append(judged(problem, direction, slope, tolerance))
     return items
 
 
@@ -228,7 +228,8 @@ def _analytic(problem, direction):
     return 0.0 if gradient is None else direction.slope(gradient)
 
 
-def _judged(problem, direction, slope, tolerance):
+def judged(problem, direction, slope, tolerance) -> Item:
+    """A slope along a direction of one variable, beside what its gradient says."""
     gradient = problem.gradients[direction.variable]
     analytic, floor = _analytic(problem, direction), 0.0
     if gradient is not None and not direction.is_coordinate:

@@ -45,14 +45,15 @@ class ArrayProblem:
 
     def losses(self, probes):
         values = []
-        for direction, step in probes:
+        for probe, size in probes:
             moved = list(self.arrays)
-            array = moved[direction.variable].copy()
-            if direction.is_coordinate:
-                array.flat[direction.entry] += step
-            else:
-                array += step * direction.signs.reshape(array.shape)
-            moved[direction.variable] = array
+            for direction, step in probe.moves(size):
+                array = moved[direction.variable].copy()
+                if direction.is_coordinate:
+                    array.flat[direction.entry] += step
+                else:
+                    array += step * direction.signs.reshape(array.shape)
+                moved[direction.variable] = array
             values.append(self.value(moved))
         return np.array(values)
 
