@@ -65,7 +65,11 @@ class Problem(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """One direction, the two slopes along it, and the word for them."""
+    """One direction, the two slopes along it, and the word for them.
+
+    Where several variables were moved at once, `among` is their number, and the
+    numerical slope is what is left of the whole if all others are right.
+    """
 
     direction: Direction
     analytic: float
@@ -73,6 +77,7 @@ class Item:
     judgement: Judgement
     floor: float
     roundoff: float = 0.0
+    among: int = 1
 
     @property
     def word(self) -> str:
@@ -228,12 +233,23 @@ def _analytic(problem, direction):
     return 0.0 if gradient is None else direction.slope(gradient)
 
 
-def judged(problem, direction, slope, tolerance) -> Item:
-    """A slope along a direction of one variable, beside what its gradient says."""
+def judged(problem, direction, slope, tolerance, known=None) -> Item:
+    """A slope along a direction of one variable, beside what its gradient says.
+
+    Args:
+        problem: The loss and its analytic gradient.
+        direction: The direction.
+        slope: The numerical slope.
+        tolerance: Largest relative error that still is a match.
+        known: The analytic slope and the norm of the gradient, if they are known.
+    """
     gradient = problem.gradients[direction.variable]
-    analytic, floor = _analytic(problem, direction), 0.0
-    if gradient is not None and not direction.is_coordinate:
-        floor = words.DIRECTION_FLOOR * direction.norm(gradient)
+    if known is None:
+        norm = 0.0
+        if gradient is not None and not direction.is_coordinate:
+            norm = direction.norm(gradient)
+        known = (_analytic(problem, direction), norm)
+    analytic, floor = known[0], words.DIRECTION_FLOOR * known[1]
     # Errors of the entries add up at random along a direction.
     moved = 1 if direction.is_coordinate else np.count_nonzero(direction.signs)
     roundoff = problem.roundoff * np.sqrt(moved)

@@ -1,0 +1,257 @@
+"""The cheapest question first: the gradients of many variables at once.
+
+A sweep moves all variables of a group, each so far that it has an equal share in
+the slope: a small gradient is not drowned by a large one. Whatever the slope is
+off by is held against each variable in turn, as if all others were right. Only
+where that is a match for every one of them the group is clean; else it is halved,
+down to the variables that are to be looked at alone. Of a healthy model, two
+losses a sweep say of each variable what a direction of its own would say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from keras_gradwatch.numerics import words
+from keras_gradwatch.numerics.directions import Direction, Sweep, draw_signs
+from keras_gradwatch.numerics.examine import Item, Problem, deviates, judged
+from keras_gradwatch.numerics.slopes import LADDER, Noise, Slope
+
+# Independent sweeps over each group. In one, a wrong part may go unseen by chance.
+SWEEPS = 2
+# The range of steps, in units of each variable's scale: to move all variables at
+# once takes small steps, for kinks are near. Gradients that show only in larger
+# ones are swept apart from those that show in small ones.
+SMALLEST, SMALL, LARGEST = 1e-9, 1e-7, 1e-4
+# The first step and, where something is off there, others, as multiples of it.
+RETRIES = (1.0, 0.1, 10.0, 0.01)
+# The slope of each variable is to be so many times the round-off of differences.
+CLEARANCE = 2e4
+# If as many of a group match, another step is not worth its price: what happens to
+# have next to no slope along one sweep has one along the next.
+ENOUGH = 0.8
+# A deviation that changes less than this from one step to the next is there.
+STAYS = 0.1
+
+
+@dataclass(frozen=True)
+class Screened:
+    """What the screen found.
+
+    Args:
+        items: Comparisons of variables in clean groups, as if along a direction
+            of each variable alone; of each variable, one a sweep.
+        suspects: Variables of groups that are off, those singled out first.
+        unproven: Other variables of which the screen proves nothing.
+    """
+
+    items: list[Item]
+    suspects: list[int]
+    unproven: list[int]
+
+
+def screen(
+    problem: Problem,
+    noise: Noise,
+    tolerance: float,
+    rng: np.random.Generator,
+    affordable: float = np.inf,
+) -> Screened:
+    """Sweeps over all variables, and halves the groups that are off.
+
+    Args:
+        problem: The loss and its analytic gradient.
+        noise: A bound on the error of a loss value. If it is too small, healthy
+            groups look as if they were off, never the other way round.
+        tolerance: Largest relative error that still is a match.
+        rng: Source of randomness.
+        affordable: Pairs of losses to spend on halving.
+
+    Returns:
+        A `Screened`. All of a group that was not halved is suspect.
+    """
+    sweeper = _Sweeper(problem, noise, tolerance, rng)
+    items, single, rest = [], [], []
+    groups, faint = _groups(problem, sweeper.noise)
+    waiting = [group for group in groups if group]
+    unsplit = len(waiting)
+    while waiting:
+        group = waiting.pop(0)
+        unsplit -= 1
+        if unsplit < 0 and affordable <= 0:
+            rest += group
+            continue
+        before = sweeper.pairs
+        found = sweeper.look(group)
+        if unsplit < 0:
+            affordable -= sweeper.pairs - before
+        if found is not None:
+            items += found
+        elif len(group) == 1:
+            single += group
+        else:
+            middle = len(group) // 2
+            # The later half first: near the loss, fewer are wrong.
+            waiting += [group[middle:], group[:middle]]
+    proven = {
+        i.direction.variable
+        for i in items
+        if i.word == words.ZERO or (i.word == words.MATCH and i.has_teeth(tolerance))
+    }
+    clean = dict.fromkeys(i.direction.variable for i in items)
+    unproven = [k for k in [*clean, *faint] if k not in proven]
+    return Screened(items, [*single, *rest], unproven)
+
+
+def _groups(problem, error):
+    """Groups to sweep over, and variables too faint for any of them.
+
+    Those with a gradient to see in small steps; in larger steps; zero up to
+    round-off; and exactly zero or None. A gradient that is not finite is wrong as
+    it is, and in no group.
+    """
+    near, far, quiet, silent, faint = [], [], [], [], []
+    roundoff = problem.roundoff
+    for k, gradient in enumerate(problem.gradients):
+        if gradient is None or not np.any(gradient):
+            silent.append(k)
+            continue
+        norm = float(np.linalg.norm(gradient))
+        if not np.isfinite(norm):
+            continue
+        needed = CLEARANCE * error / (norm * problem.scales[k])
+        if needed <= SMALL:
+            near.append(k)
+        elif needed <= LARGEST:
+            far.append(k)
+        elif needed <= CLEARANCE * LADDER[0]:  # a large step may show it
+            (faint if norm > roundoff * np.sqrt(problem.sizes[k]) else quiet).append(k)
+        else:
+            quiet.append(k)
+    return [near, far, quiet, silent], faint
+
+
+class _Sweeper:
+    """Compares all variables of a group in a few sweeps."""
+
+    def __init__(self, problem, noise, tolerance, rng):
+        self.problem, self.bound, self.tolerance = problem, noise, tolerance
+        self.rng = rng
+        self.noise = float(noise.at(problem.base))
+        self.norms = {
+            k: float(np.linalg.norm(g))
+            for k, g in enumerate(problem.gradients)
+            if g is not None
+        }
+        self.pairs = 0
+        self.usual = 1.0  # the retry that was good last time
+
+    def look(self, group: Sequence[int]) -> list[Item] | None:
+        """The comparisons of a group that is clean, None of one that is off."""
+        reach = {k: self.norms.get(k, 0) * self.problem.scales[k] for k in group}
+        least = min(reach.values())
+        if CLEARANCE * self.noise <= LARGEST * least:
+            step = float(np.clip(CLEARANCE * self.noise / least, SMALLEST, LARGEST))
+            shares = {k: least / reach[k] for k in group}
+            found = [self._steady(group, shares, step)]
+            while found[-1] is not None and len(found) < SWEEPS:
+                found.append(self._steady(group, shares, step))
+        else:
+            found = [self._still(group)]
+        if found[-1] is None:
+            return None
+        return [item for items in found for item in items]
+
+    def _steady(self, group, shares, step):
+        """Compares along one sweep, at the first step at which nothing is off."""
+        sweep = self._draw(group, shares)
+        slopes = self._analytic(sweep)
+        tried, last = [], np.inf
+        for factor in dict.fromkeys([self.usual, *RETRIES]):
+            off, items = self._compare(sweep, slopes, factor * step)
+            if not any(_is_off(item, self.problem) for item in items):
+                tried.append(items)
+                if _matches(items) >= ENOUGH * len(items):
+                    self.usual = factor
+                    return items
+            elif not np.isfinite(off) or abs(off - last) <= STAYS * abs(off):
+                break
+            last = off
+        # Not off, but not a match of all: too noisy for some.
+        return max(tried, key=_matches, default=None)
+
+    def _still(self, group):
+        """Compares variables that, by their gradients, don't move the loss."""
+        sweep = self._draw(group, dict.fromkeys(group, 1.0))
+        _, items = self._compare(sweep, self._analytic(sweep), LARGEST)
+        exact = all(not np.any(self._gradient(k)) for k in group)
+        for item in items:
+            if item.word != words.ZERO or (exact and item.slope.numerical != 0):
+                return None
+        return items
+
+    def _draw(self, group, shares):
+        """Random signs, and lengths that are no multiples of one another.
+
+        Two mistakes can then cancel out only by chance.
+        """
+        parts = [
+            Direction(k, signs=draw_signs(self.problem.sizes[k], self.rng))
+            for k in group
+        ]
+        spread = self.rng.uniform(0.5, 1.0, len(parts))
+        lengths = [
+            float(s * shares[k] * self.problem.scales[k])
+            for s, k in zip(spread, group, strict=True)
+        ]
+        return Sweep(tuple(parts), tuple(lengths))
+
+    def _gradient(self, variable):
+        gradient = self.problem.gradients[variable]
+        return np.zeros(1) if gradient is None else gradient
+
+    def _analytic(self, sweep):
+        gradients = [self.problem.gradients[d.variable] for d in sweep.parts]
+        return [
+            0.0 if g is None else d.slope(g)
+            for d, g in zip(sweep.parts, gradients, strict=True)
+        ]
+
+    def _compare(self, sweep, slopes, step):
+        """What the slope along a sweep is off by, and what that makes of each."""
+        self.pairs += 1
+        plus, minus = self.problem.losses([(sweep, step), (sweep, -step)])
+        error = float(self.bound.at(plus, minus))
+        off = (plus - minus) / (2 * step) - np.dot(sweep.lengths, slopes)
+        items = []
+        for part, length, analytic in zip(
+            sweep.parts, sweep.lengths, slopes, strict=True
+        ):
+            k = part.variable
+            slope = Slope(
+                numerical=float(analytic + off / length),
+                error_bar=error / (step * length),
+                step=step * length,
+                unit_roundoff=error / self.problem.scales[k],
+            )
+            item = judged(
+                self.problem,
+                part,
+                slope,
+                self.tolerance,
+                known=(analytic, self.norms.get(k, 0.0)),
+            )
+            items.append(replace(item, among=len(sweep.parts)))
+        return off, items
+
+
+def _is_off(item, problem):
+    told = item.word in (words.MATCH, words.NOISY, words.ZERO)
+    return not told or deviates(item, problem)
+
+
+def _matches(items):
+    return sum(item.word == words.MATCH for item in items)
