@@ -17,12 +17,8 @@ from keras_gradwatch.culprit import straight_through, where_to_look
 from keras_gradwatch.errors import GradientMismatchError, UncheckableError
 from keras_gradwatch.evaluate import Evaluator
 from keras_gradwatch.in_training import remarks, with_training
-from keras_gradwatch.numerics.confirm import confirm
-from keras_gradwatch.numerics.directions import Direction, draw_coordinates, draw_signs
-from keras_gradwatch.numerics.examine import examine
-from keras_gradwatch.numerics.locate import locate
-from keras_gradwatch.numerics.patterns import find_pattern
-from keras_gradwatch.numerics.slopes import LADDER
+from keras_gradwatch.numerics.compare import Plan, compare
+from keras_gradwatch.numerics.history import History
 from keras_gradwatch.numerics.verdicts import conclude, coverage
 from keras_gradwatch.problem import PRECISIONS, ReplicaProblem
 from keras_gradwatch.replica import batch as batches
@@ -144,6 +140,11 @@ def assert_gradients(model, x, y=None, sample_weight=None, **options) -> Gradien
     return report
 
 
+PENDING = (
+    "A sweep over this and other variables is off; there was no time left to look at "
+    "this one alone."
+)
+
 # The model's code is replayed with a few attributes changed, some of them of
 # TensorFlow itself: two checks in two threads must not meet.
 _ONE_AT_A_TIME = threading.RLock()
@@ -163,12 +164,15 @@ class GradientChecker:
         self._trained: list | None = None
         self._evaluators: list[Evaluator] = []
         self._step: TrainingStep | None = None
+        self._past: dict[int, History] = {}
 
-    def check(self, batch) -> GradientReport:
+    def check(self, batch, seconds: float | None = None) -> GradientReport:
         """Checks the gradients at the present weights on one batch.
 
         Args:
             batch: What `train_step` is handed, nested tensors.
+            seconds: How long the comparisons may take; the `time_budget` of the
+                settings if None. At least the screen is made in any case.
 
         Returns:
             A `GradientReport`; INCONCLUSIVE, with the reason, where this model
@@ -178,6 +182,8 @@ class GradientChecker:
         step = iterations(self.model)
         rng = np.random.default_rng([self.settings.seed, step])
         problems, compared, notes, refusals = [], {}, [], []
+        if seconds is None:
+            seconds = self.settings.time_budget or math.inf
         with _ONE_AT_A_TIME, outside_strategies():
             evaluators = self._prepare(batch, refusals)
             for k, evaluator in enumerate(evaluators):
@@ -185,7 +191,8 @@ class GradientChecker:
                     problem = ReplicaProblem(evaluator, batches.as_double(batch), rng)
                     problems.append(problem)
                     problem.assert_checkable()
-                    found = self._compare(problem, rng)
+                    past = self._past.setdefault(id(evaluator), History(problem.sizes))
+                    found = self._compare(problem, past, seconds / len(evaluators))
                 except UncheckableError as error:
                     refusals.append(str(error))
                 else:
@@ -232,25 +239,23 @@ class GradientChecker:
                 for objective in found
             ]
             self._step = TrainingStep(self.model, self.settings.dropout, found)
+            self._past = {}
             self._trained = list(now)
         return self._evaluators
 
-    def _compare(self, problem, rng) -> tuple[VariableReport, ...]:
-        """Draws, looks, confirms, locates and judges."""
-        tolerance = self.settings.tolerance
-        affordable = self._affordable(problem)
-        directions = self._draw(problem, rng, affordable)
-        noise = problem.noise()
-        closely = max(1, affordable / len(LADDER))
-        items = examine(problem, directions, noise, tolerance, closely)
-        items = confirm(problem, items, noise, tolerance, rng)
-        items = items + locate(problem, items, noise, tolerance, rng)
-        reports = []
-        for k, weight in enumerate(problem.weights):
-            own = [item for item in items if item.direction.variable == k]
-            pattern = find_pattern(problem, k, weight.shape, own, rng)
-            reports.append(self._report(problem, k, own, pattern))
-        return tuple(reports)
+    def _compare(self, problem, past, seconds) -> tuple[VariableReport, ...]:
+        """Compares the gradients of one loss, and judges each variable."""
+        plan = Plan(
+            self.settings.samples, self.settings.directions, self.settings.tolerance
+        )
+        ends = time.perf_counter() + seconds
+
+        def pairs():
+            return max(0.0, (ends - time.perf_counter()) / problem.seconds / 2)
+
+        shapes = [weight.shape for weight in problem.weights]
+        found = compare(problem, shapes, plan, past, pairs, problem.rng)
+        return tuple(self._report(problem, k, found, past) for k in range(len(shapes)))
 
     def _in_training(self, batch, compared):
         """Adds what training itself makes of the gradients that were compared.
@@ -280,47 +285,17 @@ class GradientChecker:
         run = [trained[k] for k in compared]
         return _flat(reports), list(remarks(_flat(reports), self._step, run, losses))
 
-    def _affordable(self, problem) -> float:
-        """How many pairs of losses the time budget is good for."""
-        if self.settings.time_budget is None:
-            return math.inf
-        share = self.settings.time_budget / len(self._evaluators)
-        return max(1.0, share / problem.seconds / 2)
-
-    def _draw(self, problem, rng, affordable) -> list[Direction]:
-        """What to compare: directions of all variables first, then entries."""
-        rounds: list[list[Direction]] = [[] for _ in range(self.settings.directions)]
-        for variable, size in enumerate(problem.sizes):
-            for drawn in rounds:
-                if size > 1 or not self.settings.samples:
-                    drawn.append(Direction(variable, signs=draw_signs(size, rng)))
-        entries = [
-            rng.permutation(
-                draw_coordinates(_numbers(g, n), self.settings.samples, rng)
-            )
-            for g, n in zip(problem.gradients, problem.sizes, strict=True)
-        ]
-        for position in range(self.settings.samples):
-            rounds.append(
-                [
-                    Direction(variable, entry=int(drawn[position]))
-                    for variable, drawn in enumerate(entries)
-                    if position < len(drawn)
-                ]
-            )
-        if sum(map(len, rounds)) <= affordable:
-            return [d for drawn in rounds for d in drawn]
-        # Another variable begins each time, so that none is always left out.
-        order = [d for drawn in rounds for d in _rotated(drawn, rng)]
-        return order[: int(affordable)]
-
-    def _report(self, problem, variable, items, pattern) -> VariableReport:
+    def _report(self, problem, variable, found, past) -> VariableReport:
+        items = found.of(variable)
         weight = problem.weights[variable]
         gradient = problem.gradients[variable]
         if gradient is not None:
             gradient = gradient.reshape(weight.shape)
-        found = conclude(gradient, items, self.settings.tolerance, pattern)
-        verdict, reason = found.verdict, found.reason
+        pattern = found.patterns.get(variable)
+        answer = conclude(gradient, items, self.settings.tolerance, pattern)
+        verdict, reason = answer.verdict, answer.reason
+        if verdict not in (FAIL, PASS) and variable in found.pending:
+            verdict, reason = INCONCLUSIVE, PENDING
         if verdict == FAIL and self._is_expected(weight.path):
             verdict = EXPECTED
         if verdict == FAIL:
@@ -328,19 +303,21 @@ class GradientChecker:
             verdict, reason = (INCONCLUSIVE, meant) if meant else (FAIL, reason)
         compared = [_comparison(i, weight.shape) for i in items]
         coordinates = tuple(c for c in compared if c.kind == "coordinate")
-        directions = tuple(c for c in compared if c.kind == "direction")
+        directions = tuple(c for c in compared if c.kind != "coordinate")
         return VariableReport(
             path=weight.path,
             target=problem.target,
             shape=weight.shape,
             verdict=verdict,
             reason=reason,
-            relative_error=found.relative_error,
-            error_bar=found.error_bar,
-            resolution=found.resolution,
+            relative_error=answer.relative_error,
+            error_bar=answer.error_bar,
+            resolution=answer.resolution,
             coverage=coverage(items, problem.sizes[variable]),
             coordinates=coordinates,
             directions=directions,
+            coverage_so_far=past.coverage(variable),
+            entries_so_far=past.entries(variable),
         )
 
     def _is_expected(self, path):
@@ -386,6 +363,13 @@ def _overall(variables, refusals):
     verdicts = [v.verdict for v in variables]
     if FAIL in verdicts:
         return FAIL, ""
+    pending = [v.label for v in variables if v.reason == PENDING]
+    if pending:
+        return INCONCLUSIVE, (
+            f"A sweep over {len(pending)} variables is off; there was no time left to "
+            f"look at each of them alone: {', '.join(pending[:3])}"
+            f"{' and others' if len(pending) > 3 else ''}."
+        )
     if PASS in verdicts:
         return PASS, ""
     if EXPECTED in verdicts:
@@ -400,8 +384,9 @@ def _comparison(item, shape):
     if entry is not None:
         index = tuple(int(i) for i in np.unravel_index(entry, shape)) if shape else ()
     seen = not np.isnan(slope.numerical)
+    kind = "coordinate" if item.direction.is_coordinate else "direction"
     return Comparison(
-        kind="coordinate" if item.direction.is_coordinate else "direction",
+        kind=kind if item.among == 1 else "screen",
         index=index,
         word=item.word,
         analytic=item.analytic,
@@ -409,16 +394,8 @@ def _comparison(item, shape):
         error_bar=slope.error_bar if seen else None,
         relative_error=item.judgement.relative_error,
         step=slope.step if seen else None,
+        among=item.among,
     )
-
-
-def _numbers(gradient, size):
-    return np.zeros(size) if gradient is None else gradient
-
-
-def _rotated(things, rng):
-    first = int(rng.integers(len(things))) if things else 0
-    return things[first:] + things[:first]
 
 
 def _lowest(dtypes):

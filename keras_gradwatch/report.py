@@ -27,7 +27,9 @@ class Comparison:
     """One coordinate or one random direction, both slopes, and the word for it.
 
     Args:
-        kind: `"coordinate"` or `"direction"`.
+        kind: `"coordinate"`, `"direction"`, or `"screen"` for a direction in which
+            other variables were moved too. All that such a slope is off by is then
+            held against this variable.
         index: Index of the entry, a tuple with one integer for each axis of the
             variable. None for a direction, which moves every entry.
         word: `"match"`, `"mismatch"`, `"kink"`, `"jump"`, `"noisy"`, `"zero"`
@@ -38,6 +40,7 @@ class Comparison:
         relative_error: `|a - n| / (|a| + |n|)`; along a direction, `|a|` is at
             least a tenth of the norm of the gradient.
         step: Step of the difference, in the units of the weights.
+        among: How many variables were moved at once.
     """
 
     kind: str
@@ -48,6 +51,7 @@ class Comparison:
     error_bar: float | None
     relative_error: float | None
     step: float | None
+    among: int = 1
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,10 @@ class VariableReport:
         applied: What the training step hands to the optimizer instead of the
             gradient, in words, such as `"0.5 times the gradient"`. Empty if it is
             the gradient itself.
+        coverage_so_far: The same as `coverage`, of this check and all before it in
+            the same fit. None in old reports.
+        entries_so_far: How many entries were compared singly, in this check and all
+            before it.
     """
 
     path: str
@@ -96,6 +104,8 @@ class VariableReport:
     vanished: float | None = None
     overflowed: float | None = None
     applied: str = ""
+    coverage_so_far: float | None = None
+    entries_so_far: int | None = None
 
     @property
     def label(self) -> str:

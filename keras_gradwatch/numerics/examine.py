@@ -161,12 +161,22 @@ def examine(
         directions: What to compare.
         noise: Bound on the error of a loss value, for each variable.
         tolerance: Largest relative error that still is a match.
-        affordable: How many close looks to spend on what is merely unclear at the
-            first look. What looks wrong always gets one.
+        affordable: How many close looks to spend.
 
     Returns:
         An `Item` for each direction, in the same order, but for those that
         stayed unclear.
+    """
+    items, unclear = first_looks(problem, directions, noise, tolerance)
+    return second_looks(problem, items, unclear, noise, tolerance, affordable)[0]
+
+
+def first_looks(problem, directions, noise, tolerance) -> tuple[list[Item], list[int]]:
+    """Judges each direction by one pair of losses.
+
+    Returns:
+        A tuple `(items, unclear)`: an `Item` for each direction, and positions of
+        those that ask for a close look.
     """
     steps = [_first_step(problem, d, noise[d.variable], tolerance) for d in directions]
     losses = _both_sides(problem, directions, [[step] for step in steps])
@@ -175,14 +185,35 @@ def examine(
         k = direction.variable
         slope = first_look(step, problem.scales[k], plus[0], minus[0], noise[k])
         items.append(judged(problem, direction, slope, tolerance))
-    suspects = [i for i, item in enumerate(items) if _needs_close_look(item, problem)]
-    suspects.sort(key=lambda i: items[i].word != words.MISMATCH)
-    wrong = sum(items[i].word == words.MISMATCH for i in suspects)
-    looked_at = suspects[: int(min(len(suspects), max(wrong, affordable)))]
-    close = look_closely(problem, [directions[i] for i in looked_at], noise, tolerance)
+    unclear = [i for i, item in enumerate(items) if _needs_close_look(item, problem)]
+    return items, unclear
+
+
+def second_looks(
+    problem, items, unclear, noise, tolerance, affordable=np.inf
+) -> tuple[list[Item], list[Item]]:
+    """Looks closely at what was unclear at first, at what looks wrong before all.
+
+    Args:
+        problem: The loss and its analytic gradient.
+        items: What `first_looks` returned.
+        unclear: Positions of the items to look at.
+        noise: Bound on the error of a loss value, for each variable.
+        tolerance: Largest relative error that still is a match.
+        affordable: How many close looks to spend.
+
+    Returns:
+        A tuple `(items, left_out)`, in the same order: those that are clear by
+        now, and those for which there was no close look left.
+    """
+    order = sorted(unclear, key=lambda i: items[i].word != words.MISMATCH)
+    looked_at = order[: int(min(len(order), affordable))]
+    directions = [items[i].direction for i in looked_at]
+    close = look_closely(problem, directions, noise, tolerance)
     found = dict(zip(looked_at, close, strict=True))
-    unclear = set(suspects) - set(looked_at)
-    return [found.get(i, item) for i, item in enumerate(items) if i not in unclear]
+    left = set(unclear) - set(looked_at)
+    clear = [found.get(i, item) for i, item in enumerate(items) if i not in left]
+    return clear, [items[i] for i in sorted(left)]
 
 
 def look_closely(problem, directions, noise, tolerance) -> list[Item]:

@@ -19,6 +19,7 @@ def locate(
     noise: Sequence[Noise],
     tolerance: float,
     rng: np.random.Generator,
+    affordable: float = np.inf,
 ) -> list[Item]:
     """Looks for a wrong entry in each variable in which only directions are off.
 
@@ -28,6 +29,7 @@ def locate(
         noise: Bound on the error of a loss value, for each variable.
         tolerance: Largest relative error that still is a match.
         rng: Source of randomness.
+        affordable: In how many variables to look.
 
     Returns:
         An `Item` for each entry that was found, to be added to `items`.
@@ -38,7 +40,8 @@ def locate(
         if any(i.direction.is_coordinate and i.word == words.MISMATCH for i in own):
             continue
         off = [i for i in own if not i.direction.is_coordinate and deviates(i, problem)]
-        if off:
+        if off and affordable >= 1:
+            affordable -= 1
             entry = bisect(problem, max(off, key=lambda i: abs(i.deviation)))
             if entry is not None:
                 directions.append(Direction(variable, entry=entry))

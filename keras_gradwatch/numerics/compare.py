@@ -1,0 +1,189 @@
+"""The whole comparison: screen, look, look closely, confirm, locate, explain."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from keras_gradwatch.numerics import words
+from keras_gradwatch.numerics.confirm import confirm
+from keras_gradwatch.numerics.directions import Direction, draw_coordinates, draw_signs
+from keras_gradwatch.numerics.examine import Item, first_looks, second_looks
+from keras_gradwatch.numerics.history import History
+from keras_gradwatch.numerics.locate import locate
+from keras_gradwatch.numerics.patterns import Pattern, find_pattern
+from keras_gradwatch.numerics.screen import Screened, screen
+from keras_gradwatch.numerics.slopes import LADDER
+
+# What a wrong comparison costs until it is believed, in pairs of losses: a close
+# look here and one nearby, and a search for the entry.
+SUSPICION = 50
+SEARCH = 40
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much to compare.
+
+    Args:
+        samples: How many entries of each variable to compare singly.
+        directions: How many random directions of each variable to compare.
+        tolerance: Largest relative error that still is a match.
+    """
+
+    samples: int
+    directions: int
+    tolerance: float
+
+
+@dataclass
+class Found:
+    """What a comparison found.
+
+    Args:
+        items: All comparisons.
+        patterns: What the mistake of a variable looks like, where that is known.
+        pending: Variables whose group is off in the screen, or that looked wrong
+            at first sight, and that were not looked at closely.
+    """
+
+    items: list[Item]
+    patterns: dict[int, Pattern | None] = field(default_factory=dict)
+    pending: set[int] = field(default_factory=set)
+
+    def of(self, variable: int) -> list[Item]:
+        """The comparisons of one variable."""
+        return [i for i in self.items if i.direction.variable == variable]
+
+
+def compare(
+    problem, shapes: Sequence[Sequence[int]], plan: Plan, past: History, pairs, rng
+) -> Found:
+    """Compares the gradients of all variables, as far as the time allows.
+
+    All variables are screened in any case, and at least one that the screen
+    suspects is looked at alone. What time is left goes to the variables that were
+    looked at least so far.
+
+    Args:
+        problem: The loss and its analytic gradient.
+        shapes: Shape of each variable.
+        plan: How much to compare at most.
+        past: Earlier checks of this loss; takes note of this one.
+        pairs: Tells how many pairs of losses the time left is good for.
+        rng: Source of randomness.
+
+    Returns:
+        What was `Found`.
+    """
+    drawn = draw(problem, plan, rng)
+    roomy = sum(map(len, drawn)) <= pairs()
+    screened = _screen(problem, plan, past, 0 if roomy else pairs() / 2, rng)
+    directions = _choose(drawn, screened, past, math.inf if roomy else pairs(), rng)
+    found = Found(list(screened.items), pending=set(screened.suspects))
+    if directions:
+        _look_alone(problem, shapes, directions, plan, past, pairs, rng, found)
+    past.add(found.items)
+    return found
+
+
+def draw(problem, plan: Plan, rng) -> list[list[Direction]]:
+    """What to compare of each variable: directions first, then entries."""
+    drawn = []
+    for k, (gradient, size) in enumerate(
+        zip(problem.gradients, problem.sizes, strict=True)
+    ):
+        known = np.zeros(size) if gradient is None else gradient
+        entries = rng.permutation(draw_coordinates(known, plan.samples, rng))
+        own = []
+        if size > 1 or not plan.samples:
+            own += [
+                Direction(k, signs=draw_signs(size, rng))
+                for _ in range(plan.directions)
+            ]
+        drawn.append(own + [Direction(k, entry=int(entry)) for entry in entries])
+    return drawn
+
+
+def _screen(problem, plan, past, affordable, rng) -> Screened:
+    """The screen, with noise as it is remembered, or measured if that was off."""
+    everyone = list(range(len(problem.sizes)))
+    if not problem.is_precise:  # noise asks for steps that cross too many kinks
+        return Screened([], [], everyone)
+    remembered = past.noise(problem.base)
+    if remembered is not None:
+        screened = screen(problem, remembered, plan.tolerance, rng, 0)
+        if not screened.suspects:
+            return screened
+    noise = _measured(problem, past, everyone)[0]
+    return screen(problem, noise, plan.tolerance, rng, affordable)
+
+
+def _measured(problem, past, variables):
+    noise = problem.noise(variables)
+    if problem.is_precise:
+        past.remember(noise[0], problem.base)
+    return noise
+
+
+def _choose(drawn, screened, past, affordable, rng) -> list[Direction]:
+    """What to look at alone: suspects first, then what is due."""
+    everyone = range(len(drawn))
+    if affordable == math.inf:
+        return [d for own in drawn for d in own]
+    suspects = sorted(screened.suspects, key=lambda k: past.looks[k])
+    rounds = [
+        drawn[k][position]
+        for position in range(max((len(drawn[k]) for k in suspects), default=0))
+        for k in suspects
+        if position < len(drawn[k])
+    ]
+    chosen = rounds[: max(1, int(affordable // SUSPICION))]
+    left = affordable - SUSPICION * len(chosen)
+    due = past.least_seen(set(screened.unproven) - set(suspects), rng)
+    rest = set(everyone) - set(suspects) - set(due)
+    for k in [*due, *past.least_seen(rest, rng)]:
+        if left < 1:
+            break
+        chosen += drawn[k][: int(left)]
+        left -= len(drawn[k])
+    if not chosen and not screened.items:  # there was no screen
+        chosen = drawn[past.least_seen(everyone, rng)[0]][:1]
+    return chosen
+
+
+def _look_alone(problem, shapes, directions, plan, past, pairs, rng, found):
+    """Looks at variables one by one, and adds to what was found."""
+    tolerance = plan.tolerance
+    variables = sorted({d.variable for d in directions})
+    noise = past.noise(problem.base)
+    noise = noise and [noise] * len(problem.sizes)
+    fresh = noise is None or bool(found.pending) or pairs() == math.inf
+    if fresh:
+        noise = _measured(problem, past, variables)
+    items, unclear = first_looks(problem, directions, noise, tolerance)
+    if unclear and not fresh:  # nothing is called wrong by a noise of the past
+        noise = _measured(problem, past, variables)
+    closely = max(1.0, pairs() / (3 * len(LADDER)))
+    left_out: list[Item] = []
+    if unclear:
+        items, left_out = second_looks(
+            problem, items, unclear, noise, tolerance, closely
+        )
+    items = confirm(problem, items, noise, tolerance, rng)
+    searches = max(1, pairs() / SEARCH)
+    items += locate(problem, items, noise, tolerance, rng, searches)
+    found.items[:0] = items
+    found.pending -= set(variables)
+    found.pending |= {
+        i.direction.variable for i in left_out if i.word == words.MISMATCH
+    }
+    for k in variables:
+        own = [i for i in items if i.direction.variable == k]
+        if any(i.word == words.MISMATCH for i in own) and (
+            not found.patterns or pairs() > 0
+        ):
+            found.patterns[k] = find_pattern(problem, k, shapes[k], own, rng)

@@ -1,0 +1,73 @@
+"""What the checks of one loss have seen so far, so that the next sees other things."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from keras_gradwatch.numerics import words
+from keras_gradwatch.numerics.examine import Item
+from keras_gradwatch.numerics.slopes import Noise
+
+_SEEN = (words.MATCH, words.MISMATCH, words.ZERO)
+
+
+class History:
+    """Earlier checks of one loss.
+
+    Args:
+        sizes: Number of entries of each variable.
+
+    Attributes:
+        looks: How often each variable was looked at alone.
+    """
+
+    def __init__(self, sizes: Sequence[int]):
+        self.sizes = list(sizes)
+        self.looks = [0] * len(sizes)
+        self._whole = [False] * len(sizes)
+        self._entries: list[set[int]] = [set() for _ in sizes]
+        self._share: float | None = None
+
+    def add(self, items: Iterable[Item]) -> None:
+        """Takes note of the comparisons of a check."""
+        alone = set()
+        for item in items:
+            k = item.direction.variable
+            if item.among == 1:
+                alone.add(k)
+            if item.word not in _SEEN:
+                continue
+            if item.direction.is_coordinate:
+                self._entries[k].add(item.direction.entry)
+            else:
+                self._whole[k] = True
+        for k in alone:
+            self.looks[k] += 1
+
+    def coverage(self, variable: int) -> float:
+        """Share of the entries of a variable that any check has compared."""
+        if self._whole[variable]:
+            return 1.0
+        return self.entries(variable) / max(1, self.sizes[variable])
+
+    def entries(self, variable: int) -> int:
+        """How many entries of a variable were compared singly."""
+        return len(self._entries[variable])
+
+    def least_seen(self, variables: Iterable[int], rng) -> list[int]:
+        """Variables in the order in which they are due, ties in random order."""
+        order = [int(k) for k in rng.permutation(list(variables))]
+        return sorted(order, key=lambda k: self.looks[k])
+
+    def remember(self, noise: Noise, base: float) -> None:
+        """Keeps how noisy the loss was, as a share of its value."""
+        if base and np.isfinite(noise.floor):
+            self._share = max(noise.share, float(noise.at(base)) / abs(base))
+
+    def noise(self, base: float) -> Noise | None:
+        """How noisy the loss may be at this value, if that was ever measured."""
+        if self._share is None:
+            return None
+        return Noise(self._share * abs(base), self._share)
