@@ -207,7 +207,7 @@ class GradientChecker:
             verdict=verdict,
             reason=reason,
             step=step,
-            loss=problems[0].base if problems else None,
+            loss=problems[0].level if problems else None,
             dtype=_lowest(problem.dtype for problem in problems),
             tolerance=self.settings.tolerance,
             seed=self.settings.seed,

@@ -54,11 +54,15 @@ class Evaluator:
 
     Args:
         replica: The `Replica` to evaluate.
+
+    Attributes:
+        seconds: How long one loss took of late, if that is known.
     """
 
     def __init__(self, replica: Replica):
         self.replica = replica
         self.traces = 0
+        self.seconds: float | None = None
         self._graphs: dict[tuple, Graphs] = {}
 
     def graphs_for(self, states, batch) -> Graphs:

@@ -36,7 +36,7 @@ class ReplicaProblem:
         values: Weights to use instead of the live ones.
 
     Attributes:
-        base: The loss.
+        level: The loss, as it came with the gradient: the same up to round-off.
         gradients: Flat float64 arrays, None where the tape returned None.
         sizes: Number of entries of each weight.
         scales: Typical size of the entries of each weight.
@@ -56,13 +56,21 @@ class ReplicaProblem:
         self.sizes = [a.size for a in arrays]
         self.scales = [scale_of(a) for a in arrays]
         self.evaluations, self._spent = 0, 0.0
-        self._again, self.gradients = evaluator.gradient(self._states, batch)
+        self.level, self.gradients = evaluator.gradient(self._states, batch)
         self.roundoff = _ROUNDOFF[self.dtype] * _largest(self.gradients)
-        self.base = float(self.losses([(Direction(0, entry=0), 0.0)])[0])
+
+    @functools.cached_property
+    def base(self) -> float:
+        """The loss, to the last bit as the perturbed ones are evaluated."""
+        return self._loss()
 
     @property
     def seconds(self) -> float:
         """How long one evaluation of the loss takes."""
+        if not self.evaluations:
+            if self._evaluator.seconds is not None:  # of an earlier check
+                return self._evaluator.seconds
+            self._loss()
         return self._spent / self.evaluations
 
     @property
@@ -99,6 +107,7 @@ class ReplicaProblem:
         found = self._evaluator.losses(self._values, self._states, self._batch, probes)
         self.evaluations += len(probes)
         self._spent += time.perf_counter() - started
+        self._evaluator.seconds = self._spent / self.evaluations
         return found
 
     def nearby(self) -> ReplicaProblem:
@@ -133,23 +142,33 @@ class ReplicaProblem:
         """Makes sure that differences of the loss mean something.
 
         Raises:
-            UncheckableError: If the loss is not finite or not repeatable.
+            UncheckableError: If the loss is not finite.
         """
-        if not np.isfinite(self.base):
+        if not np.isfinite(self.level):
             raise UncheckableError(
-                f"The loss is {self.base}: there is no gradient to check. Look for the "
-                "layer that first returns NaN or infinity."
+                f"The loss is {self.level}: there is no gradient to check. Look for "
+                "the layer that first returns NaN or infinity."
             )
-        again = self._again
+
+    def assert_repeatable(self) -> None:
+        """Makes sure that the loss is the same each time.
+
+        Raises:
+            UncheckableError: If it isn't.
+        """
+        again = self.level
         if self._differs(again):  # by another order of rounding, perhaps
-            again = float(self.losses([(Direction(0, entry=0), 0.0)])[0])
+            again = self._loss()
         if self._differs(again):
             raise UncheckableError(
                 "The loss differs between two evaluations at the same weights "
-                f"({self.base!r} and {again!r}): it has something random in it "
-                "that can't be replayed. Draw random numbers with `keras.random` and "
-                "a `keras.random.SeedGenerator`."
+                f"({self.base!r} and {again!r}): it has something random in it that "
+                "can't be replayed. Draw random numbers with `keras.random` and a "
+                "`keras.random.SeedGenerator`."
             )
+
+    def _loss(self):
+        return float(self.losses([(Direction(0, entry=0), 0.0)])[0])
 
     def _differs(self, loss):
         return abs(self.base - loss) > 1e-9 * abs(self.base)

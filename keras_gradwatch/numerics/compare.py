@@ -113,7 +113,7 @@ def _screen(problem, plan, past, affordable, rng) -> Screened:
     everyone = list(range(len(problem.sizes)))
     if not problem.is_precise:  # noise asks for steps that cross too many kinks
         return Screened([], [], everyone)
-    remembered = past.noise(problem.base)
+    remembered = past.noise(problem.level)
     if remembered is not None:
         screened = screen(problem, remembered, plan.tolerance, rng, 0)
         if not screened.suspects:
@@ -123,9 +123,10 @@ def _screen(problem, plan, past, affordable, rng) -> Screened:
 
 
 def _measured(problem, past, variables):
+    problem.assert_repeatable()
     noise = problem.noise(variables)
     if problem.is_precise:
-        past.remember(noise[0], problem.base)
+        past.remember(noise[0], problem.level)
     return noise
 
 
@@ -159,7 +160,7 @@ def _look_alone(problem, shapes, directions, plan, past, pairs, rng, found):
     """Looks at variables one by one, and adds to what was found."""
     tolerance = plan.tolerance
     variables = sorted({d.variable for d in directions})
-    noise = past.noise(problem.base)
+    noise = past.noise(problem.level)
     noise = noise and [noise] * len(problem.sizes)
     fresh = noise is None or bool(found.pending) or pairs() == math.inf
     if fresh:

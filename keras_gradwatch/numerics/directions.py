@@ -34,13 +34,19 @@ class Direction:
         """The derivative along this direction that a flat gradient implies."""
         if self.is_coordinate:
             return float(gradient[self.entry])
-        return float(self.signs @ gradient)
+        # Not by BLAS: its threads wait for those of TensorFlow.
+        return float(np.einsum("i,i->", self.signs, gradient))
 
     def norm(self, gradient: np.ndarray) -> float:
         """Norm of a flat gradient over the entries that this one moves."""
         if self.is_coordinate:
             return abs(float(gradient[self.entry]))
-        return float(np.linalg.norm(gradient[self.signs != 0]))
+        return norm_of(gradient[self.signs != 0])
+
+
+def norm_of(gradient: np.ndarray) -> float:
+    """Norm of a flat gradient."""
+    return float(np.sqrt(np.einsum("i,i->", gradient, gradient)))
 
 
 @dataclass(frozen=True, eq=False)

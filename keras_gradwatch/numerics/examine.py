@@ -43,6 +43,7 @@ class Problem(Protocol):
 
     Attributes:
         base: The loss at the point.
+        level: About the same; at no price.
         gradients: Analytic gradient of each variable, flat float64 arrays;
             None where there is none.
         sizes: Number of entries of each variable.
@@ -51,6 +52,7 @@ class Problem(Protocol):
     """
 
     base: float
+    level: float
     gradients: Sequence[np.ndarray | None]
     sizes: Sequence[int]
     scales: Sequence[float]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from keras_gradwatch.numerics import words
-from keras_gradwatch.numerics.directions import Direction, Sweep, draw_signs
+from keras_gradwatch.numerics.directions import Direction, Sweep, draw_signs, norm_of
 from keras_gradwatch.numerics.examine import Item, Problem, deviates, judged
 from keras_gradwatch.numerics.slopes import LADDER, Noise, Slope
 
@@ -25,7 +25,7 @@ SWEEPS = 2
 # The range of steps, in units of each variable's scale: to move all variables at
 # once takes small steps, for kinks are near. Gradients that show only in larger
 # ones are swept apart from those that show in small ones.
-SMALLEST, SMALL, LARGEST = 1e-9, 1e-7, 1e-4
+SMALLEST, SMALL, LARGEST = 1e-9, 1e-5, 1e-4
 # The first step and, where something is off there, others, as multiples of it.
 RETRIES = (1.0, 0.1, 10.0, 0.01)
 # The slope of each variable is to be so many times the round-off of differences.
@@ -75,7 +75,7 @@ def screen(
     """
     sweeper = _Sweeper(problem, noise, tolerance, rng)
     items, single, rest = [], [], []
-    groups, faint = _groups(problem, sweeper.noise)
+    groups, faint = _groups(problem, sweeper.norms, sweeper.noise)
     waiting = [group for group in groups if group]
     unsplit = len(waiting)
     while waiting:
@@ -106,21 +106,21 @@ def screen(
     return Screened(items, [*single, *rest], unproven)
 
 
-def _groups(problem, error):
+def _groups(problem, norms, error):
     """Groups to sweep over, and variables too faint for any of them.
 
     Those with a gradient to see in small steps; in larger steps; zero up to
-    round-off; and exactly zero or None. A gradient that is not finite is wrong as
-    it is, and in no group.
+    round-off; and exactly zero or None.
     """
     near, far, quiet, silent, faint = [], [], [], [], []
     roundoff = problem.roundoff
     for k, gradient in enumerate(problem.gradients):
-        if gradient is None or not np.any(gradient):
+        norm = norms.get(k, 0.0)
+        if not norm and (gradient is None or not np.any(gradient)):
             silent.append(k)
             continue
-        norm = float(np.linalg.norm(gradient))
-        if not np.isfinite(norm):
+        if not norm or not np.isfinite(norm):  # a norm may also under- or overflow
+            faint.append(k)
             continue
         needed = CLEARANCE * error / (norm * problem.scales[k])
         if needed <= SMALL:
@@ -140,11 +140,9 @@ class _Sweeper:
     def __init__(self, problem, noise, tolerance, rng):
         self.problem, self.bound, self.tolerance = problem, noise, tolerance
         self.rng = rng
-        self.noise = float(noise.at(problem.base))
+        self.noise = float(noise.at(problem.level))
         self.norms = {
-            k: float(np.linalg.norm(g))
-            for k, g in enumerate(problem.gradients)
-            if g is not None
+            k: norm_of(g) for k, g in enumerate(problem.gradients) if g is not None
         }
         self.pairs = 0
         self.usual = 1.0  # the retry that was good last time

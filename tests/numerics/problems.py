@@ -21,6 +21,7 @@ class ArrayProblem:
     """
 
     roundoff = 0.0
+    is_precise = True
 
     def __init__(self, loss, arrays, gradients, *, noise=0.0, dtype=np.float64, seed=0):
         self.loss = loss
@@ -35,7 +36,7 @@ class ArrayProblem:
         self.sizes = [a.size for a in self.arrays]
         self.scales = [scale_of(a) for a in self.arrays]
         self.evaluations = 0
-        self.base = self.value(self.arrays)
+        self.base = self.level = self.value(self.arrays)
 
     def value(self, arrays):
         self.evaluations += 1
@@ -56,6 +57,13 @@ class ArrayProblem:
                 moved[direction.variable] = array
             values.append(self.value(moved))
         return np.array(values)
+
+    def noise(self, variables):
+        rng = np.random.default_rng(0)
+        return [examine.noise_of(self, variables, rng)] * len(self.sizes)
+
+    def assert_repeatable(self):
+        pass
 
     def nearby(self):
         moved = [
@@ -83,6 +91,7 @@ class ScalarsProblem:
     """
 
     roundoff = 0.0
+    is_precise = True
 
     def __init__(
         self,
@@ -107,7 +116,7 @@ class ScalarsProblem:
         self.sizes = [1] * len(self.points)
         self.scales = [1.0] * len(self.points)
         self.evaluations = 0
-        self.base = float(dtype(offset))
+        self.base = self.level = float(dtype(offset))
 
     def losses(self, probes):
         self.evaluations += len(probes)
