@@ -110,7 +110,8 @@ def main():
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
-    check = kgw.GradientCheck(log_dir=arguments.log_dir, warmup_steps=40)
+    # A small network: room for a close look at all of it in each epoch.
+    check = kgw.GradientCheck(log_dir=arguments.log_dir, warmup_steps=40, time_budget=5)
     history = model.fit(
         x,
         y,

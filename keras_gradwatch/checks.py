@@ -13,13 +13,14 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.arguments import Settings
-from keras_gradwatch.culprit import straight_through, where_to_look
+from keras_gradwatch.budget import Budget, Clock
+from keras_gradwatch.culprit import where_to_look
 from keras_gradwatch.errors import GradientMismatchError, UncheckableError
 from keras_gradwatch.evaluate import Evaluator
 from keras_gradwatch.in_training import remarks, with_training
+from keras_gradwatch.judging import overall, variable_report
 from keras_gradwatch.numerics.compare import Plan, compare
 from keras_gradwatch.numerics.history import History
-from keras_gradwatch.numerics.verdicts import conclude, coverage
 from keras_gradwatch.problem import PRECISIONS, ReplicaProblem
 from keras_gradwatch.replica import batch as batches
 from keras_gradwatch.replica.devices import outside_strategies
@@ -27,11 +28,9 @@ from keras_gradwatch.replica.recorder import optimizers
 from keras_gradwatch.replica.replica import Replica, assert_ready, unreplayable
 from keras_gradwatch.replica.train_step import objectives
 from keras_gradwatch.report import (
-    EXPECTED,
     FAIL,
     INCONCLUSIVE,
     PASS,
-    Comparison,
     GradientReport,
     VariableReport,
 )
@@ -82,9 +81,9 @@ def check_gradients(
             leaves them on and repeats the same draw in every evaluation.
         expected: Patterns (`fnmatch`) of paths of variables whose mismatch is
             intended, such as `"*quantiser*"`.
-        time_budget: Seconds that the first look may take, and again as long for
-            a closer look at what is unclear; tracing, and what looks wrong, come
-            on top. No limit if None.
+        time_budget: Seconds that it may take, tracing apart. All variables are
+            screened in any case, and at least one that looks wrong is looked at
+            closely. No limit if None.
         seed: Seed of the draws.
 
     Returns:
@@ -140,11 +139,6 @@ def assert_gradients(model, x, y=None, sample_weight=None, **options) -> Gradien
     return report
 
 
-PENDING = (
-    "A sweep over this and other variables is off; there was no time left to look at "
-    "this one alone."
-)
-
 # The model's code is replayed with a few attributes changed, some of them of
 # TensorFlow itself: two checks in two threads must not meet.
 _ONE_AT_A_TIME = threading.RLock()
@@ -156,23 +150,26 @@ class GradientChecker:
     Args:
         model: A built and compiled `keras.Model`.
         settings: The `Settings` of the checks.
+
+    Attributes:
+        close_seconds: How long the last check looked closely at what may be wrong.
     """
 
     def __init__(self, model, settings: Settings):
         self.model = model
         self.settings = settings
+        self.close_seconds = 0.0
         self._trained: list | None = None
         self._evaluators: list[Evaluator] = []
         self._step: TrainingStep | None = None
         self._past: dict[int, History] = {}
 
-    def check(self, batch, seconds: float | None = None) -> GradientReport:
+    def check(self, batch, budget: Budget | None = None) -> GradientReport:
         """Checks the gradients at the present weights on one batch.
 
         Args:
             batch: What `train_step` is handed, nested tensors.
-            seconds: How long the comparisons may take; the `time_budget` of the
-                settings if None. At least the screen is made in any case.
+            budget: How long it may take; the `time_budget` of the settings if None.
 
         Returns:
             A `GradientReport`; INCONCLUSIVE, with the reason, where this model
@@ -182,17 +179,24 @@ class GradientChecker:
         step = iterations(self.model)
         rng = np.random.default_rng([self.settings.seed, step])
         problems, compared, notes, refusals = [], {}, [], []
-        if seconds is None:
-            seconds = self.settings.time_budget or math.inf
+        self.close_seconds = 0.0
+        if budget is None:
+            budget = Budget(self.settings.time_budget or math.inf)
         with _ONE_AT_A_TIME, outside_strategies():
             evaluators = self._prepare(batch, refusals)
             for k, evaluator in enumerate(evaluators):
                 try:
+                    begun, traces = time.perf_counter(), evaluator.traces
                     problem = ReplicaProblem(evaluator, batches.as_double(batch), rng)
                     problems.append(problem)
                     problem.assert_checkable()
-                    past = self._past.setdefault(id(evaluator), History(problem.sizes))
-                    found = self._compare(problem, past, seconds / len(evaluators))
+                    if evaluator.traces != traces:  # tracing comes on top
+                        begun = time.perf_counter()
+                    clock = Clock(
+                        budget / len(evaluators), begun, lambda p=problem: p.seconds
+                    )
+                    found = self._compare(problem, self._past_of(evaluator), clock)
+                    self.close_seconds += clock.close_seconds()
                 except UncheckableError as error:
                     refusals.append(str(error))
                 else:
@@ -200,7 +204,7 @@ class GradientChecker:
                     compared[k] = problem, found
             variables, said = self._in_training(batch, compared)
             notes += said
-        verdict, reason = _overall(variables, refusals)
+        verdict, reason = overall(variables, refusals)
         if variables:
             notes += [*refusals, *self._notes_on_expected(variables)]
         return GradientReport(
@@ -243,19 +247,20 @@ class GradientChecker:
             self._trained = list(now)
         return self._evaluators
 
-    def _compare(self, problem, past, seconds) -> tuple[VariableReport, ...]:
+    def _past_of(self, evaluator):
+        sizes = [math.prod(weight.shape) for weight in evaluator.replica.weights]
+        return self._past.setdefault(id(evaluator), History(sizes))
+
+    def _compare(self, problem, past, clock) -> tuple[VariableReport, ...]:
         """Compares the gradients of one loss, and judges each variable."""
-        plan = Plan(
-            self.settings.samples, self.settings.directions, self.settings.tolerance
-        )
-        ends = time.perf_counter() + seconds
-
-        def pairs():
-            return max(0.0, (ends - time.perf_counter()) / problem.seconds / 2)
-
+        settings = self.settings
+        plan = Plan(settings.samples, settings.directions, settings.tolerance)
         shapes = [weight.shape for weight in problem.weights]
-        found = compare(problem, shapes, plan, past, pairs, problem.rng)
-        return tuple(self._report(problem, k, found, past) for k in range(len(shapes)))
+        found = compare(problem, shapes, plan, past, clock, problem.rng)
+        return tuple(
+            variable_report(problem, k, found, past, settings)
+            for k in range(len(shapes))
+        )
 
     def _in_training(self, batch, compared):
         """Adds what training itself makes of the gradients that were compared.
@@ -281,47 +286,9 @@ class GradientChecker:
             with_training(problem, found, self._step, trained[k])
             for k, (problem, found) in compared.items()
         ]
-        losses = [problem.base for problem, _ in compared.values()]
+        losses = [problem.level for problem, _ in compared.values()]
         run = [trained[k] for k in compared]
         return _flat(reports), list(remarks(_flat(reports), self._step, run, losses))
-
-    def _report(self, problem, variable, found, past) -> VariableReport:
-        items = found.of(variable)
-        weight = problem.weights[variable]
-        gradient = problem.gradients[variable]
-        if gradient is not None:
-            gradient = gradient.reshape(weight.shape)
-        pattern = found.patterns.get(variable)
-        answer = conclude(gradient, items, self.settings.tolerance, pattern)
-        verdict, reason = answer.verdict, answer.reason
-        if verdict not in (FAIL, PASS) and variable in found.pending:
-            verdict, reason = INCONCLUSIVE, PENDING
-        if verdict == FAIL and self._is_expected(weight.path):
-            verdict = EXPECTED
-        if verdict == FAIL:
-            meant = straight_through(problem.stages, weight.path)
-            verdict, reason = (INCONCLUSIVE, meant) if meant else (FAIL, reason)
-        compared = [_comparison(i, weight.shape) for i in items]
-        coordinates = tuple(c for c in compared if c.kind == "coordinate")
-        directions = tuple(c for c in compared if c.kind != "coordinate")
-        return VariableReport(
-            path=weight.path,
-            target=problem.target,
-            shape=weight.shape,
-            verdict=verdict,
-            reason=reason,
-            relative_error=answer.relative_error,
-            error_bar=answer.error_bar,
-            resolution=answer.resolution,
-            coverage=coverage(items, problem.sizes[variable]),
-            coordinates=coordinates,
-            directions=directions,
-            coverage_so_far=past.coverage(variable),
-            entries_so_far=past.entries(variable),
-        )
-
-    def _is_expected(self, path):
-        return any(fnmatch.fnmatchcase(path, p) for p in self.settings.expected)
 
     def _notes_on_expected(self, variables):
         """What of `expected` is out of date: the list must not rot."""
@@ -357,45 +324,6 @@ def _notes(problem, variables):
             f"The loss goes through {dtype} in {names}: differences are less "
             "accurate there, and the error bars wider."
         )
-
-
-def _overall(variables, refusals):
-    verdicts = [v.verdict for v in variables]
-    if FAIL in verdicts:
-        return FAIL, ""
-    pending = [v.label for v in variables if v.reason == PENDING]
-    if pending:
-        return INCONCLUSIVE, (
-            f"A sweep over {len(pending)} variables is off; there was no time left to "
-            f"look at each of them alone: {', '.join(pending[:3])}"
-            f"{' and others' if len(pending) > 3 else ''}."
-        )
-    if PASS in verdicts:
-        return PASS, ""
-    if EXPECTED in verdicts:
-        return INCONCLUSIVE, "Only mismatches that were declared as expected."
-    reasons = dict.fromkeys([*refusals, *(v.reason for v in variables)])
-    return INCONCLUSIVE, "Nothing could be compared. " + " ".join(reasons)
-
-
-def _comparison(item, shape):
-    entry, slope = item.direction.entry, item.slope
-    index = None
-    if entry is not None:
-        index = tuple(int(i) for i in np.unravel_index(entry, shape)) if shape else ()
-    seen = not np.isnan(slope.numerical)
-    kind = "coordinate" if item.direction.is_coordinate else "direction"
-    return Comparison(
-        kind=kind if item.among == 1 else "screen",
-        index=index,
-        word=item.word,
-        analytic=item.analytic,
-        numerical=slope.numerical if seen else None,
-        error_bar=slope.error_bar if seen else None,
-        relative_error=item.judgement.relative_error,
-        step=slope.step if seen else None,
-        among=item.among,
-    )
 
 
 def _lowest(dtypes):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Sequence
 
 import keras
 
 from keras_gradwatch.arguments import Settings, is_count, refuse
+from keras_gradwatch.budget import Allowance
 from keras_gradwatch.callbacks import workers
 from keras_gradwatch.callbacks.live_batch import show_next_batch, take_back
 from keras_gradwatch.callbacks.schedule import Schedule
@@ -23,8 +25,6 @@ from keras_gradwatch.report import FAIL, GradientReport
 from keras_gradwatch.tensorboard.writer import ReportWriter
 
 ON_FAILURE = ("warn", "stop", "raise")
-# Seconds for the first look of a check, unless the user says otherwise.
-TIME_BUDGET = 30.0
 
 
 class GradientCheck(keras.callbacks.Callback):
@@ -65,10 +65,12 @@ class GradientCheck(keras.callbacks.Callback):
             `GradientMismatchWarning`, `"stop"` also ends training after this
             step, `"raise"` raises `GradientMismatchError` out of `fit`. A check
             that breaks only warns, unless this is `"raise"`.
-        time_budget: Seconds that the first look of a check may take, and again as
-            long for a closer look at what is unclear; tracing, and what looks
-            wrong, come on top. What does not fit is left for the next check.
-            30 seconds if None.
+        time_budget: Seconds that a check may take, tracing apart. If None, checks
+            take 5 % of the time that training takes, as measured in the run: what
+            does not fit is left for the next check, and with
+            `check_freq="epoch"` a check waits until it is affordable. In any case
+            all variables are screened, and at least one that looks wrong is looked
+            at closely.
         seed: Seed of the draws; each check draws others.
         verbose: 0 prints nothing, 1 a line for each check, 2 the table.
 
@@ -103,7 +105,7 @@ class GradientCheck(keras.callbacks.Callback):
             tolerance=tolerance,
             dropout=dropout,
             expected=expected,
-            time_budget=TIME_BUDGET if time_budget is None else time_budget,
+            time_budget=time_budget,
             seed=seed,
         )
         if on_failure not in ON_FAILURE:
@@ -117,6 +119,7 @@ class GradientCheck(keras.callbacks.Callback):
         self._data = None if data is None else _fixed_batch(data)
         self._writer = None if log_dir is None else ReportWriter(log_dir)
         self._checker: GradientChecker | None = None
+        self._allowance: Allowance | None = None
         self._attempts = 0
         self._known_failures: set[str] = set()
 
@@ -131,6 +134,7 @@ class GradientCheck(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self._take_back()
         self._checker = GradientChecker(self.model, self._settings)
+        self._allowance = Allowance() if self._settings.time_budget is None else None
         self._attempts = 0
         self._known_failures = set()
         self._schedule.begin_epoch()
@@ -145,10 +149,17 @@ class GradientCheck(keras.callbacks.Callback):
             return
         if not self._schedule.is_due(iterations(self.model)):
             return
+        if self._schedule.may_wait and not self._is_affordable():
+            self._schedule.not_done()
+            return
         if self._data is not None:
             self._check(lambda: self._data)
         else:
             show_next_batch(self.model, self._check_live)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self._allowance is not None:
+            self._allowance.count_step()
 
     def on_train_end(self, logs=None):
         self._take_back()
@@ -171,6 +182,11 @@ class GradientCheck(keras.callbacks.Callback):
         if self.model is not None and take_back(self.model, self._check_live):
             self._schedule.not_done()
 
+    def _is_affordable(self):
+        if self._allowance is None or workers.are_several(self.model):
+            return True  # each has a clock of its own, and all must check at once
+        return self._allowance.affords_a_check()
+
     def _check_live(self, data):
         if data is None:  # of an unknown number of batches, the last was the last
             self._schedule.not_done()
@@ -184,11 +200,16 @@ class GradientCheck(keras.callbacks.Callback):
             self._checker = GradientChecker(self.model, self._settings)
         strategy = self.model.distribute_strategy
         chief = workers.is_chief(strategy)
-        report, error = _attempt(lambda: self._checker.check(batch()))
+        started = time.perf_counter()
+        budget = self._allowance and self._allowance.budget()
+        report, error = _attempt(lambda: self._checker.check(batch(), budget))
         report, error = workers.agree(strategy, report, error)
         if error is None and self._writer is not None:
             _, error = _attempt(lambda: chief and self._writer.write(report))
             _, error = workers.agree(strategy, None, error)
+        if self._allowance is not None:
+            seconds = time.perf_counter() - started
+            self._allowance.spend(seconds, self._checker.close_seconds)
         if error is not None:
             if self.on_failure == "raise":
                 raise error

@@ -45,6 +45,11 @@ class Schedule:
         """Tells that an epoch begins."""
         self._epoch_is_served = False
 
+    @property
+    def may_wait(self) -> bool:
+        """Whether what is due may come later in the epoch."""
+        return self.check_freq == "epoch"
+
     def is_due(self, iterations: int) -> bool:
         """Whether something is due before the next step; asked once a step.
 

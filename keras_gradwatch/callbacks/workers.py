@@ -45,6 +45,11 @@ def agree(strategy, report: GradientReport | None, error: Exception | None):
     return report, error
 
 
+def are_several(model) -> bool:
+    """Whether the model trains on several machines."""
+    return len(_tasks(model.distribute_strategy)) > 1
+
+
 def is_chief(strategy) -> bool:
     """Whether this worker is the one that prints and writes files."""
     tasks = _tasks(strategy)

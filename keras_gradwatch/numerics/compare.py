@@ -60,7 +60,7 @@ class Found:
 
 
 def compare(
-    problem, shapes: Sequence[Sequence[int]], plan: Plan, past: History, pairs, rng
+    problem, shapes: Sequence[Sequence[int]], plan: Plan, past: History, clock, rng
 ) -> Found:
     """Compares the gradients of all variables, as far as the time allows.
 
@@ -73,19 +73,20 @@ def compare(
         shapes: Shape of each variable.
         plan: How much to compare at most.
         past: Earlier checks of this loss; takes note of this one.
-        pairs: Tells how many pairs of losses the time left is good for.
+        clock: `clock.pairs()` tells how many pairs of losses the time left is good
+            for; `clock.suspect()` is called where the screen is off.
         rng: Source of randomness.
 
     Returns:
         What was `Found`.
     """
     drawn = draw(problem, plan, rng)
-    roomy = sum(map(len, drawn)) <= pairs()
-    screened = _screen(problem, plan, past, 0 if roomy else pairs() / 2, rng)
-    directions = _choose(drawn, screened, past, math.inf if roomy else pairs(), rng)
+    screened, roomy = _screen(problem, plan, past, clock, sum(map(len, drawn)), rng)
+    affordable = math.inf if roomy else clock.pairs()
+    directions = _choose(drawn, screened, past, affordable, rng)
     found = Found(list(screened.items), pending=set(screened.suspects))
     if directions:
-        _look_alone(problem, shapes, directions, plan, past, pairs, rng, found)
+        _look_alone(problem, shapes, directions, plan, past, clock, rng, found)
     past.add(found.items)
     return found
 
@@ -108,18 +109,27 @@ def draw(problem, plan: Plan, rng) -> list[list[Direction]]:
     return drawn
 
 
-def _screen(problem, plan, past, affordable, rng) -> Screened:
-    """The screen, with noise as it is remembered, or measured if that was off."""
+def _screen(problem, plan, past, clock, count, rng) -> tuple[Screened, bool]:
+    """The screen, and whether there is time for all else.
+
+    With noise as it is remembered; measured, if that is off. Groups are halved only
+    where there is no time to look at each variable anyway.
+    """
     everyone = list(range(len(problem.sizes)))
+    roomy = count <= clock.pairs()
     if not problem.is_precise:  # noise asks for steps that cross too many kinks
-        return Screened([], [], everyone)
-    remembered = past.noise(problem.level)
-    if remembered is not None:
-        screened = screen(problem, remembered, plan.tolerance, rng, 0)
-        if not screened.suspects:
-            return screened
+        return Screened([], [], everyone), roomy
+    noise = past.noise(problem.level)
+    if noise is None:
+        noise = _measured(problem, past, everyone)[0]
+    screened = screen(problem, noise, plan.tolerance, rng, 0)
+    if not screened.suspects:
+        return screened, roomy
+    clock.suspect()
+    if count <= clock.pairs():
+        return screened, True
     noise = _measured(problem, past, everyone)[0]
-    return screen(problem, noise, plan.tolerance, rng, affordable)
+    return screen(problem, noise, plan.tolerance, rng, clock.pairs() / 2), False
 
 
 def _measured(problem, past, variables):
@@ -156,26 +166,26 @@ def _choose(drawn, screened, past, affordable, rng) -> list[Direction]:
     return chosen
 
 
-def _look_alone(problem, shapes, directions, plan, past, pairs, rng, found):
+def _look_alone(problem, shapes, directions, plan, past, clock, rng, found):
     """Looks at variables one by one, and adds to what was found."""
     tolerance = plan.tolerance
     variables = sorted({d.variable for d in directions})
     noise = past.noise(problem.level)
     noise = noise and [noise] * len(problem.sizes)
-    fresh = noise is None or bool(found.pending) or pairs() == math.inf
+    fresh = noise is None or bool(found.pending) or clock.pairs() == math.inf
     if fresh:
         noise = _measured(problem, past, variables)
     items, unclear = first_looks(problem, directions, noise, tolerance)
     if unclear and not fresh:  # nothing is called wrong by a noise of the past
         noise = _measured(problem, past, variables)
-    closely = max(1.0, pairs() / (3 * len(LADDER)))
+    closely = max(1.0, clock.pairs() / (3 * len(LADDER)))
     left_out: list[Item] = []
     if unclear:
         items, left_out = second_looks(
             problem, items, unclear, noise, tolerance, closely
         )
     items = confirm(problem, items, noise, tolerance, rng)
-    searches = max(1, pairs() / SEARCH)
+    searches = max(1, clock.pairs() / SEARCH)
     items += locate(problem, items, noise, tolerance, rng, searches)
     found.items[:0] = items
     found.pending -= set(variables)
@@ -185,6 +195,6 @@ def _look_alone(problem, shapes, directions, plan, past, pairs, rng, found):
     for k in variables:
         own = [i for i in items if i.direction.variable == k]
         if any(i.word == words.MISMATCH for i in own) and (
-            not found.patterns or pairs() > 0
+            not found.patterns or clock.pairs() > 0
         ):
             found.patterns[k] = find_pattern(problem, k, shapes[k], own, rng)

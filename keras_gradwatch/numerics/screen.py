@@ -167,19 +167,22 @@ class _Sweeper:
         """Compares along one sweep, at the first step at which nothing is off."""
         sweep = self._draw(group, shares)
         slopes = self._analytic(sweep)
-        tried, last = [], np.inf
+        noisy, seen = [], []
         for factor in dict.fromkeys([self.usual, *RETRIES]):
             off, items = self._compare(sweep, slopes, factor * step)
-            if not any(_is_off(item, self.problem) for item in items):
-                tried.append(items)
-                if _matches(items) >= ENOUGH * len(items):
-                    self.usual = factor
-                    return items
-            elif not np.isfinite(off) or abs(off - last) <= STAYS * abs(off):
-                break
-            last = off
-        # Not off, but not a match of all: too noisy for some.
-        return max(tried, key=_matches, default=None)
+            if any(_is_off(item, self.problem) for item in items):
+                if not np.isfinite(off) or any(
+                    abs(off - other) <= STAYS * abs(off) for other in seen
+                ):
+                    return None
+                seen.append(off)
+            elif _matches(items) >= ENOUGH * len(items):
+                self.usual = factor
+                return items
+            else:
+                noisy.append(items)
+        # Noise must not hide what another step shows.
+        return None if seen else max(noisy, key=_matches)
 
     def _still(self, group):
         """Compares variables that, by their gradients, don't move the loss."""

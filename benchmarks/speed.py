@@ -1,0 +1,341 @@
+"""What a check costs, in evaluations, in training steps and in a whole fit.
+
+    python benchmarks/speed.py [--only TABLE ...] [--models NAME ...] [--rounds N]
+
+Tables:
+- evaluations: one perturbed loss, as a ratio to the floor (the plain loss in
+  float64, compiled, called in a tight loop) and to the loop that one would write
+  by hand (`get_weights`, `set_weights`, an eager call). Where a call from Python
+  takes longer than the model, a loop inside a graph may be below the floor.
+- checks: the screen alone, and a check with the time of 20 training steps, in
+  training steps of the same model and batch; and what comes before the first:
+  tracing and the first gradient, as a ratio to the first step of `fit`.
+- ways: other ways to check the gradients of a small dense net, tracing included.
+- growth: the screen against width, depth, batch; with matplotlib, a picture.
+- fits: a fit with the callback at its defaults, as a ratio to the fit without.
+
+Medians over rounds, in each of which everything runs once, in one process.
+"""
+
+import argparse
+import os
+import statistics
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import models
+import numpy as np
+import tensorflow as tf
+
+import keras_gradwatch as kgw
+from keras_gradwatch.arguments import Settings
+from keras_gradwatch.budget import Budget
+from keras_gradwatch.checks import GradientChecker
+from keras_gradwatch.numerics.directions import Direction
+from keras_gradwatch.problem import ReplicaProblem
+from keras_gradwatch.replica import batch as batches
+
+PROBES = 8
+
+
+def timed(function, *arguments):
+    started = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - started
+
+
+def interleaved(rounds, **functions):
+    """The median time of each function, run in turn."""
+    times = {name: [] for name in functions}
+    for function in functions.values():
+        function()  # warm up
+    for _ in range(rounds):
+        for name, function in functions.items():
+            times[name].append(timed(function))
+    return {name: statistics.median(found) for name, found in times.items()}
+
+
+class Case:
+    """A model after a few steps, its batch, and the parts of a check."""
+
+    def __init__(self, build):
+        keras.utils.clear_session(free_memory=False)
+        keras.utils.set_random_seed(0)
+        self.model, self.x, self.y = build()
+        self.first_step = timed(self.step)
+        for _ in range(5):
+            self.step()
+        self.batch = batches.from_arrays(self.x, self.y)
+        self.checker = GradientChecker(self.model, Settings())
+
+    def step(self):
+        # As `fit` takes it: a tensor in, and the loss read once in a while.
+        self.model.train_on_batch(self.x, self.y)
+
+    def check(self, seconds=0.0):
+        return self.checker.check(self.batch, Budget(seconds))
+
+    def problem(self):
+        (evaluator,) = self.checker._evaluators
+        batch = batches.as_double(self.batch)
+        return evaluator, ReplicaProblem(evaluator, batch, np.random.default_rng(0))
+
+    def by_hand(self, entries):
+        """The textbook loop: one loss for each entry, with one weight moved."""
+        weights = self.model.get_weights()
+        for variable, entry in entries:
+            moved = [w.copy() for w in weights]
+            moved[variable].flat[entry] += 1e-3
+            self.model.set_weights(moved)
+            float(self.model.loss(self.y, self.model(self.x, training=True)))
+        self.model.set_weights(weights)
+
+    @property
+    def variables(self):
+        return len(self.model.trainable_variables)
+
+
+def evaluations(names, rounds):
+    print("\nOne perturbed loss, as a ratio")
+    print(f"{'model':<24}{'variables':>10}{'ours / floor':>14}{'ours / by hand':>16}")
+    for name in names:
+        case = Case(models.MODELS[name])
+        case.check()
+        evaluator, problem = case.problem()
+        replica, states = evaluator.replica, problem._states
+        loss = tf.function(
+            lambda states, batch, replica=replica: replica.loss(
+                replica.values, states, batch
+            ),
+            autograph=False,
+        )
+        plain = loss.get_concrete_function(states, problem._batch)
+        rng = np.random.default_rng(0)
+        picked = rng.integers(0, len(problem.sizes), PROBES)
+        entries = [(int(k), int(rng.integers(problem.sizes[k]))) for k in picked]
+        probes = [(Direction(k, entry=e), 1e-6) for k, e in entries]
+        listed = [id(v) for v in case.model.weights]
+        by_hand = [
+            (listed.index(id(case.model.trainable_variables[k])), e) for k, e in entries
+        ]
+
+        def floor(plain=plain, states=states, problem=problem):
+            for _ in range(PROBES):
+                float(plain(states, problem._batch))
+
+        found = interleaved(
+            rounds,
+            floor=floor,
+            ours=lambda problem=problem, probes=probes: problem.losses(probes),
+            hand=lambda case=case, by_hand=by_hand: case.by_hand(by_hand),
+        )
+        print(
+            f"{name:<24}{case.variables:>10}{found['ours'] / found['floor']:>14.2f}"
+            f"{found['ours'] / found['hand']:>16.2f}",
+            flush=True,
+        )
+
+
+def checks(names, rounds):
+    print("\nChecks, in training steps (tracing: in first steps of `fit`)")
+    print(
+        f"{'model':<24}{'variables':>10}{'step':>10}{'screen':>8}{'losses':>7}"
+        f"{'proven':>8}{'check':>7}{'losses':>7}{'tracing':>9}"
+    )
+    for name in names:
+        case = Case(models.MODELS[name])
+        first = timed(case.check)
+        step = statistics.median(timed(case.step) for _ in range(5))
+        reports = {}
+
+        def screen(case=case, reports=reports):
+            reports["screen"] = case.check()
+
+        def check(case=case, reports=reports, step=step):
+            reports["check"] = case.check(20 * step)
+
+        found = interleaved(rounds, step=case.step, screen=screen, check=check)
+        proven = reports["screen"].count("PASS") / case.variables
+        one = found["step"]
+        print(
+            f"{name:<24}{case.variables:>10}{1e3 * one:>7.1f} ms"
+            f"{found['screen'] / one:>8.1f}{reports['screen'].evaluations:>7}"
+            f"{proven:>8.0%}{found['check'] / one:>7.1f}"
+            f"{reports['check'].evaluations:>7}"
+            f"{(first - found['screen']) / case.first_step:>9.2f}",
+            flush=True,
+        )
+
+
+def ways(names, rounds):
+    """A dense net of 4 variables; everything that the first check needs."""
+    print("\nOther ways, on a dense net of 20-16-10; seconds, tracing included")
+
+    def build():
+        stack = [layer(16, activation="tanh"), layer(10)]
+        model = keras.Sequential([keras.Input((20,)), *stack])
+        return models.compiled(model, models.numbers(32, 20))
+
+    layer = keras.layers.Dense
+    model, x, y = build()
+    model.train_on_batch(x, y)
+    case = Case(lambda: (model, x, y))
+    sizes = [int(np.prod(w.shape)) for w in model.get_weights()]
+    entries = [(k, e) for k, size in enumerate(sizes) for e in range(size)]
+
+    def all_by_hand():
+        case.by_hand([entry for entry in entries for _ in range(2)])
+
+    def seed_by_hand():
+        case.by_hand([e for e in entries if e[1] < 5 for _ in range(2)])
+
+    def tf_test():
+        variables = model.trainable_variables
+
+        def loss(*values):
+            pairs = list(zip(variables, values, strict=True))
+            with keras.StatelessScope(pairs):
+                return model.loss(y, model(x, training=True))
+
+        tf.test.compute_gradient(loss, [tf.convert_to_tensor(v) for v in variables])
+
+    functions = {
+        "check_gradients (first check, all comparisons)": lambda: kgw.check_gradients(
+            model, x, y
+        ),
+        "screen alone, once traced": case.check,
+        "by hand, 5 entries of each": seed_by_hand,
+        "by hand, all entries": all_by_hand,
+        "tf.test.compute_gradient": tf_test,
+        **torch_ways(x, y),
+    }
+    found = interleaved(max(3, rounds // 2), **functions)
+    for name, seconds in found.items():
+        print(f"{name:<48}{seconds:>8.3f} s")
+
+
+def torch_ways(x, y):
+    """PyTorch's own checker on the same net, where PyTorch is installed."""
+    try:
+        import torch
+    except ImportError:
+        print("(torch.autograd.gradcheck: PyTorch is not installed)")
+        return {}
+    inputs = torch.tensor(x, dtype=torch.float64)
+    targets = torch.tensor(y)
+    shapes = [(16, 20), (16,), (10, 16), (10,)]
+    weights = [torch.randn(s, dtype=torch.float64, requires_grad=True) for s in shapes]
+
+    def loss(a, b, c, d):
+        hidden = torch.tanh(torch.nn.functional.linear(inputs, a, b))
+        scores = torch.nn.functional.linear(hidden, c, d)
+        return torch.nn.functional.cross_entropy(scores, targets)
+
+    return {
+        f"torch gradcheck, fast_mode={fast}": lambda fast=fast: (
+            torch.autograd.gradcheck(loss, weights, fast_mode=fast)
+        )
+        for fast in (False, True)
+    }
+
+
+def growth(names, rounds):
+    print("\nThe screen, as one thing grows: losses, ms, training steps")
+    curves = {
+        "width": ([32, 128, 512, 1024], lambda n: models.dense(width=n)),
+        "variables": (
+            [4, 10, 50, 100, 200],
+            lambda n: models.dense(width=64, depth=n // 2 - 1),
+        ),
+        "batch": ([8, 32, 128, 512], lambda n: models.dense(width=256, batch=n)),
+    }
+    drawn = {}
+    for what, (values, build) in curves.items():
+        for value in values:
+            case = Case(lambda build=build, value=value: build(value))
+            case.check()
+            losses = []
+            found = interleaved(
+                rounds,
+                step=case.step,
+                screen=lambda case=case, losses=losses: losses.append(
+                    case.check().evaluations
+                ),
+            )
+            steps = found["screen"] / found["step"]
+            drawn.setdefault(what, []).append((value, steps))
+            print(
+                f"{what:<10}{value:>6}{statistics.median(losses):>6.0f}"
+                f"{1e3 * found['screen']:>9.1f} ms{steps:>7.1f}",
+                flush=True,
+            )
+    picture(drawn)
+
+
+def picture(drawn, name="growth.png"):
+    try:
+        from matplotlib import pyplot
+    except ImportError:
+        return
+    figure, axes = pyplot.subplots(1, len(drawn), figsize=(11, 3.2), sharey=True)
+    for axis, (what, points) in zip(axes, drawn.items(), strict=True):
+        axis.plot(*zip(*points, strict=True), marker="o")
+        axis.set(xlabel=what, xscale="log", ylim=(0, None))
+    axes[0].set_ylabel("screen, in training steps")
+    figure.tight_layout()
+    figure.savefig(name)
+    print(f"A picture: {name}")
+
+
+def fits(names, rounds):
+    print("\nA fit with the callback at its defaults, as a ratio to one without")
+    for build, epochs in ((digits, 400), (mobilenet, 12)):
+        model, x, y = build()
+        model.fit(x, y, epochs=1, verbose=0)
+        check = kgw.GradientCheck(verbose=0)
+        plain = timed(lambda: model.fit(x, y, epochs=epochs, verbose=0))  # noqa: B023
+        watched = timed(
+            lambda: model.fit(x, y, epochs=epochs, verbose=0, callbacks=[check])  # noqa: B023
+        )
+        verdicts = ", ".join(sorted({r.verdict for r in check.reports}))
+        inside = sum(r.seconds for r in check.reports)
+        print(
+            f"{build.__name__:<14}{watched / plain:>6.3f}  of {plain:.0f} s; in checks "
+            f"{inside:.1f} s, the first {check.reports[0].seconds:.1f} s; "
+            f"{len(check.reports)} checks, {verdicts}",
+            flush=True,
+        )
+
+
+def digits():
+    from sklearn.datasets import load_digits
+
+    keras.utils.set_random_seed(0)
+    found = load_digits()
+    model, _, _ = models.convolutional(shape=(8, 8, 1))
+    return model, found.images[..., None].astype("float32") / 16, found.target
+
+
+def mobilenet():
+    keras.utils.set_random_seed(0)
+    model, _, _ = models.mobilenet_v2()
+    return model, models.numbers(640, 96, 96, 3), models.RNG.integers(0, 10, 640)
+
+
+TABLES = {f.__name__: f for f in (evaluations, checks, ways, growth, fits)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES))
+    parser.add_argument("--models", nargs="+", default=list(models.MODELS))
+    parser.add_argument("--rounds", type=int, default=9)
+    arguments = parser.parse_args()
+    for table in arguments.only:
+        TABLES[table](arguments.models, arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""How long a check may take."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Seconds for one check.
+
+    Args:
+        seconds: For all of it but tracing. The screen is made in any case.
+        extra: For a closer look, on top of what is left then, where the screen is
+            off.
+    """
+
+    seconds: float = math.inf
+    extra: float = 0.0
+
+    def __truediv__(self, parts: int) -> Budget:
+        return Budget(self.seconds / parts, self.extra / parts)
+
+
+class Clock:
+    """What is left of a budget, in pairs of losses.
+
+    Args:
+        budget: The `Budget`, or what of it is for one loss.
+        started: When the check began, of `time.perf_counter()`.
+        price: Tells how many seconds one loss takes.
+    """
+
+    def __init__(self, budget: Budget, started: float, price: Callable[[], float]):
+        self._ends = started + budget.seconds
+        self._extra = budget.extra
+        self._price = price
+        self._suspected: float | None = None
+
+    def pairs(self) -> float:
+        """How many pairs of losses the time left is good for."""
+        left = self._ends - time.perf_counter()
+        return max(0.0, left / (2 * self._price()))
+
+    def suspect(self) -> None:
+        """Tells that something may be wrong: time for a closer look."""
+        if self._suspected is None:
+            self._suspected = time.perf_counter()
+            self._ends = max(self._ends, self._suspected) + self._extra
+
+    def close_seconds(self) -> float:
+        """How long the closer look has taken by now, 0 if there was none."""
+        began = self._suspected
+        return 0.0 if began is None else time.perf_counter() - began
+
+
+class Allowance:
+    """What checks may cost in one fit: a share of the time that training takes.
+
+    Tracing, which comes first and costs a lot at once, is paid off at half that
+    rate, and the other half goes on with checks. So the whole is within the share
+    once a fit is `2 / SHARE` times as long as tracing takes.
+
+    Args:
+        now: A clock, in seconds.
+    """
+
+    SHARE = 0.05
+    # Until one has been timed, what a check takes at least, in training steps.
+    STEPS = 8
+    # Seconds in a fit for closer looks at what may be wrong.
+    EXTRA = 30.0
+
+    def __init__(self, now: Callable[[], float] = time.perf_counter):
+        self._now = now
+        self._began = now()
+        self._checking = 0.0
+        self._charged = 0.0
+        self._extra = self.EXTRA
+        self._steps = 0
+        self._at_last_check = 0.0  # of training time
+        self._least: float | None = None
+        self._checks = 0
+
+    def count_step(self) -> None:
+        """Tells that a training step is done."""
+        self._steps += 1
+
+    def affords_a_check(self) -> bool:
+        """Whether it is time for a check. The first always is."""
+        return not self._checks or self._granted() >= self._cheapest()
+
+    def budget(self) -> Budget:
+        """What the next check may take."""
+        return Budget(max(0.0, self._granted()), self._extra)
+
+    def spend(self, seconds: float, closely: float = 0.0) -> None:
+        """Tells what a check took.
+
+        Args:
+            seconds: How long it took.
+            closely: How long of it something was looked at that may be wrong: that
+                is not held against the checks to come.
+        """
+        if not closely and self._checks:  # the first traces, too
+            self._least = min(seconds, self._least or math.inf)
+        self._extra = max(0.0, self._extra - closely)
+        self._checking += seconds
+        self._charged += seconds - closely
+        self._checks += 1
+        self._at_last_check = self._trained()
+
+    def _trained(self):
+        return self._now() - self._began - self._checking
+
+    def _granted(self):
+        trained = self._trained()
+        since = trained - self._at_last_check
+        return max(self.SHARE * trained - self._charged, self.SHARE / 2 * since)
+
+    def _cheapest(self):
+        if self._least is not None:
+            return self._least
+        return self.STEPS * self._trained() / max(1, self._steps)
