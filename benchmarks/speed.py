@@ -102,40 +102,41 @@ def evaluations(names, rounds):
     print(f"{'model':<24}{'variables':>10}{'ours / floor':>14}{'ours / by hand':>16}")
     for name in names:
         case = Case(models.MODELS[name])
-        case.check()
-        evaluator, problem = case.problem()
-        replica, states = evaluator.replica, problem._states
-        loss = tf.function(
-            lambda states, batch, replica=replica: replica.loss(
-                replica.values, states, batch
-            ),
-            autograph=False,
-        )
-        plain = loss.get_concrete_function(states, problem._batch)
-        rng = np.random.default_rng(0)
-        picked = rng.integers(0, len(problem.sizes), PROBES)
-        entries = [(int(k), int(rng.integers(problem.sizes[k]))) for k in picked]
-        probes = [(Direction(k, entry=e), 1e-6) for k, e in entries]
-        listed = [id(v) for v in case.model.weights]
-        by_hand = [
-            (listed.index(id(case.model.trainable_variables[k])), e) for k, e in entries
-        ]
-
-        def floor(plain=plain, states=states, problem=problem):
-            for _ in range(PROBES):
-                float(plain(states, problem._batch))
-
-        found = interleaved(
-            rounds,
-            floor=floor,
-            ours=lambda problem=problem, probes=probes: problem.losses(probes),
-            hand=lambda case=case, by_hand=by_hand: case.by_hand(by_hand),
-        )
+        found = one_evaluation(case, rounds)
         print(
             f"{name:<24}{case.variables:>10}{found['ours'] / found['floor']:>14.2f}"
             f"{found['ours'] / found['hand']:>16.2f}",
             flush=True,
         )
+
+
+def one_evaluation(case, rounds):
+    case.check()
+    evaluator, problem = case.problem()
+    replica, states, batch = evaluator.replica, problem._states, problem._batch
+
+    def loss(states, batch):
+        return replica.loss(replica.values, states, batch)
+
+    plain = tf.function(loss, autograph=False)
+    rng = np.random.default_rng(0)
+    picked = rng.integers(0, len(problem.sizes), PROBES)
+    entries = [(int(k), int(rng.integers(problem.sizes[k]))) for k in picked]
+    probes = [(Direction(k, entry=e), 1e-6) for k, e in entries]
+    listed = [id(v) for v in case.model.weights]
+    trainable = case.model.trainable_variables
+    by_hand = [(listed.index(id(trainable[k])), e) for k, e in entries]
+
+    def floor():
+        for _ in range(PROBES):
+            float(plain(states, batch))
+
+    return interleaved(
+        rounds,
+        floor=floor,
+        ours=lambda: problem.losses(probes),
+        hand=lambda: case.by_hand(by_hand),
+    )
 
 
 def checks(names, rounds):
@@ -146,27 +147,34 @@ def checks(names, rounds):
     )
     for name in names:
         case = Case(models.MODELS[name])
-        first = timed(case.check)
-        step = statistics.median(timed(case.step) for _ in range(5))
-        reports = {}
-
-        def screen(case=case, reports=reports):
-            reports["screen"] = case.check()
-
-        def check(case=case, reports=reports, step=step):
-            reports["check"] = case.check(20 * step)
-
-        found = interleaved(rounds, step=case.step, screen=screen, check=check)
+        found, first, reports = one_check(case, rounds)
+        step = found["step"]
         proven = reports["screen"].count("PASS") / case.variables
-        one = found["step"]
         print(
-            f"{name:<24}{case.variables:>10}{1e3 * one:>7.1f} ms"
-            f"{found['screen'] / one:>8.1f}{reports['screen'].evaluations:>7}"
-            f"{proven:>8.0%}{found['check'] / one:>7.1f}"
+            f"{name:<24}{case.variables:>10}{1e3 * step:>7.1f} ms"
+            f"{found['screen'] / step:>8.1f}{reports['screen'].evaluations:>7}"
+            f"{proven:>8.0%}{found['check'] / step:>7.1f}"
             f"{reports['check'].evaluations:>7}"
             f"{(first - found['screen']) / case.first_step:>9.2f}",
             flush=True,
         )
+
+
+def one_check(case, rounds):
+    first = timed(case.check)
+    seconds = 20 * statistics.median(timed(case.step) for _ in range(5))
+    reports = {}
+
+    def run(what, budget):
+        reports[what] = case.check(budget)
+
+    found = interleaved(
+        rounds,
+        step=case.step,
+        screen=lambda: run("screen", 0.0),
+        check=lambda: run("check", seconds),
+    )
+    return found, first, reports
 
 
 def ways(names, rounds):

@@ -45,7 +45,7 @@ class Direction:
 
 
 def norm_of(gradient: np.ndarray) -> float:
-    """Norm of a flat gradient."""
+    """Norm of a flat gradient; not by BLAS, whose threads wait for TensorFlow's."""
     return float(np.sqrt(np.einsum("i,i->", gradient, gradient)))
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_gradwatch.numerics.directions import norm_of
+
 
 @dataclass(frozen=True)
 class Rounding:
@@ -36,10 +38,10 @@ def rounding(exact: np.ndarray, own: np.ndarray, floor: float) -> Rounding:
     both = finite & np.isfinite(own)
     above = both & (np.abs(exact) > floor)
     a, g = exact[both], own[both]
-    scale = np.linalg.norm(g) + np.linalg.norm(a)
+    scale = norm_of(g) + norm_of(a)
     known = above.any() and scale > 0
     return Rounding(
-        error=float(np.linalg.norm(g - a) / scale) if known else None,
+        error=norm_of(g - a) / scale if known else None,
         vanished=_share(above & (own == 0), above),
         overflowed=_share(finite & ~both, finite),
     )
