@@ -133,8 +133,7 @@ class GradientCheck(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._take_back()
-        self._checker = GradientChecker(self.model, self._settings)
-        self._allowance = Allowance() if self._settings.time_budget is None else None
+        self._begin()
         self._attempts = 0
         self._known_failures = set()
         self._schedule.begin_epoch()
@@ -182,6 +181,10 @@ class GradientCheck(keras.callbacks.Callback):
         if self.model is not None and take_back(self.model, self._check_live):
             self._schedule.not_done()
 
+    def _begin(self):
+        self._checker = GradientChecker(self.model, self._settings)
+        self._allowance = Allowance() if self._settings.time_budget is None else None
+
     def _is_affordable(self):
         if self._allowance is None or workers.are_several(self.model):
             return True  # each has a clock of its own, and all must check at once
@@ -197,7 +200,7 @@ class GradientCheck(keras.callbacks.Callback):
     def _check(self, batch):
         self._attempts += 1
         if self._checker is None:  # a loop without `on_train_begin`
-            self._checker = GradientChecker(self.model, self._settings)
+            self._begin()
         strategy = self.model.distribute_strategy
         chief = workers.is_chief(strategy)
         started = time.perf_counter()
