@@ -70,7 +70,8 @@ def test_scalars(tmp_path, data):
     check, model = fit(tmp_path, data, wrong=True)
     events = load(tmp_path / "gradwatch")
     tags = set(events.Tags()["tensors"])
-    assert {f"GradCheckVars/{v.path}" for v in model.trainable_variables} <= tags
+    for group in ("GradCheckVars", "GradCheckVarsInTraining"):
+        assert {f"{group}/{v.path}" for v in model.trainable_variables} <= tags
     steps = [r.step for r in check.reports]
     assert [e.step for e in events.Tensors("GradCheck/variables_FAIL")] == steps
     assert scalar(events, "GradCheck/failed_checks_so_far") == [1, 2, 3, 4, 5, 6]

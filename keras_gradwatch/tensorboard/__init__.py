@@ -5,6 +5,7 @@ RUN = "gradwatch"
 # Tags, and the plugin that the whole reports and the digests belong to.
 SUMMARY_GROUP = "GradCheck"
 VARIABLE_GROUP = "GradCheckVars"
+TRAINING_GROUP = "GradCheckVarsInTraining"
 REPORT_TAG = "GradCheck/report"
 DIGEST_TAG = "GradCheck/digest"
 PLUGIN = "keras_gradwatch"

@@ -19,6 +19,7 @@ from keras_gradwatch.tensorboard import (
     REPORT_TAG,
     RUN,
     SUMMARY_GROUP,
+    TRAINING_GROUP,
     VARIABLE_GROUP,
 )
 from keras_gradwatch.tensorboard.records import pack
@@ -110,13 +111,17 @@ class ReportWriter:
             _scalar(f"{SUMMARY_GROUP}/worst_relative_error", worst)
             _scalar(f"{SUMMARY_GROUP}/log10_worst_relative_error", _log10(worst))
         for variable in report.variables:
-            if variable.relative_error is not None:
-                # As a logarithm: one large value must not flatten all others.
-                _scalar(
-                    f"{VARIABLE_GROUP}/{variable.label}",
-                    _log10(variable.relative_error),
-                    description="log10 of the relative error; -16 if smaller",
-                )
+            for group, error, what in (
+                (VARIABLE_GROUP, variable.relative_error, "relative error"),
+                (TRAINING_GROUP, variable.training_error, "error in training"),
+            ):
+                if error is not None:
+                    # As a logarithm: one large value must not flatten all others.
+                    _scalar(
+                        f"{group}/{variable.label}",
+                        _log10(error),
+                        description=f"log10 of the {what}; -16 if smaller",
+                    )
 
 
 def _scalar(name, value, **options):
