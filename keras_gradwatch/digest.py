@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 
 from keras_gradwatch.culprit import pointed_at
-from keras_gradwatch.report import FAIL, PASS, GradientReport, VariableReport
+from keras_gradwatch.report import FAIL, PASS, VERDICTS, GradientReport, VariableReport
 
 FORMAT = 1
 # How far the ratios of analytic to numerical slopes may differ and be one factor.
@@ -87,6 +87,21 @@ class Digest:
             )
         _, *head, rows = data
         return cls(*head, tuple(_variable(*row) for row in rows))
+
+    def __post_init__(self):
+        # It may come from a damaged file, and one bad digest must not hide the others.
+        figures = [self.step, self.tolerance]
+        figures += [v.relative_error or 0.0 for v in self.variables]
+        words = [self.reason, self.look_at]
+        words += [w for v in self.variables for w in (v.path, v.target, v.how)]
+        verdicts = {self.verdict, *(v.verdict for v in self.variables)}
+        if not (
+            all(isinstance(f, int | float) and math.isfinite(f) for f in figures)
+            and all(isinstance(w, str) for w in words)
+            and verdicts <= set(VERDICTS)
+            and self.tolerance > 0
+        ):
+            raise ValueError(f"Expected the digest of a report. Received: {self!r:.80}")
 
 
 def digest(report: GradientReport) -> Digest:

@@ -71,6 +71,8 @@ def headline(digests: Sequence[Digest]) -> Headline:
 def _what_is_wrong(checks):
     newest = checks[-1]
     wrong = [v for v in newest.variables if v.verdict == FAIL]
+    if not wrong:
+        return f"at step {newest.step}. {plain(newest.reason)}"
     since = _since(checks, {v.label for v in wrong})
     finding = f"wrong since step {since}, {_by_how_much(newest, wrong)}"
     look = f"Look at {plain(newest.look_at, 2 * _ROOM)}" if newest.look_at else ""

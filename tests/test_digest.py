@@ -66,6 +66,22 @@ def test_foreign_json_is_refused(text):
         Digest.from_json(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[1, "7", "PASS", "", 0.001, "", []]',
+        '[1, 7, "MAYBE", "", 0.001, "", []]',
+        '[1, 7, "PASS", null, 0.001, "", []]',
+        '[1, 7, "PASS", "", 0, "", []]',
+        '[1, 7, "PASS", "", NaN, "", []]',
+        '[1, 7, "PASS", "", 0.001, "", [["a", "", "PASS", "x", ""]]]',
+    ],
+)
+def test_what_makes_no_sense_is_refused(text):
+    with pytest.raises(ValueError, match="Received"):
+        Digest.from_json(text)
+
+
 def test_the_margin_is_above_zero_exactly_where_a_check_fails():
     def of(*variables):
         return margin(report(*variables, tolerance=1e-3))

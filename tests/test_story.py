@@ -89,6 +89,11 @@ def test_without_a_figure():
     assert "since step 1, missing or not finite" in str(headline([check(1, *lost)]))
 
 
+def test_a_failure_of_no_variable():
+    odd = check(3, row("a"), verdict="FAIL", reason="Odd.")
+    assert str(headline([odd])) == "FAIL: at step 3. Odd."
+
+
 def test_only_the_newest_training_counts():
     runs = [good(100), bad(200), good(100), good(200), good(200)]
     assert [len(t) for t in trainings(runs)] == [2, 2, 1]
