@@ -102,6 +102,14 @@ def data(rng):
     return rng.normal(size=(24, 4)).astype("float32"), rng.integers(0, 3, 24)
 
 
+def test_epochs_without_a_check_are_counted_and_said(data, monkeypatch, capsys):
+    monkeypatch.setattr(Allowance, "affords_a_check", lambda self: not self._checks)
+    check = kgw.GradientCheck(warmup_steps=0)
+    small_model().fit(*data, batch_size=6, epochs=3, verbose=0, callbacks=[check])
+    assert [r.step for r in check.reports] == [0]
+    assert "In 2 epochs no gradient check was made" in capsys.readouterr().out
+
+
 def test_a_check_that_waits_comes_later_in_the_epoch(data, monkeypatch):
     asked = []
 

@@ -17,8 +17,9 @@ def data(rng):
 
 
 def each(frequency, **arguments):
+    # With time for each check, so that none has to wait.
     return kgw.GradientCheck(
-        warmup_steps=0, check_freq=frequency, verbose=0, **arguments
+        warmup_steps=0, check_freq=frequency, time_budget=30, verbose=0, **arguments
     )
 
 

@@ -120,7 +120,8 @@ class GradientCheck(keras.callbacks.Callback):
         self._writer = None if log_dir is None else ReportWriter(log_dir)
         self._checker: GradientChecker | None = None
         self._allowance: Allowance | None = None
-        self._attempts = 0
+        self._attempts = self._put_off = 0
+        self._waits = False
         self._known_failures: set[str] = set()
 
     def __getstate__(self):
@@ -134,7 +135,7 @@ class GradientCheck(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self._take_back()
         self._begin()
-        self._attempts = 0
+        self._attempts = self._put_off = 0
         self._known_failures = set()
         self._schedule.begin_epoch()
 
@@ -150,7 +151,9 @@ class GradientCheck(keras.callbacks.Callback):
             return
         if self._schedule.may_wait and not self._is_affordable():
             self._schedule.not_done()
+            self._waits = True
             return
+        self._waits = False
         if self._data is not None:
             self._check(lambda: self._data)
         else:
@@ -160,11 +163,21 @@ class GradientCheck(keras.callbacks.Callback):
         if self._allowance is not None:
             self._allowance.count_step()
 
+    def on_epoch_end(self, epoch, logs=None):
+        self._put_off += self._waits
+        self._waits = False
+
     def on_train_end(self, logs=None):
         self._take_back()
         if self._writer is not None:
             self._writer.close()
         self._checker = None
+        if self._put_off and self.verbose:
+            print(
+                f"In {self._put_off} epochs no gradient check was made, to keep checks "
+                "below 5 % of training time. With `time_budget`, seconds for a check, "
+                "each epoch has one."
+            )
         if not self._attempts:
             warnings.warn(
                 "No gradient check ran: training ended after "

@@ -18,7 +18,12 @@ def after(program, callbacks):
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.__name__)
 def test_a_program_passes_and_trains_as_without(program, tmp_path):
     check = kgw.GradientCheck(
-        tmp_path, warmup_steps=2, check_freq="epoch", on_failure="raise", verbose=0
+        tmp_path,
+        warmup_steps=2,
+        check_freq="epoch",
+        on_failure="raise",
+        time_budget=30,
+        verbose=0,
     )
     with_check = after(program, [check])
     np.testing.assert_equal(with_check, after(program, []))

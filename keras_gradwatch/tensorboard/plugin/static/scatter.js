@@ -93,5 +93,5 @@ function point(comparison, x, y, onPoint) {
 
 /** What a comparison is called: an index, or a direction. */
 export function label({ kind, index }) {
-  return kind === "direction" ? "direction" : `[${(index ?? []).join(", ")}]`;
+  return kind === "coordinate" ? `[${(index ?? []).join(", ")}]` : kind;
 }
