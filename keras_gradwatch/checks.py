@@ -200,10 +200,12 @@ class GradientChecker:
                 except UncheckableError as error:
                     refusals.append(str(error))
                 else:
-                    notes += _notes(problem, found)
                     compared[k] = problem, found
-            variables, said = self._in_training(batch, compared)
-            notes += said
+            reports, said = self._in_training(batch, compared)
+        variables = tuple(v for found in reports for v in found)
+        for (problem, _), found in zip(compared.values(), reports, strict=True):
+            notes += _notes(problem, found)
+        notes += said
         verdict, reason = overall(variables, refusals)
         if variables:
             notes += [*refusals, *self._notes_on_expected(variables)]
@@ -270,15 +272,15 @@ class GradientChecker:
             compared: By the number of the loss, its problem and reports.
 
         Returns:
-            The reports of all variables, and notes on them.
+            The reports of each loss, and notes on them.
         """
         reports = [found for _, found in compared.values()]
         if not compared:
-            return (), []
+            return reports, []
         try:
             trained = self._step.run(batch)
         except Exception as error:
-            return _flat(reports), [
+            return reports, [
                 "What becomes of the gradients in the precision of training could not "
                 f"be seen. {type(error).__name__}: {error}"
             ]
@@ -286,9 +288,10 @@ class GradientChecker:
             with_training(problem, found, self._step, trained[k])
             for k, (problem, found) in compared.items()
         ]
+        everything = [v for found in reports for v in found]
         losses = [problem.level for problem, _ in compared.values()]
         run = [trained[k] for k in compared]
-        return _flat(reports), list(remarks(_flat(reports), self._step, run, losses))
+        return reports, list(remarks(everything, self._step, run, losses))
 
     def _notes_on_expected(self, variables):
         """What of `expected` is out of date: the list must not rot."""
@@ -328,10 +331,6 @@ def _notes(problem, variables):
 
 def _lowest(dtypes):
     return min(dtypes, key=PRECISIONS.index, default=PRECISIONS[-1])
-
-
-def _flat(reports):
-    return tuple(v for found in reports for v in found)
 
 
 def _same(one, other):

@@ -139,11 +139,13 @@ def how_wrong(variable: VariableReport) -> str:
     Args:
         variable: A `VariableReport` whose verdict is FAIL.
     """
-    # These two are known of the whole gradient, and comparisons need not show them.
+    # These are known of the whole gradient, and comparisons need not show them.
     if "are NaN or infinite" in variable.reason:
         return "not finite"
     if "returned no gradient (None)" in variable.reason:
         return "missing"
+    if variable.overflowed:
+        return "not finite in the precision of training"
     compared = [*variable.coordinates, *variable.directions]
     wrong = [c for c in compared if c.word == "mismatch" and _is_ratio(c)]
     if not wrong:

@@ -7,6 +7,8 @@ import tensorflow as tf
 from keras import layers, ops
 
 import keras_gradwatch as kgw
+from keras_gradwatch.digest import digest
+from keras_gradwatch.story import headline
 from tests.steps import OwnTape, Scaled, layer_of
 
 CLASSES = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -128,6 +130,9 @@ def test_a_gradient_that_is_nan_only_in_float32_fails(rng):
     report = kgw.check_gradients(model, x, np.ones((16, 2)))
     assert {layer_of(v) for v in report.failures} == {"first"}
     assert all("In float32" in v.reason for v in report.failures)
+    assert "Look first at" in str(report)
+    told = str(headline([digest(report)]))
+    assert "not finite in the precision of training" in told
     assert not np.isfinite(gradient_that_trains(model, x, np.ones((16, 2)))[0]).all()
 
 
