@@ -299,7 +299,7 @@ def picture(drawn, name="growth.png"):
 
 def fits(names, rounds):
     print("\nA fit with the callback at its defaults, as a ratio to one without")
-    for build, epochs in ((digits, 400), (mobilenet, 12)):
+    for build, epochs in ((digits, 200), (mobilenet, 8)):
         model, x, y = build()
         model.fit(x, y, epochs=1, verbose=0)
         check = kgw.GradientCheck(verbose=0)

@@ -22,6 +22,8 @@ from keras_gradwatch.numerics.slopes import LADDER
 # look here and one nearby, and a search for the entry.
 SUSPICION = 50
 SEARCH = 40
+# Share of the time left that first looks may take: what they find may ask for more.
+FIRST = 0.8
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,9 @@ def compare(
     Returns:
         What was `Found`.
     """
-    drawn = draw(problem, plan, rng)
-    screened, roomy = _screen(problem, plan, past, clock, sum(map(len, drawn)), rng)
-    affordable = math.inf if roomy else clock.pairs()
+    drawn = Draws(problem, plan, rng)
+    screened, roomy = _screen(problem, plan, past, clock, drawn.count(), rng)
+    affordable = math.inf if roomy else FIRST * clock.pairs()
     directions = _choose(drawn, screened, past, affordable, rng)
     found = Found(list(screened.items), pending=set(screened.suspects))
     if directions:
@@ -91,22 +93,44 @@ def compare(
     return found
 
 
-def draw(problem, plan: Plan, rng) -> list[list[Direction]]:
-    """What to compare of each variable: directions first, then entries."""
-    drawn = []
-    for k, (gradient, size) in enumerate(
-        zip(problem.gradients, problem.sizes, strict=True)
-    ):
+class Draws:
+    """What to compare of each variable: directions first, then entries.
+
+    Drawn when it is asked for: of large variables that takes its time.
+    """
+
+    def __init__(self, problem, plan: Plan, rng):
+        self._problem, self._plan, self._rng = problem, plan, rng
+        self._drawn: dict[int, list[Direction]] = {}
+
+    def __len__(self) -> int:
+        return len(self._problem.sizes)
+
+    def __getitem__(self, variable: int) -> list[Direction]:
+        if variable not in self._drawn:
+            self._drawn[variable] = self._draw(variable)
+        return self._drawn[variable]
+
+    def count(self) -> int:
+        """How many directions and entries there are of all variables."""
+        return sum(
+            self._directions(size) + min(self._plan.samples, size)
+            for size in self._problem.sizes
+        )
+
+    def _directions(self, size):
+        return self._plan.directions if size > 1 or not self._plan.samples else 0
+
+    def _draw(self, variable):
+        gradient, rng = self._problem.gradients[variable], self._rng
+        size = self._problem.sizes[variable]
         known = np.zeros(size) if gradient is None else gradient
-        entries = rng.permutation(draw_coordinates(known, plan.samples, rng))
-        own = []
-        if size > 1 or not plan.samples:
-            own += [
-                Direction(k, signs=draw_signs(size, rng))
-                for _ in range(plan.directions)
-            ]
-        drawn.append(own + [Direction(k, entry=int(entry)) for entry in entries])
-    return drawn
+        signs = [draw_signs(size, rng) for _ in range(self._directions(size))]
+        entries = rng.permutation(draw_coordinates(known, self._plan.samples, rng))
+        return [
+            *(Direction(variable, signs=s) for s in signs),
+            *(Direction(variable, entry=int(entry)) for entry in entries),
+        ]
 
 
 def _screen(problem, plan, past, clock, count, rng) -> tuple[Screened, bool]:
@@ -144,18 +168,20 @@ def _choose(drawn, screened, past, affordable, rng) -> list[Direction]:
     """What to look at alone: suspects first, then what is due."""
     everyone = range(len(drawn))
     if affordable == math.inf:
-        return [d for own in drawn for d in own]
+        return [d for k in everyone for d in drawn[k]]
     suspects = sorted(screened.suspects, key=lambda k: past.looks[k])
+    many = max(1, int(affordable // SUSPICION))
+    suspects = suspects[:many]
     rounds = [
         drawn[k][position]
         for position in range(max((len(drawn[k]) for k in suspects), default=0))
         for k in suspects
         if position < len(drawn[k])
     ]
-    chosen = rounds[: max(1, int(affordable // SUSPICION))]
+    chosen = rounds[:many]
     left = affordable - SUSPICION * len(chosen)
-    due = past.least_seen(set(screened.unproven) - set(suspects), rng)
-    rest = set(everyone) - set(suspects) - set(due)
+    due = past.least_seen(set(screened.unproven), rng)
+    rest = set(everyone) - set(screened.suspects) - set(due)
     for k in [*due, *past.least_seen(rest, rng)]:
         if left < 1:
             break

@@ -59,8 +59,9 @@ class ArrayProblem:
         return np.array(values)
 
     def noise(self, variables):
-        rng = np.random.default_rng(0)
-        return [examine.noise_of(self, variables, rng)] * len(self.sizes)
+        few = sorted({0, len(self.sizes) - 1})
+        noise = examine.noise_of(self, few, np.random.default_rng(0))
+        return [noise] * len(self.sizes)
 
     def assert_repeatable(self):
         pass
