@@ -81,7 +81,8 @@ class Allowance:
         self._charged = 0.0
         self._extra = self.EXTRA
         self._steps = 0
-        self._at_last_check = 0.0  # of training time
+        self._first = 0.0, 0.0  # training time before the first check, and its price
+        self._over = 0.0  # what the last one took beyond its budget
         self._least: float | None = None
         self._checks = 0
 
@@ -95,7 +96,7 @@ class Allowance:
 
     def budget(self) -> Budget:
         """What the next check may take."""
-        return Budget(max(0.0, self._granted()), self._extra)
+        return Budget(max(0.0, self._granted() - self._over), self._extra)
 
     def spend(self, seconds: float, closely: float = 0.0) -> None:
         """Tells what a check took.
@@ -106,20 +107,24 @@ class Allowance:
                 is not held against the checks to come.
         """
         if not closely and self._checks:  # the first traces, too
-            self._least = min(seconds, self._least or math.inf)
+            self._over = max(0.0, seconds - self._granted(besides=seconds))
+            # The least of late: a busy machine takes longer.
+            self._least = min(seconds, 1.2 * (self._least or math.inf))
         self._extra = max(0.0, self._extra - closely)
         self._checking += seconds
         self._charged += seconds - closely
+        if not self._checks:
+            self._first = self._trained(), self._charged
         self._checks += 1
-        self._at_last_check = self._trained()
 
     def _trained(self):
         return self._now() - self._began - self._checking
 
-    def _granted(self):
-        trained = self._trained()
-        since = trained - self._at_last_check
-        return max(self.SHARE * trained - self._charged, self.SHARE / 2 * since)
+    def _granted(self, besides=0.0):
+        trained = self._trained() - besides
+        before, price = self._first
+        paying_off = self.SHARE / 2 * (trained - before) - (self._charged - price)
+        return max(self.SHARE * trained - self._charged, paying_off)
 
     def _cheapest(self):
         if self._least is not None:

@@ -63,6 +63,18 @@ def test_the_whole_stays_below_a_twentieth(screen, tracing):
     assert run.checks > 2
 
 
+def test_checks_that_take_longer_than_they_should_are_fewer():
+    run = Run()
+    run.train(10)
+    run.check(20.0)
+    for _ in range(50 * 200):
+        run.train(1)
+        if run.allowance.affords_a_check():
+            run.check(1.6 * max(3.0, run.allowance.budget().seconds))
+    assert run.share < 0.0505
+    assert run.checks > 50
+
+
 def test_checks_go_on_while_tracing_is_paid_off():
     run = Run()
     run.train(100)
