@@ -92,6 +92,13 @@ def test_a_mistake_that_was_mended_is_forgotten_with_the_next_training(tmp_path)
     assert "  steps 1 to 2 FAIL (2 checks)\n  steps 1 to 2 PASS" in done.stdout
 
 
+def test_trainings_of_the_same_second_stay_in_order(tmp_path):
+    # The tenth file that a process opens comes after its ninth.
+    for step in range(12):
+        write(tmp_path, good(step))
+    assert [r.step for r in kgw.read_reports(tmp_path)] == list(range(12))
+
+
 def test_json(tmp_path):
     write(tmp_path, good(1), bad(2))
     done = run(tmp_path, "--json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,8 +86,7 @@ def read_runs(log_dir) -> list[Run]:
         for path in root.rglob("*tfevents*")
         if path.is_file() and path.parent.name == RUN
     ]
-    # A file's name begins with the time when it was opened.
-    files.sort(key=lambda path: (str(path.parent), path.name))
+    files.sort(key=_when_opened)
     runs: dict[str, Run] = {}
     for path in files:
         name = str(path.parent.relative_to(root))
@@ -107,3 +107,8 @@ def _read(path, run):
                     run.reports.append(unpack_report(value.tensor.string_val[0]))
                 except (*DAMAGE, IndexError):
                     run.damaged += 1
+
+
+def _when_opened(path):
+    """The directory, and the numbers in a file's name: seconds, process, count."""
+    return str(path.parent), [int(n) for n in re.findall(r"\d+", path.name)]
