@@ -111,7 +111,9 @@ def main():
         metrics=["accuracy"],
     )
     # A small network: room for a close look at all of it in each epoch.
-    check = kgw.GradientCheck(log_dir=arguments.log_dir, warmup_steps=40, time_budget=5)
+    check = kgw.GradientCheck(
+        log_dir=arguments.log_dir, warmup_steps=40, time_budget=30
+    )
     history = model.fit(
         x,
         y,
