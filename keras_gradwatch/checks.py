@@ -198,7 +198,8 @@ class GradientChecker:
                     found = self._compare(problem, self._past_of(evaluator), clock)
                     self.close_seconds += clock.close_seconds()
                 except UncheckableError as error:
-                    refusals.append(str(error))
+                    name = evaluator.replica.objective.name
+                    refusals.append(f"{name}: {error}" if name else str(error))
                 else:
                     compared[k] = problem, found
             reports, said = self._in_training(batch, compared)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -57,7 +58,13 @@ def with_training(
                 and gradient is not None
                 and other.size == gradient.size
             }
-            words = handed_on(gradient, handed, others, _PRECISION[step.dtype])
+            words = handed_on(
+                gradient,
+                handed,
+                others,
+                _PRECISION[step.dtype],
+                trained.siblings[k],
+            )
             report = replace(report, applied=words)
         if _spoils(report, step, trained, handed):
             report = replace(
@@ -175,8 +182,12 @@ def _on_optimizers(reports):
     groups: dict[str, list[VariableReport]] = {}
     for report in reports:
         if report.applied:
-            groups.setdefault(report.applied, []).append(report)
+            # Shares and distances differ from variable to variable.
+            kind = re.sub(r", [^,]*%.*", "", report.applied)
+            groups.setdefault(kind, []).append(report)
     for words, found in groups.items():
+        if len(found) == 1:
+            words = found[0].applied
         yield (
             f"For {_names(found[0], found)} the training step hands the optimizer "
             f"{words}."

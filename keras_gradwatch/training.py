@@ -33,11 +33,13 @@ class Trained:
             tape returned None. Of the loss that is not scaled.
         handed: For each variable, what optimizers were handed for it, in the
             order of the step; None where that can't be told.
+        siblings: For each variable, its gradients of the step's other losses.
     """
 
     loss: float
     gradients: list[np.ndarray | None]
     handed: list[list[np.ndarray | None] | None]
+    siblings: list[list[np.ndarray]]
 
 
 class TrainingStep:
@@ -92,7 +94,7 @@ class TrainingStep:
         traced = self._steps[key]
         with restored(traced.handles):
             tensors = [t.numpy() for t in traced.function(states, batch)]
-        return tuple(self._read(plan, tensors) for plan in traced.plans)
+        return tuple(self._read(plan, tensors, traced.plans) for plan in traced.plans)
 
     def left_out(self) -> list[str]:
         """Paths of trainable variables that the step takes no gradient for."""
@@ -134,7 +136,7 @@ class TrainingStep:
 
         return step
 
-    def _read(self, plan, tensors):
+    def _read(self, plan, tensors, plans):
         scale = 1.0
         if plan.is_default and self._model.optimizer is not None:
             scale = float(self._model.optimizer.scale_loss(tf.constant(1.0)))
@@ -151,6 +153,16 @@ class TrainingStep:
                 None if slots is None else [value(slot) for slot in slots]
                 for slots in plan.handed
             ],
+            siblings=[
+                [
+                    value(slot)
+                    for other in plans
+                    if other is not plan and not other.is_inner
+                    for v, slot in zip(other.variables, other.gradients, strict=True)
+                    if v is variable and slot is not None
+                ]
+                for variable in plan.variables
+            ],
         )
 
 
@@ -159,6 +171,8 @@ class _Plan:
     """Where in the outputs of the step something of one objective is."""
 
     is_default: bool
+    is_inner: bool
+    variables: tuple
     loss: int
     gradients: list[int | None]
     handed: list[list[int | None] | None]
@@ -201,6 +215,8 @@ def _plan(objective, recording, tensors):
     tensors.append(call.target)
     return _Plan(
         is_default=objective.call is None,
+        is_inner=objective.inner,
+        variables=objective.variables,
         loss=len(tensors) - 1,
         gradients=[put(call.gradients[id(v)]) for v in objective.variables],
         handed=[handed(v) for v in objective.variables],

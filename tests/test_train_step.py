@@ -70,7 +70,7 @@ def test_a_step_without_a_tape_says_so():
     model(x)
     report = kgw.check_gradients(model, x, x)
     assert report.verdict == "INCONCLUSIVE"
-    assert "does not differentiate its weights" in report.reason
+    assert "takes no gradient for its variables" in report.reason
 
 
 @pytest.mark.parametrize("wrong", [False, True])

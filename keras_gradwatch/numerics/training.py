@@ -52,45 +52,77 @@ def handed_on(
     handed: Sequence[np.ndarray | None],
     others: Mapping[str, np.ndarray],
     precision: float,
+    siblings: Sequence[np.ndarray] = (),
 ) -> str:
     """Says what an optimizer is handed instead of a gradient.
 
     Args:
         gradient: Flat gradient of one variable, None if the tape returned None.
         handed: What optimizers were handed for the variable, in order.
-        others: Other gradients of the step that have the same shape, by name.
+        others: Gradients of other variables that have the same shape, by name.
         precision: Relative rounding error to allow for.
+        siblings: Gradients of the same variable, of the step's other losses.
 
     Returns:
-        A few words; empty if one of `handed` is the gradient itself.
+        A few words; empty if the gradient itself is handed, and nothing that is
+        no gradient.
     """
     given = [h for h in handed if h is not None]
     if gradient is None:
         return "a gradient that the tape did not return" if given else ""
     if not given:
         return "nothing"
-    if any(np.array_equal(h, gradient, equal_nan=True) for h in given):
+    # What another loss of the step accounts for is said of that loss.
+    foreign = [h for h in given if not _is_multiple(h, siblings, precision)]
+    words = [_describe(gradient, h, others, siblings, precision) for h in foreign]
+    if not words:
+        return "nothing" if siblings else ""
+    strange = list(dict.fromkeys(w for w in words if w))
+    if "" in words:
+        return f"the gradient, and {strange[0]}" if strange else ""
+    return next((w for w in strange if w.endswith(_OWN)), strange[-1])
+
+
+_OWN = " times the gradient"
+
+
+def _describe(gradient, handed, others, siblings, precision):
+    """What one thing that was handed on is; empty if it is the gradient."""
+    if np.array_equal(handed, gradient, equal_nan=True):
         return ""
-    return _describe(gradient, given[-1], others, precision)
-
-
-def _describe(gradient, handed, others, precision):
     if not handed.any():
         return "zeros"
     factor = _factor(gradient, handed, precision)
     if factor is not None:
         is_one = abs(factor - 1) <= precision
-        return "" if is_one else f"{factor:.3g} times the gradient"
+        return "" if is_one else f"{factor:.3g}{_OWN}"
     for name, other in others.items():
         factor = _factor(other, handed, precision)
         if factor is not None:
             times = "" if abs(factor - 1) <= precision else f"{factor:.3g} times "
             return f"{times}the gradient of {name}"
+    share = _share_of_sum(gradient, siblings, handed, precision)
+    if share is not None:
+        return f"{share:.3g} times the gradient, added to that of another loss"
     if not np.isfinite(gradient).all():
         return "another value: the gradient is not finite"
     norm = np.linalg.norm(gradient)
     away = np.linalg.norm(handed - gradient) / norm if norm else np.inf
     return f"another value, {away:.0%} of the gradient's norm away from it"
+
+
+def _is_multiple(handed, gradients, precision):
+    return any(_factor(g, handed, precision) is not None for g in gradients)
+
+
+def _share_of_sum(gradient, siblings, handed, precision):
+    """How often `gradient` is in a sum of gradients, None if it is no such sum."""
+    terms = np.stack([gradient, *siblings], axis=-1)
+    if not siblings or terms.shape[0] <= terms.shape[1] or not np.isfinite(terms).all():
+        return None
+    shares, *_ = np.linalg.lstsq(terms, handed, rcond=None)
+    rest = np.linalg.norm(handed - terms @ shares)
+    return float(shares[0]) if rest <= precision * np.linalg.norm(handed) else None
 
 
 def _factor(gradient, handed, precision):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+
 import keras
 import tensorflow as tf
 
@@ -49,10 +52,34 @@ def double_precision(model, variables, kept=frozenset()) -> list[Patch]:
         for variable in variables
         if is_float(variable.dtype) and id(variable) not in native
     ]
-    for loss in internals.loss_objects(model):
-        if isinstance(loss, keras.Loss) and id(loss) not in kept:
-            patches.append(internals.set_dtype(loss, DOUBLE))
     return patches
+
+
+@contextlib.contextmanager
+def losses_in_double(model, kept=frozenset()):
+    """Lets loss objects compute in float64, wherever they are held.
+
+    Those of `compile()`, and those that a `train_step` calls by itself. Only this
+    thread is affected.
+
+    Args:
+        model: The live model.
+        kept: Ids of layers and losses that stay in their own precision.
+    """
+    thread, original = threading.get_ident(), keras.Loss.dtype
+
+    def dtype(loss):
+        own = original.fget(loss)
+        stays = id(loss) in kept or id(model) in kept
+        if threading.get_ident() != thread or stays or not is_float(own):
+            return own
+        return DOUBLE
+
+    keras.Loss.dtype = property(dtype)
+    try:
+        yield
+    finally:
+        keras.Loss.dtype = original
 
 
 def native_variables(model, kept=frozenset()) -> set[int]:

@@ -18,16 +18,24 @@ class Call:
     """One call of `GradientTape.gradient` for weights of the model.
 
     Attributes:
-        target: What was differentiated, summed up.
+        targets: What was differentiated.
+        weights: With what each target was weighted, None if with nothing
+            (`output_gradients`).
         gradients: What came out, by the id of the Keras variable.
         variables: For which variables.
         tape: Number of the tape, in the order in which tapes began to record.
     """
 
-    target: tf.Tensor
+    targets: list[tf.Tensor]
+    weights: list[tf.Tensor] | None
     gradients: dict
     variables: tuple
     tape: int
+
+    @property
+    def target(self) -> tf.Tensor:
+        """What was differentiated, as one scalar."""
+        return total(self.targets, self.weights)
 
 
 @dataclass(eq=False)
@@ -106,6 +114,7 @@ def recorded(
     entered = []  # kept alive, so that no other tape gets the id of one
     original_enter, original_exit = tape_class.__enter__, tape_class.__exit__
     original_gradient = tape_class.gradient
+    original_stop = tape_class.stop_recording
 
     def enter(tape):
         if threading.get_ident() != thread:
@@ -123,6 +132,18 @@ def recorded(
             open_tapes.remove(tape)
             stage.end(numbers[id(tape)])
         return original_exit(tape, *error)
+
+    @contextlib.contextmanager
+    def stop_recording(tape):
+        if threading.get_ident() != thread:
+            with original_stop(tape):
+                yield
+            return
+        stage.end(numbers[id(tape)])
+        with original_stop(tape):
+            yield
+        stage.begin(numbers[id(tape)], is_outermost=False)
+        stage.watch(tape)
 
     def gradient(tape, target, sources, output_gradients=None, *args, **kwargs):
         flat = tf.nest.flatten(sources)
@@ -144,18 +165,26 @@ def recorded(
             )
         found = dict(zip(map(id, flat), tf.nest.flatten(result), strict=True))
         variables = tuple(s for s in flat if id(s) in weights)
-        total = _total(target, output_gradients)
-        call = Call(total, found, variables, numbers.get(id(tape)))
-        recording.calls.append(call)
+        weights_of = tf.nest.flatten(output_gradients)
+        recording.calls.append(
+            Call(
+                tf.nest.flatten(target),
+                None if output_gradients is None else weights_of,
+                found,
+                variables,
+                numbers.get(id(tape)),
+            )
+        )
         return result
 
-    tape_class.gradient = gradient
+    tape_class.gradient, tape_class.stop_recording = gradient, stop_recording
     tape_class.__enter__, tape_class.__exit__ = enter, leave
     try:
         with _optimizers_recorded(recording, thread):
             yield
     finally:
         tape_class.gradient = original_gradient
+        tape_class.stop_recording = original_stop
         tape_class.__enter__, tape_class.__exit__ = original_enter, original_exit
 
 
@@ -224,10 +253,11 @@ def optimizers(model) -> list[tuple[str, keras.optimizers.Optimizer]]:
     return found
 
 
-def _total(target, output_gradients):
-    """A target as the scalar that is in effect differentiated."""
-    targets = tf.nest.flatten(target)
-    weights = tf.nest.flatten(output_gradients) if output_gradients is not None else []
-    if weights:
-        targets = [t * w for t, w in zip(targets, weights, strict=True)]
+def total(targets, weights=None) -> tf.Tensor:
+    """Targets, weighted, as the scalar that is in effect differentiated."""
+    if weights is not None:
+        targets = [
+            t if w is None else tf.cast(t, tf.float64) * tf.cast(w, tf.float64)
+            for t, w in zip(targets, weights, strict=True)
+        ]
     return tf.add_n([tf.reduce_sum(tf.cast(t, tf.float64)) for t in targets])

@@ -50,6 +50,7 @@ class Replay(Stage):
         self._start = self.fill(trainable, values if still is None else still)
         self._given = self._before = self._start
         self._assigned: dict[int, list[int]] = {}
+        self._others: dict[int, tf.Tensor] = {}
 
     def begin(self, number, is_outermost):
         if is_outermost:  # the step itself may have moved its weights
@@ -59,8 +60,17 @@ class Replay(Stage):
             count = len(self.trainable)
             self._given = self.fill(self.trainable, map(self._moved, range(count)))
 
+    def know(self, variables, values):
+        """Gives other variables their values; inner gradients may be for them."""
+        given = self.fill(variables, values)
+        self._others = {
+            id(variable): value
+            for variable, value in zip(variables, given, strict=True)
+            if variable.trainable and value.dtype.is_floating
+        }
+
     def watch(self, tape):
-        for value in self._given:
+        for value in [*self._given, *self._others.values()]:
             if not isinstance(value, tf.Variable):  # which tapes watch by themselves
                 tape.watch(value)
 
@@ -74,7 +84,7 @@ class Replay(Stage):
 
     def value_of(self, variable):
         by_id = dict(zip(map(id, self.trainable), self._given, strict=True))
-        return by_id[id(variable)]
+        return {**self._others, **by_id}[id(variable)]
 
     def fill(self, variables, values) -> list:
         """Gives variables their values, each in the precision of its own."""

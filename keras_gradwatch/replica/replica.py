@@ -10,12 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.errors import InvalidArgumentError, UncheckableError
+from keras_gradwatch.replica import batch as batches
 from keras_gradwatch.replica import keras_internals as internals
 from keras_gradwatch.replica import precision, randomness
 from keras_gradwatch.replica.devices import local_value
 from keras_gradwatch.replica.isolation import untouched
 from keras_gradwatch.replica.patches import applied
-from keras_gradwatch.replica.recorder import Recording, recorded
+from keras_gradwatch.replica.recorder import Recording, recorded, total
 from keras_gradwatch.replica.replay import Replay, Scope, full_tracebacks, inlined
 from keras_gradwatch.replica.train_step import Objective
 
@@ -109,12 +110,21 @@ class Replica:
         Raises:
             UncheckableError: If the model assigns to a trainable weight.
         """
-        with self._replay(values, states, still) as replay:
-            if self.objective.call is not None:
-                return self._run_step(batch, replay).target
+        if self.objective.call is not None:
+            return self._loss_of_step(values, states, batch, still)
+        with self._replay(values, states) as replay:
             loss = internals.training_loss(self.model, batch)
             replay.assert_not_assigned()
         return tf.reduce_sum(tf.cast(loss, tf.float64))
+
+    def _loss_of_step(self, values, states, batch, still):
+        weights = None
+        if self.objective.weighted and still is not None:
+            with self._replay(still, states) as replay:
+                weights = self._run_step(batch, replay).weights
+        with self._replay(values, states, still) as replay:
+            call = self._run_step(batch, replay)
+        return total(call.targets, call.weights if weights is None else weights)
 
     def loss_and_gradient(self, states, batch):
         """The loss at `values`, and what the training step's tape returns for it.
@@ -152,6 +162,9 @@ class Replica:
             # What is part of the loss itself is computed for its value too.
             return call == wanted or (objective.nested and call < objective.call)
 
+        if id(self.model) in self.kept:
+            # Its own code mixes the data with what native layers return.
+            batch = batches.as_floatx(batch)
         with recorded(self.model, recording, is_wanted, replay):
             self.model.train_step(batch)
         return recording.calls[objective.call]
@@ -185,14 +198,13 @@ class Replica:
             inlined(self.inlined),
             full_tracebacks(),
             randomness.drawn_as_in_training(self.model, dtypes, self.kept),
+            precision.losses_in_double(self.model, self.kept),
             scope,
         ):
             paths = [weight.path for weight in self.weights]
             tape = self.objective.tape
-            if self.objective.call is None:
-                still = None
             replay = Replay(scope, self._trainable, paths, values, still, tape)
-            replay.fill(self._states, states)
+            replay.know(self._states, states)
             yield replay
 
     def live_handles(self) -> set[int]:

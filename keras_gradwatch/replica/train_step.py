@@ -27,6 +27,8 @@ class Objective:
         nested: Whether gradients for weights are part of the loss itself.
         inner: Whether its gradients are part of another loss of the step.
         tape: Number of the tape that records it, in the order of the step.
+        weighted: Whether it is weighted with `output_gradients`, which count as
+            constants.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Objective:
     nested: bool = False
     inner: bool = False
     tape: int | None = None
+    weighted: bool = False
 
 
 def objectives(model, batch) -> tuple[Objective, ...]:
@@ -61,7 +64,9 @@ def objectives(model, batch) -> tuple[Objective, ...]:
         recording = Recording()
         with keras.StatelessScope(present), recorded(model, recording):
             model.train_step(batch)
-        if not all(graphs.is_readable(call.target) for call in recording.calls):
+        if not all(
+            graphs.is_readable(t) for call in recording.calls for t in call.targets
+        ):
             raise UncheckableError(
                 "The model's own `train_step` differentiates inside a branch or a loop "
                 "of the graph (`tf.cond`, `tf.while_loop`), where it can't be "
@@ -73,8 +78,9 @@ def objectives(model, batch) -> tuple[Objective, ...]:
         internals.trace(model, step)
     if not found:
         raise UncheckableError(
-            "The model's own `train_step` does not differentiate its weights with "
-            "`tf.GradientTape.gradient`: there is nothing to compare with differences."
+            "The model's own `train_step` takes no gradient for its variables with "
+            "`tape.gradient(loss, self.trainable_variables)`: there is nothing to "
+            "compare with differences."
         )
     return tuple(found)
 
@@ -94,6 +100,7 @@ def _objectives(recording, known):
             nested=tf.executing_eagerly()
             or any(graphs.depends_on(call.target, made[i]) for i in range(k)),
             tape=call.tape,
+            weighted=call.weights is not None,
             inner=any(graphs.depends_on(c.target, made[k]) for c in calls[k + 1 :]),
         )
         for k, (call, name) in enumerate(

@@ -42,7 +42,7 @@ OTHER = np.array([3.0, 1.0, -1.0, 0.2])
     ("handed", "words"),
     [
         ([GRADIENT], ""),
-        ([OTHER, GRADIENT], ""),
+        ([OTHER, GRADIENT], "the gradient, and the gradient of b"),
         ([GRADIENT * (1 + 1e-8)], ""),
         ([0.25 * GRADIENT], "0.25 times the gradient"),
         ([-GRADIENT], "-1 times the gradient"),
@@ -71,3 +71,22 @@ def test_what_is_not_finite_is_no_multiple():
     broken = np.array([np.nan, 1.0, 1.0, 1.0])
     assert handed_on(broken, [broken], {}, 1e-5) == ""
     assert "not finite" in handed_on(broken, [GRADIENT], {}, 1e-5)
+
+
+def test_what_other_losses_account_for_is_theirs():
+    assert handed_on(GRADIENT, [2 * OTHER, 2 * GRADIENT], {}, 1e-5, [OTHER]) == (
+        "2 times the gradient"
+    )
+    assert handed_on(GRADIENT, [OTHER], {}, 1e-5, [OTHER]) == "nothing"
+    assert handed_on(GRADIENT, [GRADIENT, OTHER], {}, 1e-5, [OTHER]) == ""
+
+
+def test_a_sum_of_the_gradients_of_two_losses_is_recognised():
+    mean = (GRADIENT + OTHER) / 2
+    words = handed_on(GRADIENT, [mean], {}, 1e-5, [OTHER])
+    assert words == "0.5 times the gradient, added to that of another loss"
+
+
+def test_what_comes_on_top_of_the_gradient_is_told():
+    words = handed_on(GRADIENT, [GRADIENT, -2 * GRADIENT], {}, 1e-5)
+    assert words == "the gradient, and -2 times the gradient"
