@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import inspect
-import threading
 
 import keras
 import tensorflow as tf
 
 from keras_gradwatch.replica import keras_internals as internals
-from keras_gradwatch.replica.patches import Patch
+from keras_gradwatch.replica.patches import Patch, Replacement, replaced
 
 _KNOBS = {
     keras.layers.Dropout: ("rate",),
@@ -56,16 +54,6 @@ def drawn_as_in_training(model, compute_dtypes: dict[int, str], kept: set[int]):
         compute_dtypes: In what each layer computes in training, by its id.
         kept: Ids of layers that stay in their own precision.
     """
-    thread = threading.get_ident()
-
-    def here(draw, instead):
-        @functools.wraps(draw)
-        def drawn(*args, **kwargs):
-            if threading.get_ident() != thread:
-                return draw(*args, **kwargs)
-            return instead(draw, *args, **kwargs)
-
-        return drawn
 
     def default(draw, *args, **kwargs):
         value = draw(*args, **kwargs)
@@ -77,16 +65,13 @@ def drawn_as_in_training(model, compute_dtypes: dict[int, str], kept: set[int]):
         own = compute_dtypes.get(id(_running_layer()), keras.config.floatx())
         return _as_compiled(model, draw, own, args, kwargs)
 
-    replaced = [(keras.random, name, default) for name in _DRAWS]
-    replaced += [(module, name, stateless) for module, name in _STATELESS]
-    originals = [(module, name, getattr(module, name)) for module, name, _ in replaced]
-    try:
-        for module, name, instead in replaced:
-            setattr(module, name, here(getattr(module, name), instead))
+    with replaced(
+        [
+            *(Replacement(keras.random, name, default) for name in _DRAWS),
+            *(Replacement(module, name, stateless) for module, name in _STATELESS),
+        ]
+    ):
         yield
-    finally:
-        for module, name, original in originals:
-            setattr(module, name, original)
 
 
 def _as_compiled(model, draw, own, args, kwargs):

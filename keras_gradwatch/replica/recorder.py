@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -11,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from keras_gradwatch.replica import keras_internals as internals
+from keras_gradwatch.replica.patches import Replacement, replaced
 
 
 @dataclass(eq=False)
@@ -109,88 +109,77 @@ def recorded(
     """
     stage = stage or Stage()
     weights = {id(v) for v in model.trainable_variables}
-    thread = threading.get_ident()
-    tape_class, numbers, open_tapes = tf.GradientTape, {}, []
+    numbers, open_tapes = {}, []
     entered = []  # kept alive, so that no other tape gets the id of one
-    original_enter, original_exit = tape_class.__enter__, tape_class.__exit__
-    original_gradient = tape_class.gradient
-    original_stop = tape_class.stop_recording
 
-    def enter(tape):
-        if threading.get_ident() != thread:
-            return original_enter(tape)
+    def enter(original, tape):
         numbers[id(tape)] = number = len(entered)
         entered.append(tape)
         stage.begin(number, is_outermost=not open_tapes)
-        original_enter(tape)
+        original(tape)
         open_tapes.append(tape)
         stage.watch(tape)
         return tape
 
-    def leave(tape, *error):
+    def leave(original, tape, *error):
         if tape in open_tapes:
             open_tapes.remove(tape)
             stage.end(numbers[id(tape)])
-        return original_exit(tape, *error)
+        return original(tape, *error)
 
     @contextlib.contextmanager
-    def stop_recording(tape):
-        if threading.get_ident() != thread:
-            with original_stop(tape):
-                yield
-            return
-        stage.end(numbers[id(tape)])
-        with original_stop(tape):
+    def stop_recording(original, tape):
+        stage.end(numbers.get(id(tape)))
+        with original(tape):
             yield
-        stage.begin(numbers[id(tape)], is_outermost=False)
+        stage.begin(numbers.get(id(tape)), is_outermost=False)
         stage.watch(tape)
 
-    def gradient(tape, target, sources, output_gradients=None, *args, **kwargs):
+    def gradient(original, tape, target, sources, output_gradients=None, *args, **kw):
         flat = tf.nest.flatten(sources)
-        if threading.get_ident() != thread or not any(id(s) in weights for s in flat):
-            return original_gradient(
-                tape, target, sources, output_gradients, *args, **kwargs
-            )
+        if not any(id(s) in weights for s in flat):
+            return original(tape, target, sources, output_gradients, *args, **kw)
         stage.assert_not_assigned(numbers.get(id(tape)))
         if is_wanted(len(recording.calls)):
             known = tf.nest.map_structure(
                 lambda s: stage.value_of(s) if id(s) in weights else s, sources
             )
-            result = original_gradient(
-                tape, target, known, output_gradients, *args, **kwargs
-            )
+            result = original(tape, target, known, output_gradients, *args, **kw)
         else:
             result = tf.nest.map_structure(
                 lambda s: tf.identity(tf.zeros_like(tf.convert_to_tensor(s))), sources
             )
-        found = dict(zip(map(id, flat), tf.nest.flatten(result), strict=True))
-        variables = tuple(s for s in flat if id(s) in weights)
-        weights_of = tf.nest.flatten(output_gradients)
         recording.calls.append(
             Call(
-                tf.nest.flatten(target),
-                None if output_gradients is None else weights_of,
-                found,
-                variables,
-                numbers.get(id(tape)),
+                targets=tf.nest.flatten(target),
+                weights=(
+                    None
+                    if output_gradients is None
+                    else tf.nest.flatten(output_gradients)
+                ),
+                gradients=dict(
+                    zip(map(id, flat), tf.nest.flatten(result), strict=True)
+                ),
+                variables=tuple(s for s in flat if id(s) in weights),
+                tape=numbers.get(id(tape)),
             )
         )
         return result
 
-    tape_class.gradient, tape_class.stop_recording = gradient, stop_recording
-    tape_class.__enter__, tape_class.__exit__ = enter, leave
-    try:
-        with _optimizers_recorded(recording, thread):
-            yield
-    finally:
-        tape_class.gradient = original_gradient
-        tape_class.stop_recording = original_stop
-        tape_class.__enter__, tape_class.__exit__ = original_enter, original_exit
+    with replaced(
+        [
+            Replacement(tf.GradientTape, "__enter__", enter),
+            Replacement(tf.GradientTape, "__exit__", leave),
+            Replacement(tf.GradientTape, "stop_recording", stop_recording),
+            Replacement(tf.GradientTape, "gradient", gradient),
+            *_for_optimizers(recording),
+        ]
+    ):
+        yield
 
 
-@contextlib.contextmanager
-def _optimizers_recorded(recording, thread):
-    """Replaces methods of every class of optimizers: they may be held anywhere."""
+def _for_optimizers(recording) -> list[Replacement]:
+    """For every class of optimizers: they may be held anywhere."""
 
     def apply(original, optimizer, grads, trainable_variables=None, **options):
         variables = trainable_variables or internals.tracked_by(optimizer)
@@ -201,32 +190,13 @@ def _optimizers_recorded(recording, thread):
         recording.scaled.add(id(optimizer))
         return original(optimizer, loss)
 
-    def here(original, instead):
-        def method(optimizer, *args, **kwargs):
-            if threading.get_ident() != thread:
-                return original(optimizer, *args, **kwargs)
-            return instead(original, optimizer, *args, **kwargs)
-
-        return method
-
     base = keras.optimizers.Optimizer
-    replaced = [
-        (owner, name, instead)
+    return [
+        Replacement(owner, name, instead)
         for owner in _subclasses(base)
         for name, instead in (("apply", apply), ("scale_loss", scale_loss))
-        if owner is base or name in owner.__dict__
+        if owner is base or name in vars(owner)
     ]
-    originals = [(owner, name, owner.__dict__.get(name)) for owner, name, _ in replaced]
-    try:
-        for owner, name, instead in replaced:
-            setattr(owner, name, here(getattr(owner, name), instead))
-        yield
-    finally:
-        for owner, name, original in originals:
-            if original is None:  # it was inherited
-                delattr(owner, name)
-            else:
-                setattr(owner, name, original)
 
 
 def _subclasses(kind):
