@@ -63,6 +63,24 @@ def two_outputs(rng):
     return keras.Model(inputs, outputs), x, {"a": labels, "b": labels}
 
 
+def left_behind(model, history):
+    """What a training leaves behind, as plain NumPy values."""
+    return {
+        "weights": [v.numpy() for v in model.variables],
+        "optimizer": [v.numpy() for v in model.optimizer.variables],
+        "metrics": [v.numpy() for v in model.metrics_variables],
+        "history": history,
+        "streams": [
+            random.random(),
+            np.random.rand(),  # noqa: NPY002
+            tf.random.uniform(()).numpy(),
+            keras.random.uniform(()).numpy(),
+        ],
+        "name": layers.Dense(1).name,
+        "attributes": sorted(model.__dict__),
+    }
+
+
 def everything_after_fit(build, compiled, fitted, callbacks):
     """All that training leaves behind, as plain NumPy values."""
     keras.utils.clear_session()
@@ -77,20 +95,7 @@ def everything_after_fit(build, compiled, fitted, callbacks):
     history = model.fit(
         x, y, batch_size=8, epochs=2, verbose=0, callbacks=callbacks, **fitted
     )
-    return {
-        "weights": [v.numpy() for v in model.variables],
-        "optimizer": [v.numpy() for v in model.optimizer.variables],
-        "metrics": [v.numpy() for v in model.metrics_variables],
-        "history": history.history,
-        "streams": [
-            random.random(),
-            np.random.rand(),  # noqa: NPY002
-            tf.random.uniform(()).numpy(),
-            keras.random.uniform(()).numpy(),
-        ],
-        "name": layers.Dense(1).name,
-        "attributes": sorted(model.__dict__),
-    }
+    return left_behind(model, history.history)
 
 
 @pytest.mark.parametrize("build", [digits, subclassed, recurrent, two_outputs])
