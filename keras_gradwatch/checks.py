@@ -10,7 +10,6 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from keras_gradwatch.arguments import Settings
 from keras_gradwatch.budget import Budget, Clock
@@ -24,7 +23,7 @@ from keras_gradwatch.numerics.history import History
 from keras_gradwatch.problem import PRECISIONS, ReplicaProblem
 from keras_gradwatch.replica import batch as batches
 from keras_gradwatch.replica.devices import outside_strategies
-from keras_gradwatch.replica.recorder import optimizers
+from keras_gradwatch.replica.optimizers import iterations
 from keras_gradwatch.replica.replica import Replica, assert_ready, unreplayable
 from keras_gradwatch.replica.train_step import objectives
 from keras_gradwatch.report import (
@@ -305,16 +304,6 @@ class GradientChecker:
                     f"expected={pattern!r} matches only variables whose gradient is "
                     "right by now: it can go."
                 )
-
-
-def iterations(model) -> int:
-    """Optimizer iterations done so far; of several optimizers, the most."""
-    done = [
-        # Through a tensor: on several devices it is a variable of many parts.
-        int(tf.convert_to_tensor(optimizer.iterations))
-        for _, optimizer in optimizers(model)
-    ]
-    return max(done, default=0)
 
 
 def _notes(problem, variables):

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.evaluate import dense
-from keras_gradwatch.replica import batch as batches
-from keras_gradwatch.replica import diagnose, graphs
+from keras_gradwatch.replica import graphs
 from keras_gradwatch.replica import keras_internals as internals
-from keras_gradwatch.replica.isolation import restored
-from keras_gradwatch.replica.recorder import optimizers
-from keras_gradwatch.replica.replica import Replica
+from keras_gradwatch.replica.optimizers import optimizers
+from keras_gradwatch.replica.rehearsal import Rehearsal
 from keras_gradwatch.replica.train_step import Objective
-
-# Signatures of data whose graphs are kept.
-_SIGNATURES = 4
 
 
 @dataclass(frozen=True)
@@ -56,11 +50,11 @@ class TrainingStep:
 
     def __init__(self, model, dropout: str, objectives: Sequence[Objective]):
         variables = {id(v): v for o in objectives for v in o.variables}
-        everything = Objective("", None, tuple(variables.values()))
         self._model, self._objectives = model, objectives
-        self._replica = Replica(model, dropout, everything)
-        self._replica.keep_native(model)
-        self._steps: dict[tuple, _Traced] = {}
+        self._rehearsal = Rehearsal(
+            model, dropout, tuple(variables.values()), self._wanted
+        )
+        self._unscaled: set[str] = set()
         self.dtype = internals.lowest_compute_dtype(model)
 
     @property
@@ -83,18 +77,10 @@ class TrainingStep:
         Returns:
             A `Trained` for each objective.
         """
-        states = self._replica.copy_weights()
-        key = batches.signature(batch)
-        while key not in self._steps:
-            # What it raises first is mended by the time of the second try.
-            with contextlib.suppress(diagnose.LiveReadError):
-                self._steps[key] = self._trace(states, batch)
-        while len(self._steps) > _SIGNATURES:
-            del self._steps[next(iter(self._steps))]
-        traced = self._steps[key]
-        with restored(traced.handles):
-            tensors = [t.numpy() for t in traced.function(states, batch)]
-        return tuple(self._read(plan, tensors, traced.plans) for plan in traced.plans)
+        tensors, (plans, unscaled) = self._rehearsal.run(batch)
+        self._unscaled.update(unscaled)
+        tensors = [t.numpy() for t in tensors]
+        return tuple(self._read(plan, tensors, plans) for plan in plans)
 
     def left_out(self) -> list[str]:
         """Paths of trainable variables that the step takes no gradient for."""
@@ -103,38 +89,12 @@ class TrainingStep:
 
     def unscaled(self) -> list[str]:
         """Optimizers that divide by a loss scale although no loss was scaled."""
-        found = {name for step in self._steps.values() for name in step.unscaled}
-        return sorted(found)
+        return sorted(self._unscaled)
 
-    def _trace(self, states, batch):
-        traced = _Traced()
-        step = self._step(traced)
-        function = tf.function(step, autograph=False)
-        try:
-            function = function.get_concrete_function(states, batch)
-        except Exception:
-            if not self._model.run_eagerly:  # else it may need values
-                raise
-        else:
-            live = self._replica.live_handles()
-            diagnose.assert_replayable(self._replica, function.graph, live)
-            own = {id(v.handle) for v in self._replica.values}
-            handles = graphs.captured_handles(function.graph)
-            traced.handles = [h for h in handles if id(h) not in own]
-        traced.function = step if self._model.run_eagerly else function
-        return traced
-
-    def _step(self, traced):
-        def step(states, batch):
-            recording = self._replica.train_step(states, batch)
-            tensors: list[tf.Tensor] = []
-            traced.plans = [
-                _plan(objective, recording, tensors) for objective in self._objectives
-            ]
-            traced.unscaled = _unscaled(recording, self._model)
-            return tensors
-
-        return step
+    def _wanted(self, recording):
+        tensors: list[tf.Tensor] = []
+        plans = [_plan(objective, recording, tensors) for objective in self._objectives]
+        return tensors, (plans, _unscaled(recording, self._model))
 
     def _read(self, plan, tensors, plans):
         scale = 1.0
@@ -176,14 +136,6 @@ class _Plan:
     loss: int
     gradients: list[int | None]
     handed: list[list[int | None] | None]
-
-
-@dataclass
-class _Traced:
-    function: object = None
-    handles: list = field(default_factory=list)
-    plans: list[_Plan] = field(default_factory=list)
-    unscaled: list[str] = field(default_factory=list)
 
 
 def _plan(objective, recording, tensors):

@@ -6,28 +6,17 @@ import time
 import warnings
 from collections.abc import Sequence
 
-import keras
-
-from keras_gradwatch.arguments import Settings, is_count, refuse
+from keras_gradwatch.arguments import Settings
 from keras_gradwatch.budget import Allowance
 from keras_gradwatch.callbacks import workers
-from keras_gradwatch.callbacks.live_batch import show_next_batch, take_back
-from keras_gradwatch.callbacks.schedule import Schedule
-from keras_gradwatch.checks import GradientChecker, iterations
-from keras_gradwatch.errors import (
-    GradientMismatchError,
-    GradientMismatchWarning,
-    GradwatchWarning,
-)
-from keras_gradwatch.replica import batch as batches
-from keras_gradwatch.replica.replica import has_weights
+from keras_gradwatch.callbacks.watcher import Watcher, attempt
+from keras_gradwatch.checks import GradientChecker
+from keras_gradwatch.errors import GradientMismatchError, GradientMismatchWarning
 from keras_gradwatch.report import FAIL, GradientReport
 from keras_gradwatch.tensorboard.writer import ReportWriter
 
-ON_FAILURE = ("warn", "stop", "raise")
 
-
-class GradientCheck(keras.callbacks.Callback):
+class GradientCheck(Watcher):
     """Checks gradients now and then while a model trains.
 
     Before some of the training steps it copies the model, compares the
@@ -98,7 +87,9 @@ class GradientCheck(keras.callbacks.Callback):
         seed: int = 0,
         verbose: int = 1,
     ):
-        super().__init__()
+        super().__init__(
+            "gradient check", warmup_steps, check_freq, data, on_failure, verbose
+        )
         self._settings = Settings(
             samples=samples,
             directions=directions,
@@ -108,19 +99,11 @@ class GradientCheck(keras.callbacks.Callback):
             time_budget=time_budget,
             seed=seed,
         )
-        if on_failure not in ON_FAILURE:
-            refuse("on_failure", f"one of {ON_FAILURE}", on_failure)
-        if not is_count(verbose) or verbose > 2:
-            refuse("verbose", "0, 1 or 2", verbose)
-        self.on_failure = on_failure
-        self.verbose = verbose
         self.reports: list[GradientReport] = []
-        self._schedule = Schedule(warmup_steps, check_freq)
-        self._data = None if data is None else _fixed_batch(data)
         self._writer = None if log_dir is None else ReportWriter(log_dir)
         self._checker: GradientChecker | None = None
         self._allowance: Allowance | None = None
-        self._attempts = self._put_off = 0
+        self._put_off = 0
         self._waits = False
         self._known_failures: set[str] = set()
 
@@ -128,36 +111,11 @@ class GradientCheck(keras.callbacks.Callback):
         # A fit that was aborted leaves graphs behind, which can't be copied.
         return {**self.__dict__, "_checker": None}
 
-    def set_model(self, model):
-        self._take_back()
-        super().set_model(model)
-
     def on_train_begin(self, logs=None):
-        self._take_back()
+        super().on_train_begin(logs)
         self._begin()
-        self._attempts = self._put_off = 0
+        self._put_off = 0
         self._known_failures = set()
-        self._schedule.begin_epoch()
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._schedule.begin_epoch()
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self._take_back()
-        # A model that `fit` itself builds has no weights before its first step.
-        if not has_weights(self.model):
-            return
-        if not self._schedule.is_due(iterations(self.model)):
-            return
-        if self._schedule.may_wait and not self._is_affordable():
-            self._schedule.not_done()
-            self._waits = True
-            return
-        self._waits = False
-        if self._data is not None:
-            self._check(lambda: self._data)
-        else:
-            show_next_batch(self.model, self._check_live)
 
     def on_train_batch_end(self, batch, logs=None):
         if self._allowance is not None:
@@ -168,7 +126,6 @@ class GradientCheck(keras.callbacks.Callback):
         self._waits = False
 
     def on_train_end(self, logs=None):
-        self._take_back()
         if self._writer is not None:
             self._writer.close()
         self._checker = None
@@ -178,21 +135,11 @@ class GradientCheck(keras.callbacks.Callback):
                 "below 5 % of training time. With `time_budget`, seconds for a check, "
                 "each epoch has one."
             )
-        if not self._attempts:
-            warnings.warn(
-                "No gradient check ran: training ended after "
-                f"{iterations(self.model)} optimizer iterations, and "
-                f"{self._schedule.describe()}. Train longer, or lower `warmup_steps` "
-                "or `check_freq`. In a loop of your own that calls neither `fit` nor "
-                "`train_on_batch`, pass a batch to check on as `data`.",
-                GradwatchWarning,
-                stacklevel=2,
-            )
+        super().on_train_end(logs)
 
-    def _take_back(self):
-        """Leaves the model as it was, where a step that was due never came."""
-        if self.model is not None and take_back(self.model, self._check_live):
-            self._schedule.not_done()
+    def may_wait(self):
+        self._waits = self._schedule.may_wait and not self._is_affordable()
+        return self._waits
 
     def _begin(self):
         self._checker = GradientChecker(self.model, self._settings)
@@ -203,38 +150,23 @@ class GradientCheck(keras.callbacks.Callback):
             return True  # each has a clock of its own, and all must check at once
         return self._allowance.affords_a_check()
 
-    def _check_live(self, data):
-        if data is None:  # of an unknown number of batches, the last was the last
-            self._schedule.not_done()
-            return
-        strategy = self.model.distribute_strategy
-        self._check(lambda: batches.from_live(data, strategy))
-
-    def _check(self, batch):
-        self._attempts += 1
+    def look(self, batch):
         if self._checker is None:  # a loop without `on_train_begin`
             self._begin()
         strategy = self.model.distribute_strategy
         chief = workers.is_chief(strategy)
         started = time.perf_counter()
         budget = self._allowance and self._allowance.budget()
-        report, error = _attempt(lambda: self._checker.check(batch(), budget))
+        report, error = attempt(lambda: self._checker.check(batch(), budget))
         report, error = workers.agree(strategy, report, error)
         if error is None and self._writer is not None:
-            _, error = _attempt(lambda: chief and self._writer.write(report))
+            _, error = attempt(lambda: chief and self._writer.write(report))
             _, error = workers.agree(strategy, None, error)
         if self._allowance is not None:
             seconds = time.perf_counter() - started
             self._allowance.spend(seconds, self._checker.close_seconds)
         if error is not None:
-            if self.on_failure == "raise":
-                raise error
-            warnings.warn(
-                f"A gradient check could not be made at step {iterations(self.model)}; "
-                f"training goes on. {type(error).__name__}: {error}",
-                GradwatchWarning,
-                stacklevel=2,
-            )
+            self.broke(error)
         if report is None:
             return
         self.reports.append(report)
@@ -253,17 +185,3 @@ class GradientCheck(keras.callbacks.Callback):
         if not failures <= self._known_failures:
             self._known_failures |= failures
             warnings.warn(str(report), GradientMismatchWarning, stacklevel=2)
-
-
-def _attempt(work):
-    """What came out, and what went wrong."""
-    try:
-        return work(), None
-    except Exception as error:
-        return None, error
-
-
-def _fixed_batch(data):
-    if not isinstance(data, tuple | list) or len(data) not in (1, 2, 3):
-        refuse("data", "a tuple (x, y) or (x, y, sample_weight)", data)
-    return batches.from_arrays(*data)

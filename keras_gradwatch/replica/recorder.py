@@ -206,23 +206,6 @@ def _subclasses(kind):
     return list(dict.fromkeys(found))
 
 
-def optimizers(model) -> list[tuple[str, keras.optimizers.Optimizer]]:
-    """The optimizers that a model holds, with the names of their attributes.
-
-    Those in its lists and dicts too, as `"optimizers[0]"`.
-    """
-    found = []
-    for name, value in model.__dict__.items():
-        if isinstance(value, dict):
-            held = [(f"{name}[{key!r}]", item) for key, item in value.items()]
-        elif isinstance(value, list | tuple):
-            held = [(f"{name}[{k}]", item) for k, item in enumerate(value)]
-        else:
-            held = [(name, value)]
-        found += [(n, v) for n, v in held if isinstance(v, keras.optimizers.Optimizer)]
-    return found
-
-
 def total(targets, weights=None) -> tf.Tensor:
     """Targets, weighted, as the scalar that is in effect differentiated."""
     if weights is not None:

@@ -1,0 +1,141 @@
+"""What the callbacks have in common: when to look, at what, and how to fail."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import keras
+
+from keras_gradwatch.arguments import is_count, refuse
+from keras_gradwatch.callbacks.live_batch import show_next_batch, take_back
+from keras_gradwatch.callbacks.schedule import Schedule
+from keras_gradwatch.errors import GradwatchWarning
+from keras_gradwatch.replica import batch as batches
+from keras_gradwatch.replica.optimizers import iterations
+from keras_gradwatch.replica.replica import has_weights
+
+ON_FAILURE = ("warn", "stop", "raise")
+
+
+class Watcher(keras.callbacks.Callback):
+    """Looks at a model before some of its training steps.
+
+    Args:
+        what: What a look is called in messages.
+        warmup_steps: Optimizer iterations before the first look.
+        check_freq: `"epoch"`, or every so many iterations.
+        data: `(x, y)` or `(x, y, sample_weight)` to look at each time. If None,
+            the batch that is about to be trained on.
+        on_failure: `"warn"`, `"stop"` or `"raise"`.
+        verbose: 0, 1 or 2.
+    """
+
+    def __init__(self, what, warmup_steps, check_freq, data, on_failure, verbose):
+        super().__init__()
+        if on_failure not in ON_FAILURE:
+            refuse("on_failure", f"one of {ON_FAILURE}", on_failure)
+        if not is_count(verbose) or verbose > 2:
+            refuse("verbose", "0, 1 or 2", verbose)
+        self.on_failure = on_failure
+        self.verbose = verbose
+        self._what = what
+        self._schedule = Schedule(warmup_steps, check_freq)
+        self._data = None if data is None else _fixed_batch(data)
+        self._looks = 0
+
+    def look(self, batch: Callable) -> None:
+        """Does what is due. A subclass says what that is.
+
+        Args:
+            batch: Gives the batch, nested tensors; it may raise.
+        """
+        raise NotImplementedError
+
+    def may_wait(self) -> bool:
+        """Whether what is due should wait for the next step."""
+        return False
+
+    def set_model(self, model):
+        self._take_back()
+        super().set_model(model)
+
+    def on_train_begin(self, logs=None):
+        self._take_back()
+        self._looks = 0
+        self._schedule.begin_epoch()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._schedule.begin_epoch()
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._take_back()
+        # A model that `fit` itself builds has no weights before its first step.
+        if not has_weights(self.model):
+            return
+        if not self._schedule.is_due(iterations(self.model)):
+            return
+        if self.may_wait():
+            self._schedule.not_done()
+        elif self._data is not None:
+            self._look(lambda: self._data)
+        else:
+            show_next_batch(self.model, self._look_live)
+
+    def on_train_end(self, logs=None):
+        self._take_back()
+        if not self._looks:
+            warnings.warn(
+                f"No {self._what} ran: training ended after "
+                f"{iterations(self.model)} optimizer iterations, and "
+                f"{self._schedule.describe()}. Train longer, or lower `warmup_steps` "
+                "or `check_freq`. In a loop of your own that calls neither `fit` nor "
+                "`train_on_batch`, pass a batch to check on as `data`.",
+                GradwatchWarning,
+                stacklevel=2,
+            )
+
+    def broke(self, error: Exception) -> None:
+        """Says that a look could not be done; training goes on.
+
+        Args:
+            error: What went wrong; raised if the user asked for that.
+        """
+        if self.on_failure == "raise":
+            raise error
+        warnings.warn(
+            f"A {self._what} could not be made at step {iterations(self.model)}; "
+            f"training goes on. {type(error).__name__}: {error}",
+            GradwatchWarning,
+            stacklevel=2,
+        )
+
+    def _take_back(self):
+        """Leaves the model as it was, where a step that was due never came."""
+        if self.model is not None and take_back(self.model, self._look_live):
+            self._schedule.not_done()
+
+    def _look_live(self, data):
+        if data is None:  # of an unknown number of batches, the last was the last
+            self._schedule.not_done()
+            return
+        strategy = self.model.distribute_strategy
+        self._look(lambda: batches.from_live(data, strategy))
+
+    def _look(self, batch):
+        self._looks += 1
+        self.look(batch)
+
+
+def attempt(work: Callable) -> tuple:
+    """What came out, or None, and what went wrong, or None."""
+    try:
+        return work(), None
+    except Exception as error:
+        return None, error
+
+
+def _fixed_batch(data):
+    if not isinstance(data, tuple | list) or len(data) not in (1, 2, 3):
+        refuse("data", "a tuple (x, y) or (x, y, sample_weight)", data)
+    return batches.from_arrays(*data)
