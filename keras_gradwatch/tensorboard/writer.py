@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
-import time
 
-import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import metadata as custom_scalar
@@ -17,10 +14,16 @@ from keras_gradwatch.tensorboard import (
     DIGEST_TAG,
     PLUGIN,
     REPORT_TAG,
-    RUN,
     SUMMARY_GROUP,
     TRAINING_GROUP,
     VARIABLE_GROUP,
+)
+from keras_gradwatch.tensorboard.events import (
+    BLOBS,
+    TENSORS,
+    Events,
+    metadata,
+    write_scalar,
 )
 from keras_gradwatch.tensorboard.records import pack
 from keras_gradwatch.text import plain
@@ -29,8 +32,6 @@ from keras_gradwatch.text import plain
 _COLUMNS = 12
 _SMALLEST = 1e-16
 _MARGIN_TAG = f"{SUMMARY_GROUP}/log10_margin"
-# TensorBoard's classes of data: it loads the first whole, the other on demand.
-_TENSOR, _BLOBS = 2, 3
 _NAME_ROOM = 200
 
 
@@ -42,74 +43,60 @@ class ReportWriter:
     """
 
     def __init__(self, log_dir):
-        self.directory = os.path.join(os.fspath(log_dir), RUN)
-        self._writer = None
-        self._opened = ""
+        self._events = Events(log_dir)
         self._recent: list[GradientReport] = []
         self._failed_checks = 0
 
-    def __getstate__(self):
-        return {**self.__dict__, "_writer": None}  # a copy opens a file of its own
-
     def write(self, report: GradientReport) -> None:
         """Writes one report; it is on disk when this returns."""
-        if self._writer is None:
-            self._open()
+        if self._events.open():
+            self._write_layout()
         self._recent = [report, *self._recent][:_COLUMNS]
         self._failed_checks += report.verdict == FAIL
-        # Keras' TensorBoard callback may have turned recording off for this step.
-        step = tf.constant(np.int64(report.step))
-        with self._writer.as_default(step=step), tf.summary.record_if(True):
+        with self._events.at(report.step):
             self._write_scalars(report)
             tf.summary.text(f"{SUMMARY_GROUP}/history", history(self._recent))
             self._write_for_the_tab(report)
-        self._writer.flush()
 
     def close(self) -> None:
         """Closes the event file; a later report opens another."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        self._events.close()
 
-    def _open(self):
-        self._writer = tf.summary.create_file_writer(self.directory)
-        # TensorBoard forgets what has the same tag and a later step. Training
-        # again into the same directory must not take the history away.
-        self._opened = str(time.time_ns())
-        with self._writer.as_default(step=0), tf.summary.record_if(True):
+    def _write_layout(self):
+        with self._events.at(0):
             tf.summary.write(
                 custom_scalar.CONFIG_SUMMARY_TAG,
                 _layout().SerializeToString(),
-                metadata=_metadata(custom_scalar.PLUGIN_NAME, _TENSOR),
+                metadata=metadata(custom_scalar.PLUGIN_NAME, TENSORS),
             )
 
     def _write_for_the_tab(self, report):
         tf.summary.write(
-            f"{DIGEST_TAG}/{self._opened}",
+            f"{DIGEST_TAG}/{self._events.opened}",
             pack(digest(report)),
-            metadata=_metadata(PLUGIN, _TENSOR),
+            metadata=metadata(PLUGIN, TENSORS),
         )
         tf.summary.write(
-            f"{REPORT_TAG}/{self._opened}",
+            f"{REPORT_TAG}/{self._events.opened}",
             [pack(report)],
-            metadata=_metadata(PLUGIN, _BLOBS),
+            metadata=metadata(PLUGIN, BLOBS),
         )
 
     def _write_scalars(self, report):
-        _scalar(f"{SUMMARY_GROUP}/failed_checks_so_far", self._failed_checks)
+        write_scalar(f"{SUMMARY_GROUP}/failed_checks_so_far", self._failed_checks)
         for verdict in VERDICTS:
             name = f"{SUMMARY_GROUP}/variables_{verdict}"
-            _scalar(name, report.count(verdict))
+            write_scalar(name, report.count(verdict))
         if (found := margin(report)) is not None:
-            _scalar(
+            write_scalar(
                 _MARGIN_TAG,
                 found,
                 description="log10(relative error / tolerance); above 0 is FAIL",
             )
         worst = report.worst_relative_error
         if worst is not None:
-            _scalar(f"{SUMMARY_GROUP}/worst_relative_error", worst)
-            _scalar(f"{SUMMARY_GROUP}/log10_worst_relative_error", _log10(worst))
+            write_scalar(f"{SUMMARY_GROUP}/worst_relative_error", worst)
+            write_scalar(f"{SUMMARY_GROUP}/log10_worst_relative_error", _log10(worst))
         for variable in report.variables:
             for group, error, what in (
                 (VARIABLE_GROUP, variable.relative_error, "relative error"),
@@ -117,16 +104,11 @@ class ReportWriter:
             ):
                 if error is not None:
                     # As a logarithm: one large value must not flatten all others.
-                    _scalar(
+                    write_scalar(
                         f"{group}/{variable.label}",
                         _log10(error),
                         description=f"log10 of the {what}; -16 if smaller",
                     )
-
-
-def _scalar(name, value, **options):
-    # As an array: TensorFlow keeps a tensor for each Python number that it ever saw.
-    tf.summary.scalar(name, np.asarray(value, np.float32), **options)
 
 
 def history(reports) -> str:
@@ -188,11 +170,3 @@ def _layout():
     )
     category = layout_pb2.Category(title="Gradient check", chart=[chart])
     return layout_pb2.Layout(category=[category])
-
-
-def _metadata(plugin, data_class):
-    metadata = tf.compat.v1.SummaryMetadata()
-    metadata.plugin_data.plugin_name = plugin
-    # TensorBoard shows nothing of any other class.
-    metadata.data_class = data_class
-    return metadata
