@@ -17,10 +17,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what `__getattr__` finds, for those who read types
+    from keras_gradwatch.alerts import Alert
     from keras_gradwatch.callbacks.gradient_check import GradientCheck
+    from keras_gradwatch.callbacks.gradient_stats import GradientStats
     from keras_gradwatch.checks import assert_gradients, check_gradients
     from keras_gradwatch.errors import (
         BackendError,
+        GradientAlertError,
+        GradientAlertWarning,
         GradientMismatchError,
         GradientMismatchWarning,
         GradwatchError,
@@ -30,17 +34,25 @@ if TYPE_CHECKING:  # what `__getattr__` finds, for those who read types
         UncheckableError,
     )
     from keras_gradwatch.report import Comparison, GradientReport, VariableReport
-    from keras_gradwatch.tensorboard.reader import read_reports
+    from keras_gradwatch.stats.reading import GradientReading, VariableStats
+    from keras_gradwatch.tensorboard.reader import read_alerts, read_reports
 
 _HOMES = {
     "GradientCheck": "keras_gradwatch.callbacks.gradient_check",
+    "GradientStats": "keras_gradwatch.callbacks.gradient_stats",
     "check_gradients": "keras_gradwatch.checks",
     "assert_gradients": "keras_gradwatch.checks",
+    "read_alerts": "keras_gradwatch.tensorboard.reader",
     "read_reports": "keras_gradwatch.tensorboard.reader",
+    "Alert": "keras_gradwatch.alerts",
     "Comparison": "keras_gradwatch.report",
     "GradientReport": "keras_gradwatch.report",
     "VariableReport": "keras_gradwatch.report",
+    "GradientReading": "keras_gradwatch.stats.reading",
+    "VariableStats": "keras_gradwatch.stats.reading",
     "BackendError": "keras_gradwatch.errors",
+    "GradientAlertError": "keras_gradwatch.errors",
+    "GradientAlertWarning": "keras_gradwatch.errors",
     "GradientMismatchError": "keras_gradwatch.errors",
     "GradientMismatchWarning": "keras_gradwatch.errors",
     "GradwatchError": "keras_gradwatch.errors",
@@ -51,20 +63,27 @@ _HOMES = {
 }
 
 __all__ = [
+    "Alert",
     "BackendError",
     "Comparison",
+    "GradientAlertError",
+    "GradientAlertWarning",
     "GradientCheck",
     "GradientMismatchError",
     "GradientMismatchWarning",
+    "GradientReading",
     "GradientReport",
+    "GradientStats",
     "GradwatchError",
     "GradwatchWarning",
     "InvalidArgumentError",
     "MissingPackageError",
     "UncheckableError",
     "VariableReport",
+    "VariableStats",
     "assert_gradients",
     "check_gradients",
+    "read_alerts",
     "read_reports",
 ]
 __version__ = "0.1.0"

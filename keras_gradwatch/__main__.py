@@ -1,4 +1,4 @@
-"""On the console: what the checks below a log directory found.
+"""On the console: what the callbacks found that wrote below a log directory.
 
     python -m keras_gradwatch LOGDIR [--json]
 
@@ -42,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GradwatchError as error:
         parser.error(str(error))
     found = [
-        (run, headline([digest(r) for r in run.reports])) for run in runs if run.reports
+        (run, headline([digest(r) for r in run.reports]) if run.reports else None)
+        for run in runs
+        if run.reports or run.alerts
     ]
     if chosen.json:
         print(json.dumps({"runs": [_data(run, line) for run, line in found]}, indent=2))
@@ -54,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{lost} damaged event(s) left out.", file=sys.stderr)
     if not found:
         print(f"No gradient check below {chosen.logdir!r}.", file=sys.stderr)
-    verdicts = {line.verdict for _, line in found}
+    verdicts = {line.verdict for _, line in found if line}
     if FAIL in verdicts:
         return WRONG
     return RIGHT if verdicts == {PASS} else UNKNOWN
@@ -62,6 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _lines(run: Run, line):
     yield f"== {plain(run.name)}"
+    for alert in run.alerts:
+        yield f"ALERT {plain(str(alert))}"
+    if not line:
+        return
     yield str(line)
     yield "History:"
     for training in trainings(run.reports):
@@ -87,11 +93,12 @@ def _history(reports):
 def _data(run: Run, line):
     return {
         "run": run.name,
-        "verdict": line.verdict,
-        "headline": line.sentence,
+        "verdict": line.verdict if line else None,
+        "headline": line.sentence if line else None,
+        "alerts": [json.loads(alert.to_json()) for alert in run.alerts],
         "damaged": run.damaged,
         "history": [{"step": r.step, "verdict": r.verdict} for r in run.reports],
-        "last": json.loads(run.reports[-1].to_json()),
+        "last": json.loads(run.reports[-1].to_json()) if run.reports else None,
     }
 
 

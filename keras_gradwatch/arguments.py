@@ -49,7 +49,7 @@ class Settings:
                 "Nothing would be compared: at least one of `samples` and "
                 "`directions` must be 1 or more. Received: samples=0, directions=0"
             )
-        if not _is_number(self.tolerance) or not 0 < self.tolerance <= 0.1:
+        if not is_number(self.tolerance) or not 0 < self.tolerance <= 0.1:
             refuse("tolerance", "a number above 0, 0.1 at most", self.tolerance)
         if self.dropout not in DROPOUT:
             refuse("dropout", f"one of {DROPOUT}", self.dropout)
@@ -62,12 +62,13 @@ class Settings:
         object.__setattr__(self, "seed", int(self.seed))
         object.__setattr__(self, "tolerance", float(self.tolerance))
         if self.time_budget is not None and (
-            not _is_number(self.time_budget) or self.time_budget <= 0
+            not is_number(self.time_budget) or self.time_budget <= 0
         ):
             refuse("time_budget", "seconds above 0, or None", self.time_budget)
 
 
-def _is_number(value):
+def is_number(value) -> bool:
+    """Whether a value is a finite real number, and not a truth value."""
     return (
         isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
     )

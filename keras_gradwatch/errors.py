@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from keras_gradwatch.alerts import Alert
     from keras_gradwatch.report import GradientReport
 
 
@@ -42,9 +43,24 @@ class GradientMismatchError(GradwatchError, AssertionError):
         return type(self), (self.report,)
 
 
+class GradientAlertError(GradwatchError, ArithmeticError):
+    """Gradients vanish, explode or are dead. `alert` says what was seen."""
+
+    def __init__(self, alert: Alert):
+        super().__init__(str(alert))
+        self.alert = alert
+
+    def __reduce__(self):
+        return type(self), (self.alert,)
+
+
 class GradwatchWarning(UserWarning):
     """A check could not do its work; training went on without it."""
 
 
 class GradientMismatchWarning(GradwatchWarning):
     """A check during training found a wrong gradient in the user's model."""
+
+
+class GradientAlertWarning(GradwatchWarning):
+    """The gradients of the user's model vanish, explode or are dead."""

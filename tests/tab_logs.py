@@ -4,6 +4,8 @@ import json
 
 import tensorflow as tf
 
+from keras_gradwatch.alerts import Alert
+from keras_gradwatch.tensorboard.alert_writer import AlertWriter
 from keras_gradwatch.tensorboard.writer import ReportWriter
 from tests.test_report import comparison, report, variable
 
@@ -101,7 +103,19 @@ def write_tensors(log_dir, tag, values):
     writer.close()
 
 
-RUNS = 8
+def alert(step, kind="dead"):
+    message = f"No gradient reaches '{HOSTILE[0]}': all are exactly zero."
+    return Alert(kind, step, (HOSTILE[0],), message, since=step - 4)
+
+
+def write_alerts(log_dir, *alerts):
+    writer = AlertWriter(log_dir)
+    for one in alerts:
+        writer.write(one)
+    writer.close()
+
+
+RUNS = 10
 
 
 def write_all(root):
@@ -126,3 +140,6 @@ def write_all(root):
         {6: b"nonsense", 7: '{"format": 99}', 8: "[1, 2]", 9: [1.0, 2.0]},
     )
     write_old(root / "old")
+    write(root / "noticed", *[check(s, *right) for s in (10, 20, 30)])
+    write_alerts(root / "noticed", alert(20), alert(27, "vanishing"), alert(99))
+    write_alerts(root / "alerts alone", alert(5, "exploding"))

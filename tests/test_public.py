@@ -8,20 +8,27 @@ import pytest
 import keras_gradwatch as kgw
 
 NAMES = [
+    "Alert",
     "BackendError",
     "Comparison",
+    "GradientAlertError",
+    "GradientAlertWarning",
     "GradientCheck",
     "GradientMismatchError",
     "GradientMismatchWarning",
+    "GradientReading",
     "GradientReport",
+    "GradientStats",
     "GradwatchError",
     "GradwatchWarning",
     "InvalidArgumentError",
     "MissingPackageError",
     "UncheckableError",
     "VariableReport",
+    "VariableStats",
     "assert_gradients",
     "check_gradients",
+    "read_alerts",
     "read_reports",
 ]
 

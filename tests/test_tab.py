@@ -271,11 +271,11 @@ def test_names_are_data(tab):
 
 @both_ways
 def test_damaged_events_are_counted_and_the_rest_is_shown(tab):
-    names = tab.all(".headline > .quiet")
-    assert "damaged/gradwatch, 4 damaged events left out" in names
+    name = "damaged/gradwatch, 4 damaged events left out"
+    assert name in tab.all(".headline > .quiet")
     tab.run("damaged")
     tab.open("net/a/kernel\nstep 5: FAIL")
-    assert "too small by a factor of 10" in headlines(tab)[names[0]]
+    assert "too small by a factor of 10" in headlines(tab)[name]
 
 
 @both_ways
@@ -284,6 +284,32 @@ def test_events_of_the_first_version(tab):
     tab.run("old")
     tab.open("old/kernel\nstep 7: FAIL")
     assert tab.all(".reason") == ["The gradient is 2 times what differences give."]
+
+
+@both_ways
+def test_alerts_stand_beside_the_checks_on_their_steps(tab):
+    tab.run("noticed")
+    assert tab.all(".alerts summary") == ["3 alerts"]
+    assert tab.all(".alerts li .badge") == ["DEAD", "VANISHING", "DEAD"]
+    assert tab.all(".alerts li .quiet")[1] == "steps 23 to 27"
+    assert visible(HOSTILE[0]) in tab.all(".alerts li")[0]
+    # Beside the check of their step, the next one, or the last one.
+    assert tab.all(".cell.alerts") == ["", "!", "!"]
+    title = tab.frame.locator(".cell.alerts").last.get_attribute("title")
+    assert title == "vanishing, step 27\ndead, step 99"
+    tab.frame.locator(".cell.alerts").last.click()
+    assert len(tab.all(".alerts li.chosen")) == 2
+    assert any("3 alerts" in quiet for quiet in tab.all(".headline .quiet"))
+    tab.run("half")
+    assert not tab.frame.locator(".alerts").first.is_visible()
+
+
+def test_alerts_without_any_check(tab):
+    tab.frame.locator(".headline", has_text="alerts alone").click()
+    tab.wait(".alerts li")
+    assert tab.all(".alerts li .badge") == ["EXPLODING"]
+    assert "exploding gradients since step 1" in tab.all(".headline .sentence")
+    assert not tab.frame.locator(".work").is_visible()
 
 
 @both_ways

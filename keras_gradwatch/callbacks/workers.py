@@ -12,6 +12,7 @@ import json
 
 import tensorflow as tf
 
+from keras_gradwatch.alerts import Alert
 from keras_gradwatch.errors import UncheckableError
 from keras_gradwatch.report import FAIL, INCONCLUSIVE, PASS, GradientReport
 
@@ -43,6 +44,20 @@ def agree(strategy, report: GradientReport | None, error: Exception | None):
     if errors and error is None:
         error = UncheckableError(f"On another worker: {errors[0]}")
     return report, error
+
+
+def as_the_chief(strategy, alerts: list[Alert]) -> list[Alert]:
+    """The alerts that the chief gives, for each worker to act on.
+
+    Args:
+        strategy: The model's `tf.distribute` strategy.
+        alerts: Those of this worker, which saw another part of the batch.
+    """
+    if len(_tasks(strategy)) < 2:
+        return alerts
+    own = json.dumps([alert.to_json() for alert in alerts])
+    chief, *_ = _exchange(strategy, own)
+    return [Alert.from_json(text) for text in json.loads(chief)]
 
 
 def are_several(model) -> bool:

@@ -1,4 +1,4 @@
-"""Getting reports back from TensorBoard's event files."""
+"""Getting reports and alerts back from TensorBoard's event files."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 from tensorboard.compat.proto import event_pb2
 
+from keras_gradwatch.alerts import Alert
 from keras_gradwatch.arguments import refuse
 from keras_gradwatch.errors import GradwatchWarning
 from keras_gradwatch.report import GradientReport
-from keras_gradwatch.tensorboard import REPORT_TAG, RUN
-from keras_gradwatch.tensorboard.records import DAMAGE, read_records, unpack_report
+from keras_gradwatch.tensorboard import ALERT_TAG, REPORT_TAG, RUN
+from keras_gradwatch.tensorboard.records import (
+    DAMAGE,
+    read_records,
+    unpack_alert,
+    unpack_report,
+)
 
 
 def read_reports(log_dir) -> list[GradientReport]:
@@ -51,18 +57,35 @@ def read_reports(log_dir) -> list[GradientReport]:
     return [report for run in runs for report in run.reports]
 
 
+def read_alerts(log_dir) -> list[Alert]:
+    """Reads every alert that the callbacks wrote below a directory.
+
+    Args:
+        log_dir: The `log_dir` of the callback, or a directory above it.
+
+    Returns:
+        A list of `Alert`, run by run, in the order of writing.
+
+    Raises:
+        InvalidArgumentError: If `log_dir` is no directory.
+    """
+    return [alert for run in read_runs(log_dir) for alert in run.alerts]
+
+
 @dataclass
 class Run:
-    """The reports of one directory.
+    """What the callbacks wrote into one directory.
 
     Args:
         name: Path of the directory, relative to the one that was asked for.
         reports: The reports in the order of writing.
+        alerts: The alerts in the order of writing.
         damaged: How many events could not be read.
     """
 
     name: str
     reports: list[GradientReport] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
     damaged: int = 0
 
 
@@ -102,11 +125,15 @@ def _read(path, run):
             run.damaged += 1
             continue
         for value in values:
-            if value.tag == REPORT_TAG or value.tag.startswith(f"{REPORT_TAG}/"):
-                try:
+            kind = value.tag.rpartition("/")[0]
+            try:
+                # The first reports were written without the time in their tag.
+                if REPORT_TAG in (kind, value.tag):
                     run.reports.append(unpack_report(value.tensor.string_val[0]))
-                except (*DAMAGE, IndexError):
-                    run.damaged += 1
+                elif kind == ALERT_TAG:
+                    run.alerts.append(unpack_alert(value.tensor.string_val[0]))
+            except (*DAMAGE, IndexError):
+                run.damaged += 1
 
 
 def _when_opened(path):

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from keras_gradwatch.alerts import Alert
 from keras_gradwatch.digest import Digest, digest
 from keras_gradwatch.report import GradientReport
 
@@ -17,14 +18,19 @@ DAMAGE = (ValueError, TypeError, KeyError, AttributeError, zlib.error)
 _HEAD, _TAIL = struct.Struct("<QI"), struct.Struct("<I")
 
 
-def pack(item: GradientReport | Digest) -> bytes:
-    """The bytes that stand for a report or a digest in an event."""
+def pack(item: GradientReport | Digest | Alert) -> bytes:
+    """The bytes that stand for a report, a digest or an alert in an event."""
     return zlib.compress(item.to_json().encode("ascii"))
 
 
 def unpack_report(data: bytes) -> GradientReport:
     """The report in the bytes of an event; raises one of `DAMAGE` if there is none."""
     return GradientReport.from_json(_text(data))
+
+
+def unpack_alert(data: bytes) -> Alert:
+    """The alert in the bytes of an event; raises one of `DAMAGE` if there is none."""
+    return Alert.from_json(_text(data))
 
 
 @functools.lru_cache(maxsize=5_000)

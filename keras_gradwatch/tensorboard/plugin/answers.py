@@ -34,17 +34,21 @@ def run(name: str, history: History) -> dict:
     if digests:
         found = headline(digests)
         verdict, sentence = found.verdict, found.sentence
+    elif history.alerts:
+        _, newest = history.alerts[-1]
+        sentence = f"{newest.kind} gradients since step {newest.since}"
     return {
         "run": name,
         "verdict": verdict,
         "sentence": sentence,
         "checks": len(digests),
+        "alerts": len(history.alerts),
         "damaged": history.damaged,
     }
 
 
 def grid(history: History) -> dict:
-    """Variables by checks.
+    """Variables by checks, and the alerts.
 
     Args:
         history: A `History`.
@@ -67,12 +71,30 @@ def grid(history: History) -> dict:
     for training in trainings(digests):
         starts.append(start)
         start += len(training)
+    steps = [check.step for check in digests]
     return {
         "checks": [check.key for check in history.checks],
-        "steps": [check.step for check in digests],
+        "steps": steps,
         "verdicts": "".join(_letter(check.verdict) for check in digests),
         "trainings": starts,
+        "alerts": [_alert(one, steps, starts) for one in history.alerts],
         "variables": [{**row, "cells": "".join(row["cells"])} for row in rows.values()],
+    }
+
+
+def _alert(alert, steps, starts):
+    """An alert, and the column of the check that it stands beside."""
+    before, found = alert
+    # Of the training of the last check before it, the first that was due no earlier.
+    start = max((s for s in starts if s < before), default=0)
+    end = min((s for s in starts if s > start), default=len(steps))
+    column = next((k for k in range(start, end) if steps[k] >= found.step), end - 1)
+    return {
+        "kind": found.kind,
+        "step": found.step,
+        "since": found.since,
+        "message": found.message,
+        "column": column,
     }
 
 

@@ -1,4 +1,4 @@
-"""The checks that TensorBoard has read, run by run."""
+"""The checks and alerts that TensorBoard has read, run by run."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from dataclasses import dataclass, field
 from tensorboard import errors
 from tensorboard.data.provider import RunTagFilter
 
+from keras_gradwatch.alerts import Alert
 from keras_gradwatch.digest import Digest, digest
 from keras_gradwatch.report import GradientReport
-from keras_gradwatch.tensorboard import DIGEST_TAG, PLUGIN, REPORT_TAG
-from keras_gradwatch.tensorboard.records import DAMAGE, unpack_digest, unpack_report
+from keras_gradwatch.tensorboard import ALERT_TAG, DIGEST_TAG, PLUGIN, REPORT_TAG
+from keras_gradwatch.tensorboard.records import (
+    DAMAGE,
+    unpack_alert,
+    unpack_digest,
+    unpack_report,
+)
 
 _ALL = 2**31 - 1
 
@@ -29,10 +35,13 @@ class History:
 
     Args:
         checks: Its checks in the order of writing.
+        alerts: Its alerts in the order of writing, each with the number of checks
+            that were written before it.
         damaged: How many events could not be read.
     """
 
     checks: list[Check] = field(default_factory=list)
+    alerts: list[tuple[int, Alert]] = field(default_factory=list)
     damaged: int = 0
 
 
@@ -122,14 +131,20 @@ def _history(tags):
     history = History()
     data = [(d.wall_time, tag, d) for tag, series in tags.items() for d in series]
     for _, tag, datum in sorted(data, key=lambda item: item[:2]):
-        opened = tag.removeprefix(DIGEST_TAG).removeprefix(REPORT_TAG).strip("/")
         try:
-            found = unpack_digest(_bytes(datum))
+            if tag.startswith(ALERT_TAG):
+                alert = unpack_alert(_bytes(datum))
+                history.alerts.append((len(history.checks), alert))
+            else:
+                key = f"{_opened(tag)}.{datum.step}"
+                history.checks.append(Check(key, unpack_digest(_bytes(datum))))
         except DAMAGE:
             history.damaged += 1
-        else:
-            history.checks.append(Check(f"{opened}.{datum.step}", found))
     return history
+
+
+def _opened(tag):
+    return tag.removeprefix(DIGEST_TAG).removeprefix(REPORT_TAG).strip("/")
 
 
 def _split(key):

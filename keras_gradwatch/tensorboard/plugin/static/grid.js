@@ -11,9 +11,13 @@ const HEAD = 28;
 const CHUNK = 8;
 
 export class Grid {
-  /** `onSelect(row, column)` is called with a variable and the number of a check. */
-  constructor(onSelect) {
+  /**
+   * `onSelect(row, column)` is called with a variable and the number of a check,
+   * `onAlert(column)` with the number of a check that has alerts beside it.
+   */
+  constructor(onSelect, onAlert) {
     this.onSelect = onSelect;
+    this.onAlert = onAlert;
     this.data = null;
     this.rows = [];
     this.selected = null;
@@ -155,6 +159,7 @@ export class Grid {
   cell(index, column) {
     const row = this.rows[index];
     const letter = row.cells[column];
+    if (row.kind === "alerts") return this.alertCell(index, column);
     const { word, sign } = verdictOf(letter);
     const place = { left: `${column * COLUMN}px`, top: `${index * ROW}px` };
     const chosen = row.key === this.selected?.variable && this.data.checks[column] === this.selected?.check;
@@ -168,7 +173,23 @@ export class Grid {
     return element("div", attributes, sign);
   }
 
+  alertCell(index, column) {
+    const found = this.rows[index].found.get(column) ?? [];
+    return element(
+      "div",
+      {
+        class: `cell alerts ${found.length ? "tone-alert" : ""}`,
+        style: { left: `${column * COLUMN}px`, top: `${index * ROW}px` },
+        title: found.map((alert) => visible(`${alert.kind}, step ${alert.step}`)).join("\n") || null,
+        "data-column": column,
+      },
+      found.length ? "!" : "",
+    );
+  }
+
   click(event) {
+    const alert = event.target.closest(".cell.alerts.tone-alert");
+    if (alert) this.onAlert(Number(alert.dataset.column));
     const cell = event.target.closest(".cell.variable");
     if (cell) this.choose(Number(cell.dataset.row), Number(cell.dataset.column));
   }
@@ -206,6 +227,11 @@ export class Grid {
 /** The rows: all variables as one, then each layer and its variables. */
 function layOut(data, shown) {
   const rows = [{ kind: "all", name: "all variables", title: "all variables", cells: data.verdicts }];
+  if (data.alerts.length) {
+    const found = new Map();
+    for (const alert of data.alerts) found.set(alert.column, [...(found.get(alert.column) ?? []), alert]);
+    rows.unshift({ kind: "alerts", name: "alerts", title: "alerts", cells: "", found });
+  }
   const layers = new Map();
   for (const variable of data.variables.filter(shown)) {
     if (!layers.has(variable.layer)) layers.set(variable.layer, []);

@@ -2,6 +2,7 @@
 
 import { detail, detailProblem } from "./detail.js";
 import { element, name, sentence } from "./dom.js";
+import { Alerts } from "./alerts.js";
 import { Grid } from "./grid.js";
 import { ask, followTheme, onReload } from "./host.js";
 import { VERDICTS, tone } from "./words.js";
@@ -31,14 +32,15 @@ class Tab {
     this.selected = null;
     // Answers may overtake one another; only the newest question counts.
     this.asked = 0;
-    this.grid = new Grid((row, column) => this.open(row, column));
+    this.grid = new Grid((row, column) => this.open(row, column), (column) => this.alerts.reveal(column));
+    this.alerts = new Alerts();
     this.headlines = element("div", { class: "runs", role: "radiogroup", "aria-label": "Runs" });
     this.problem = element("p", { class: "problem", role: "alert", hidden: true });
     this.buildTools();
     this.details = element("div", { class: "details", hidden: true, "aria-live": "polite" });
     this.empty = emptyState();
     this.work = element("div", { class: "work", hidden: true }, this.tools, this.grid.root, this.details);
-    this.root = element("main", {}, this.problem, this.headlines, this.work, this.empty);
+    this.root = element("main", {}, this.problem, this.headlines, this.alerts.root, this.work, this.empty);
   }
 
   buildTools() {
@@ -69,8 +71,8 @@ class Tab {
       const runs = await ask("runs");
       if (isStale()) return;
       this.showRuns(runs);
-      const hasChecks = runs.some(({ run, checks }) => run === this.run && checks);
-      const data = hasChecks ? await ask("grid", { run: this.run }) : null;
+      const hasAny = runs.some(({ run, checks, alerts }) => run === this.run && (checks || alerts));
+      const data = hasAny ? await ask("grid", { run: this.run }) : null;
       if (isStale()) return;
       this.showGrid(data);
       this.tell("");
@@ -83,6 +85,7 @@ class Tab {
     this.run = run;
     // The grid of another run must not stand below this headline.
     this.work.hidden = true;
+    this.alerts.show([]);
     this.grid.forget();
     this.close();
     this.showHeadlines();
@@ -102,8 +105,9 @@ class Tab {
   }
 
   showGrid(data) {
-    this.data = data;
-    this.work.hidden = !data;
+    this.alerts.show(data?.alerts ?? []);
+    this.data = data?.checks.length ? data : null;
+    this.work.hidden = !this.data;
     this.filter();
   }
 
@@ -112,15 +116,16 @@ class Tab {
     this.headlines.classList.toggle("several", this.runs.length > 1);
   }
 
-  headline({ run, verdict, sentence: finding, damaged }) {
+  headline({ run, verdict, sentence: finding, alerts, damaged }) {
     const chosen = run === this.run;
+    const warned = alerts ? plural(alerts, "alert") : "";
     const lost = damaged ? `${damaged} damaged event${damaged > 1 ? "s" : ""} left out` : "";
     return element(
       "button",
       { type: "button", role: "radio", class: "headline", "aria-checked": String(chosen), onclick: () => this.choose(run) },
-      element("span", { class: `badge ${tone(verdict)}` }, verdict || "NOTHING"),
+      element("span", { class: `badge ${verdict || !alerts ? tone(verdict) : "tone-alert"}` }, verdict || (alerts ? "ALERT" : "NOTHING")),
       element("span", { class: "sentence" }, sentence(finding)),
-      element("span", { class: "quiet" }, name(run || "."), lost ? `, ${lost}` : ""),
+      element("span", { class: "quiet" }, name(run || "."), ...[warned, lost].filter(Boolean).map((more) => `, ${more}`)),
     );
   }
 

@@ -1,0 +1,72 @@
+"""An alert: something in the gradients that a user should look at."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+
+FORMAT = 1
+KINDS = ("vanishing", "exploding", "dead", "nonfinite")
+
+
+@dataclass(frozen=True)
+class Alert:
+    """What a callback noticed.
+
+    Args:
+        kind: `"vanishing"`, `"exploding"`, `"dead"` or `"nonfinite"`.
+        step: Optimizer iterations done when it was given.
+        where: Paths of the layers or variables, the worst first.
+        message: What was seen, what it may come from, and what to do.
+        since: Optimizer iterations done when it was first seen.
+        value: The worst figure, None if there is none.
+        threshold: What that figure was held against, None if there is none.
+    """
+
+    kind: str
+    step: int
+    where: tuple[str, ...]
+    message: str
+    since: int
+    value: float | None = None
+    threshold: float | None = None
+
+    def __post_init__(self):
+        # It may come from a damaged file.
+        if not (
+            self.kind in KINDS
+            and isinstance(self.message, str)
+            and all(isinstance(name, str) for name in self.where)
+            and all(isinstance(n, int) for n in (self.step, self.since))
+        ):
+            raise ValueError(f"Expected an alert. Received: {self!r:.80}")
+
+    def __str__(self):
+        return f"{self.kind.capitalize()} gradients at step {self.step}: {self.message}"
+
+    def to_json(self) -> str:
+        """The alert as JSON."""
+        data = dataclasses.asdict(self)
+        for name in ("value", "threshold"):
+            if data[name] is not None and not math.isfinite(data[name]):
+                data[name] = str(data[name])
+        return json.dumps({"format": FORMAT, **data})
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Alert:
+        """Gets an alert back from `to_json()`.
+
+        Raises:
+            ValueError: If `text` is not an alert of a known format.
+        """
+        data = json.loads(text)
+        if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
+            raise ValueError(
+                f"Expected an alert of format {FORMAT}. Received: text={text[:80]!r}"
+            )
+        for name in ("value", "threshold"):
+            if isinstance(data[name], str):
+                data[name] = float(data[name])
+        return cls(**{**data, "where": tuple(data["where"])})

@@ -1,0 +1,210 @@
+"""`GradientStats`: the gradients that train a model, in figures."""
+
+from __future__ import annotations
+
+import operator
+import warnings
+
+from keras_gradwatch.alerts import Alert
+from keras_gradwatch.arguments import DROPOUT, refuse
+from keras_gradwatch.callbacks import workers
+from keras_gradwatch.callbacks.watcher import Watcher, attempt
+from keras_gradwatch.errors import GradientAlertError, GradientAlertWarning
+from keras_gradwatch.replica.devices import outside_strategies
+from keras_gradwatch.replica.optimizers import iterations
+from keras_gradwatch.replica.replica import assert_ready
+from keras_gradwatch.replica.train_step import objectives
+from keras_gradwatch.stats.alarms import Alarms, Thresholds
+from keras_gradwatch.stats.measure import Gauge
+from keras_gradwatch.stats.reading import GradientReading
+from keras_gradwatch.tensorboard.stats_writer import StatsWriter
+
+
+class GradientStats(Watcher):
+    """Reads the gradients that train a model, and gives the alarm if they go wrong.
+
+    What `keras.callbacks.TensorBoard` lost with `write_grads`: before some of the
+    training steps that step is run on a copy of the model, and the gradients that
+    its own `tf.GradientTape` computes are written to TensorBoard: for each variable
+    their norm, mean size, share of exact zeros and histogram, and how far the
+    optimizer then moves the variable as a share of its size. Training goes on as
+    if nothing had happened.
+
+    It gives the alarm, in TensorBoard and as a warning, if for several readings
+
+    - gradients **vanish**: the norm of the first layers' gradients is less than
+      `vanishing` times that of the layer with the largest, so that they hardly learn
+      (Glorot & Bengio, 2010, "Understanding the difficulty of training deep
+      feedforward neural networks": in deep networks of sigmoids each layer takes a
+      factor off the gradient);
+    - gradients **explode**: the norms of gradient and weights, multiplied, are more
+      than `exploding` times the loss, so that a change of the weights by a share of
+      1 / `exploding` changes the loss by all of its size; or a step moves the weights
+      by more than their own size, a thousand times the usual; or they became NaN or
+      infinite after growing a thousandfold (Pascanu, Mikolov & Bengio, 2013, "On the
+      difficulty of training recurrent neural networks");
+    - gradients are **dead**: all gradients of a layer are exactly zero, or at least the
+      share `dead` of its units gets none (Lu et al., 2019, "Dying ReLU and
+      initialization: theory and numerical examples").
+
+    Example:
+
+    ```python
+    stats = kgw.GradientStats(log_dir="logs", check_freq=100)
+    model.fit(x, y, epochs=20, callbacks=[stats])
+    print(stats.readings[-1])
+    ```
+
+    then `tensorboard --logdir logs`: the figures are under Time Series, the
+    histograms under Histograms, alerts in the tab "Gradient check".
+
+    Args:
+        log_dir: Directory for TensorBoard; the other callbacks may share it.
+            Nothing is written if None.
+        warmup_steps: Optimizer iterations before the first reading.
+        check_freq: `"epoch"` reads before the first step of each epoch; an integer,
+            every so many optimizer iterations. A reading costs about one training
+            step.
+        data: `(x, y)` or `(x, y, sample_weight)`, one batch to read on each time. If
+            None, the batch that is about to be trained on.
+        histograms: Whether to write histograms too.
+        dropout: `"freeze"` reads the gradients of the very draw that training makes;
+            `"bypass"` switches dropout off in the reading.
+        vanishing: Share of the largest layer's norm below which a layer's norm counts
+            as vanishing. 0 turns this alarm off.
+        exploding: The norm of the gradient times that of the weights, over the loss,
+            above which gradients explode. `float("inf")` turns this alarm off.
+        dead: Share of the units of a layer that get no gradient at all, from which
+            on the layer counts as dead. Above 1 turns this alarm off.
+        patience: How many readings in a row must show it before an alarm is given;
+            NaN, infinity, and steps ten times the size of the weights do not wait.
+        on_failure: What to do at an alarm. `"warn"` issues a `GradientAlertWarning`,
+            `"stop"` also ends training after this step, `"raise"` raises
+            `GradientAlertError` out of `fit`. A reading that breaks only warns,
+            unless this is `"raise"`.
+        verbose: 2 prints a line for each reading, 0 and 1 nothing.
+
+    Attributes:
+        readings: A `GradientReading` for each reading of the present or last `fit`.
+        alerts: An `Alert` for each alarm, of all fits so far.
+
+    Raises:
+        InvalidArgumentError: If an argument is wrong.
+    """
+
+    def __init__(
+        self,
+        log_dir=None,
+        *,
+        warmup_steps: int = 0,
+        check_freq: int | str = 100,
+        data=None,
+        histograms: bool = True,
+        dropout: str = "freeze",
+        vanishing: float = 1e-5,
+        exploding: float = 1e6,
+        dead: float = 0.95,
+        patience: int = 3,
+        on_failure: str = "warn",
+        verbose: int = 1,
+    ):
+        super().__init__(
+            "gradient reading", warmup_steps, check_freq, data, on_failure, verbose
+        )
+        if dropout not in DROPOUT:
+            refuse("dropout", f"one of {DROPOUT}", dropout)
+        self._thresholds = Thresholds(vanishing, exploding, dead, patience)
+        self.readings: list[GradientReading] = []
+        self.alerts: list[Alert] = []
+        self._histograms = bool(histograms) and log_dir is not None
+        self._dropout = dropout
+        self._writer = None if log_dir is None else StatsWriter(log_dir)
+        self._alarms = Alarms(self._thresholds)
+        self._gauge: Gauge | None = None
+        self._trained: list = []
+        # A reading that waits for its step, and the weights before that.
+        self._pending: tuple | None = None
+
+    def __getstate__(self):
+        # A fit that was aborted leaves graphs behind, which can't be copied.
+        return {**self.__dict__, "_gauge": None, "_trained": [], "_pending": None}
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        self.readings = []
+        self._alarms = Alarms(self._thresholds)
+        self._gauge = self._pending = None
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._finish(is_after_its_step=False)
+        super().on_train_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._finish(is_after_its_step=True)
+
+    def on_train_end(self, logs=None):
+        self._finish(is_after_its_step=False)
+        if self._writer is not None:
+            self._writer.close()
+        self._gauge = None
+        super().on_train_end(logs)
+
+    def look(self, batch):
+        reading, error = attempt(lambda: self._read(batch))
+        if error is not None:
+            self.broke(error)
+        else:
+            self._pending = reading
+
+    def _read(self, batch):
+        """A reading, and the weights at which it was made."""
+        with outside_strategies():
+            data, trained = batch(), self.model.trainable_variables
+            if self._gauge is None or not _same(trained, self._trained):
+                assert_ready(self.model)
+                found = objectives(self.model, data)
+                self._gauge = Gauge(self.model, self._dropout, found, self._histograms)
+                self._trained = list(trained)
+            reading = self._gauge.gradients(iterations(self.model), data)
+            return reading, self._gauge.weights()
+
+    def _finish(self, is_after_its_step):
+        """Adds to a reading what its step did, and tells of it."""
+        if self._pending is None:
+            return
+        (reading, before), self._pending = self._pending, None
+        steps = iterations(self.model) - reading.step if is_after_its_step else 0
+        with outside_strategies():
+            reading, error = attempt(
+                lambda: self._gauge.with_update(reading, before, steps)
+            )
+        if error is None:
+            self._tell(reading)
+        else:
+            self.broke(error)
+
+    def _tell(self, reading):
+        strategy = self.model.distribute_strategy
+        alerts = workers.as_the_chief(strategy, self._alarms.hear(reading))
+        self.readings.append(reading)
+        self.alerts += alerts
+        if workers.is_chief(strategy):
+            if self._writer is not None:
+                _, error = attempt(lambda: self._writer.write(reading, alerts))
+                if error is not None:
+                    self.broke(error)
+            if self.verbose == 2:
+                print(f"\n{reading.headline}")
+        for alert in alerts:
+            self._react(alert)
+
+    def _react(self, alert):
+        if self.on_failure == "raise":
+            raise GradientAlertError(alert)
+        if self.on_failure == "stop":
+            self.model.stop_training = True
+        warnings.warn(str(alert), GradientAlertWarning, stacklevel=2)
+
+
+def _same(one, other):
+    return len(one) == len(other) and all(map(operator.is_, one, other))

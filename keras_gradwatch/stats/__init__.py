@@ -1,0 +1,1 @@
+"""Statistics of the gradients that train a model, and when they give the alarm."""

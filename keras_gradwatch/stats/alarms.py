@@ -1,0 +1,298 @@
+"""When gradients give the alarm: they vanish, explode or are dead, and stay so."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from keras_gradwatch.alerts import Alert
+from keras_gradwatch.arguments import is_count, is_number, refuse
+from keras_gradwatch.stats.reading import GradientReading, norm
+
+# A step that moves the weights by more than their own size is no step.
+_LARGEST_UPDATE = 1.0
+# After one that is so many times larger there may be nothing left to read.
+_AT_ONCE = 10.0
+# Gradients that grew so much before they overflowed have exploded.
+_GROWTH = 1e3
+_NAMES = 3
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """When to give the alarm; the arguments of `GradientStats` say what each means.
+
+    Raises:
+        InvalidArgumentError: If one is wrong.
+    """
+
+    vanishing: float
+    exploding: float
+    dead: float
+    patience: int
+
+    def __post_init__(self):
+        if not is_number(self.vanishing) or not 0 <= self.vanishing < 1:
+            refuse("vanishing", "a number, 0 or more and below 1", self.vanishing)
+        if self.exploding != math.inf and (
+            not is_number(self.exploding) or self.exploding <= 0
+        ):
+            refuse("exploding", "a number above 0, or infinity", self.exploding)
+        if not is_number(self.dead) or self.dead <= 0:
+            refuse("dead", "a number above 0", self.dead)
+        if not is_count(self.patience) or not self.patience:
+            refuse("patience", "an integer, 1 or more", self.patience)
+
+
+@dataclass(frozen=True)
+class _Symptom:
+    """What is wrong with one layer in one reading.
+
+    Args:
+        kind: Of an `Alert`.
+        where: The layer.
+        value: The figure.
+        threshold: What it was held against.
+        rank: The worst has the largest.
+        message: The figure in words.
+        at_once: Whether it can't wait for another reading.
+    """
+
+    kind: str
+    where: str
+    value: float
+    threshold: float
+    rank: float
+    message: str
+    at_once: bool = False
+
+    @property
+    def key(self):
+        """What is told only once while it lasts: an explosion is one, wherever."""
+        return self.kind, "" if self.kind == "exploding" else self.where
+
+
+class Alarms:
+    """Listens to readings, and speaks when the same is wrong in several of them.
+
+    Args:
+        thresholds: The `Thresholds`.
+    """
+
+    def __init__(self, thresholds: Thresholds):
+        self._thresholds = thresholds
+        # By key: since when, and in how many readings in a row.
+        self._seen: dict[tuple[str, str], tuple[int, int]] = {}
+        self._largest_loss: dict[str, float] = {}
+        self._norms: dict[str, tuple[float, float]] = {}  # the first, and the last
+
+    def hear(self, reading: GradientReading) -> list[Alert]:
+        """Takes a reading in.
+
+        Args:
+            reading: The newest `GradientReading`.
+
+        Returns:
+            An `Alert` for each kind of thing that has now gone on for long enough.
+        """
+        symptoms = list(self._symptoms(reading))
+        before, self._seen = self._seen, {}
+        ripe: dict[str, list[_Symptom]] = {}
+        for symptom in symptoms:
+            since, count = before.get(symptom.key, (reading.step, 0))
+            told = count >= self._thresholds.patience
+            count = self._thresholds.patience if symptom.at_once else count + 1
+            _, most = self._seen.get(symptom.key, (since, 0))
+            self._seen[symptom.key] = since, max(count, most)
+            if not told and count >= self._thresholds.patience:
+                ripe.setdefault(symptom.kind, []).append(symptom)
+        return [self._alert(reading.step, found) for found in ripe.values()]
+
+    def _alert(self, step, symptoms):
+        symptoms = sorted(symptoms, key=lambda s: -s.rank)
+        worst = symptoms[0]
+        others = [s.where for s in symptoms[1:]]
+        message = worst.message
+        if others:
+            more = ", ".join(others[:_NAMES]) + (", ..." if others[_NAMES:] else "")
+            message += f" So it is with {len(others)} more: {more}."
+        return Alert(
+            kind=worst.kind,
+            step=step,
+            where=tuple(s.where for s in symptoms),
+            message=f"{message} {_ADVICE[worst.kind]}",
+            since=min(self._seen[s.key][0] for s in symptoms),
+            value=worst.value,
+            threshold=worst.threshold,
+        )
+
+    def _symptoms(self, reading) -> Iterator[_Symptom]:
+        for target, loss in reading.losses:
+            variables = [v for v in reading.variables if v.target == target]
+            broken = [v for v in variables if v.nonfinite]
+            # Where the loss is scaled, a step that overflows is skipped.
+            if reading.loss_scale == 1:
+                yield from (self._nonfinite(v) for v in broken)
+            if broken or not math.isfinite(loss) or not variables:
+                continue
+            size = norm(v.norm for v in variables)
+            self._norms[target] = self._norms.get(target, (size, size))[0], size
+            layers: dict[str, list] = {}
+            for v in variables:
+                layers.setdefault(_place(v.layer or v.path, target), []).append(v)
+            yield from self._dead(layers)
+            explodes = list(self._exploding(target, loss, layers))
+            # Beside what explodes all else is small.
+            yield from explodes or self._vanishing(layers)
+        yield from _too_large_an_update(reading)
+
+    def _vanishing(self, layers):
+        # Biases and scales alone say little: before a normalisation their true
+        # gradient is zero.
+        norms = {
+            name: norm(v.norm for v in held)
+            for name, held in layers.items()
+            if any(len(v.shape) > 1 for v in held)
+        }
+        largest = max(norms, key=norms.get, default=None)
+        limit = self._thresholds.vanishing
+        for name, size in norms.items():
+            share = size / norms[largest] if size else 1.0
+            # What gets through to a layer gets through to all behind it. A branch that
+            # is scaled down on purpose, as in ConvNeXt, keeps nothing from others.
+            if share >= limit:
+                return
+            yield _Symptom(
+                "vanishing",
+                name,
+                share,
+                limit,
+                -share,
+                f"The gradient of {name!r} has {share:.1e} times the norm of that "
+                f"of {largest!r}, which has the largest.",
+            )
+
+    def _exploding(self, target, loss, layers):
+        known = max(abs(loss), self._largest_loss.get(target, 0.0))
+        self._largest_loss[target] = known
+        effects = {
+            name: norm(v.norm for v in held) * norm(v.weight_norm or 0 for v in held)
+            for name, held in layers.items()
+        }
+        limit = self._thresholds.exploding
+        effect = norm(effects.values()) / known if known else 0.0
+        if effect > limit:
+            worst = max(effects, key=effects.get)
+            yield _Symptom(
+                "exploding",
+                worst,
+                effect,
+                limit,
+                effect,
+                f"A change of the weights by {1 / effect:.0e} of their size would "
+                "change the loss by all of its size, most of it by way of "
+                f"{worst!r}, whose gradient has norm "
+                f"{norm(v.norm for v in layers[worst]):.1e}.",
+            )
+
+    def _nonfinite(self, variable):
+        first, last = self._norms.get(variable.target, (0.0, 0.0))
+        grew = last > _GROWTH * first
+        message = (
+            f"{variable.nonfinite} entries of the gradient for {variable.label!r} are "
+            "NaN or infinite"
+        )
+        if grew:
+            message += f", after its norm had grown from {first:.1e} to {last:.1e}"
+        return _Symptom(
+            "exploding" if grew else "nonfinite",
+            variable.label,
+            float(variable.nonfinite),
+            0.0,
+            math.inf,
+            f"{message}.",
+            at_once=True,
+        )
+
+    def _dead(self, layers):
+        limit = self._thresholds.dead
+        if limit > 1:
+            return
+        for name, held in layers.items():
+            idle = max(
+                (v.idle_units for v in held if v.idle_units is not None), default=0
+            )
+            if all(not v.norm for v in held):
+                yield _Symptom(
+                    "dead",
+                    name,
+                    1.0,
+                    limit,
+                    2.0,
+                    f"No gradient reaches {name!r}: all are exactly zero.",
+                )
+            elif idle >= limit:
+                yield _Symptom(
+                    "dead",
+                    name,
+                    idle,
+                    limit,
+                    idle,
+                    f"{100 * idle:.0f}% of the units of {name!r} get a gradient of "
+                    "exactly zero.",
+                )
+
+
+def _too_large_an_update(reading):
+    moved = [v.update_norm for v in reading.variables if v.update_norm is not None]
+    if not all(map(math.isfinite, moved)):
+        if math.isfinite(reading.global_norm):
+            yield _Symptom(
+                "exploding",
+                "all weights",
+                math.inf,
+                _LARGEST_UPDATE,
+                math.inf,
+                "Finite gradients made weights NaN or infinite in a step: the norm of "
+                f"all gradients was {reading.global_norm:.1e}.",
+                at_once=True,
+            )
+        return
+    ratio = reading.update_ratio
+    # From weights that are all zero any step is infinitely large.
+    if ratio is not None and _LARGEST_UPDATE < ratio < math.inf:
+        worst = max(reading.variables, key=lambda v: v.update_norm or 0.0)
+        yield _Symptom(
+            "exploding",
+            _place(worst.layer or worst.path, worst.target),
+            ratio,
+            _LARGEST_UPDATE,
+            ratio,
+            f"A step moves the weights by {ratio:.1e} times their own size, most of "
+            f"all {worst.path!r}.",
+            at_once=ratio > _AT_ONCE * _LARGEST_UPDATE,
+        )
+
+
+def _place(layer, target):
+    return f"{layer} ({target})" if target else layer
+
+
+_ADVICE = {
+    "vanishing": (
+        "It hardly learns. Deep stacks of saturating activations do this: try "
+        "activations like ReLU, He initialisation, normalisation layers or residual "
+        "connections."
+    ),
+    "exploding": (
+        "Clip the gradients (`clipnorm` or `global_clipnorm` of the optimizer), lower "
+        "the learning rate, or look at the initialisation of recurrent weights."
+    ),
+    "dead": (
+        "Units of ReLU that are never active do this (a large negative bias, too high "
+        "a learning rate), and so do parts that the loss does not depend on, "
+        "`tf.stop_gradient`, and float16 without loss scaling."
+    ),
+    "nonfinite": ("`keras_gradwatch.NonFiniteLocator` finds where they come from."),
+}

@@ -1,0 +1,34 @@
+"""Writing alerts to TensorBoard."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from keras_gradwatch.alerts import Alert
+from keras_gradwatch.tensorboard import ALERT_TAG, PLUGIN
+from keras_gradwatch.tensorboard.events import TENSORS, Events, metadata
+from keras_gradwatch.tensorboard.records import pack
+
+
+class AlertWriter:
+    """Writes alerts for the tab.
+
+    Args:
+        log_dir: TensorBoard's directory. Events go to its run `gradwatch`.
+    """
+
+    def __init__(self, log_dir):
+        self._events = Events(log_dir)
+
+    def write(self, alert: Alert) -> None:
+        """Writes one alert; it is on disk when this returns."""
+        with self._events.at(alert.step):
+            tf.summary.write(
+                f"{ALERT_TAG}/{self._events.opened}",
+                pack(alert),
+                metadata=metadata(PLUGIN, TENSORS),
+            )
+
+    def close(self) -> None:
+        """Closes the event file, once nobody else writes to it."""
+        self._events.close()

@@ -1,0 +1,57 @@
+"""Writing readings of the gradients to TensorBoard."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+from tensorboard.plugins.histogram import metadata as histograms
+
+from keras_gradwatch.alerts import Alert
+from keras_gradwatch.stats.reading import GradientReading
+from keras_gradwatch.tensorboard import HISTOGRAM_GROUP, STATS_GROUP, STATS_GROUPS
+from keras_gradwatch.tensorboard.alert_writer import AlertWriter
+from keras_gradwatch.tensorboard.events import Events, write_scalar
+
+
+class StatsWriter:
+    """Writes each reading as scalars and histograms, and alerts for the tab.
+
+    Args:
+        log_dir: TensorBoard's directory. Events go to its run `gradwatch`.
+    """
+
+    def __init__(self, log_dir):
+        self._events = Events(log_dir)
+        self._alerts = AlertWriter(log_dir)
+
+    def write(self, reading: GradientReading, alerts: list[Alert]) -> None:
+        """Writes one reading; it is on disk when this returns."""
+        with self._events.at(reading.step):
+            _write(f"{STATS_GROUP}/global_norm", reading.global_norm)
+            _write(f"{STATS_GROUP}/update_ratio", reading.update_ratio)
+            for variable in reading.variables:
+                for name, group in STATS_GROUPS.items():
+                    _write(f"{group}/{variable.label}", getattr(variable, name))
+                if variable.histogram is not None:
+                    name = f"{HISTOGRAM_GROUP}/{variable.label}"
+                    _write_histogram(name, *variable.histogram)
+        for alert in alerts:
+            self._alerts.write(alert)
+
+    def close(self) -> None:
+        """Closes the event file, once nobody else writes to it."""
+        self._events.close()
+        self._alerts.close()
+
+
+def _write(name, value):
+    if value is not None:
+        write_scalar(name, value)
+
+
+def _write_histogram(name, edges, counts):
+    tf.summary.write(
+        name,
+        np.stack([edges[:-1], edges[1:], counts], axis=1),
+        metadata=histograms.create_summary_metadata(name, ""),
+    )
