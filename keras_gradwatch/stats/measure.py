@@ -169,24 +169,31 @@ def _figures(entries, size):
 
 def _histogram(entries, size):
     """Lowest and highest finite entry, and counts in bins of equal width."""
-    flat = tf.cast(tf.reshape(entries, [-1]), tf.float64)
-    finite = tf.boolean_mask(flat, tf.math.is_finite(flat))
+    wide = tf.float64 if entries.dtype == tf.float64 else tf.float32
+    flat = tf.cast(tf.reshape(entries, [-1]), wide)
+    finite = tf.math.is_finite(flat)
+    low = tf.reduce_min(tf.where(finite, flat, np.inf))
+    high = tf.reduce_max(tf.where(finite, flat, -np.inf))
     # The rows of an embedding that were not looked up are zeros.
     more = tf.cast(size - tf.size(entries, tf.int64), tf.int32)
-    ends = tf.concat([finite, tf.zeros([tf.minimum(more, 1)], tf.float64)], 0)
-    low, high = tf.reduce_min(ends), tf.reduce_max(ends)
+    zero = tf.zeros([], wide)
+    low = tf.where(more > 0, tf.minimum(low, zero), low)
+    high = tf.where(more > 0, tf.maximum(high, zero), high)
     # If all are equal, one unit about them.
-    half = 0.5 * tf.cast(high <= low, tf.float64)
+    half = 0.5 * tf.cast(high <= low, wide)
     low, high = low - half, high + half
 
     def bin_of(values):
         position = (values - low) / (high - low) * _BINS
         return tf.clip_by_value(tf.cast(position, tf.int32), 0, _BINS - 1)
 
-    counts = tf.math.bincount(bin_of(finite), minlength=_BINS, maxlength=_BINS)
-    zeros = tf.one_hot(bin_of(tf.zeros([], tf.float64)), _BINS, dtype=tf.int32)
-    counts = tf.cast(counts + more * zeros, tf.float64)
-    return tf.concat([[low, high], counts], 0)
+    # What is not finite is counted as zero at first: leaving it out would copy all.
+    counts = tf.math.bincount(bin_of(tf.where(finite, flat, 0)), maxlength=_BINS)
+    counts = tf.pad(counts, [[0, _BINS - tf.size(counts)]])
+    lost = tf.size(flat) - tf.cast(tf.math.count_nonzero(finite), tf.int32)
+    counts += (more - lost) * tf.one_hot(bin_of(zero), _BINS, dtype=tf.int32)
+    ends = tf.cast([low, high], tf.float64)
+    return tf.concat([ends, tf.cast(counts, tf.float64)], 0)
 
 
 def _rows(rows, width):
