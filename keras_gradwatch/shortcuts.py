@@ -74,10 +74,13 @@ class Shortcuts:
         price: Seconds that it takes to make such a function. Infinite if there are
             to be no shortcuts.
         tolerance: How far a loss may be off by the order of rounding, as a share.
+
+    Attributes:
+        price: The same; infinite also where it turns out that there can be none.
     """
 
     def __init__(self, replica, plain, price=math.inf, tolerance=0.0):
-        self._replica, self._price, self._tolerance = replica, price, tolerance
+        self._replica, self.price, self._tolerance = replica, price, tolerance
         self._plain = Route(plain)
         self._alone = self._together = 0  # probes so far
         self._parts: list[Route] | None = None
@@ -107,7 +110,7 @@ class Shortcuts:
             if self._whole is None and self._gain(self._together) > 0:
                 self._whole = self._best(arguments, self._together, 1)
         except Exception:  # it always goes without
-            self._price = math.inf
+            self.price = math.inf
 
     def losses(self, arguments, probes: Sequence[Probe]) -> np.ndarray:
         """The loss for each probe, each by the shortest way.
@@ -131,9 +134,9 @@ class Shortcuts:
     def _gain(self, saved, graphs=1):
         """Seconds that graphs gain where they save so many plain losses."""
         seconds = self._plain.seconds
-        if seconds is None or self._price == math.inf:
+        if seconds is None or self.price == math.inf:
             return -math.inf
-        return saved * seconds - graphs * (self._price + _PROVEN * seconds)
+        return saved * seconds - graphs * (self.price + _PROVEN * seconds)
 
     def _best(self, arguments, probes, most):
         """Routes for the plan that gains the most; None if none gains anything."""
@@ -163,7 +166,7 @@ class Shortcuts:
                 for share, edges in partitions(prices, _PARTS)
             ]
         else:
-            self._price = math.inf
+            self.price = math.inf
 
     def _route(self, arguments, weights):
         """A proven route for some weights, or None."""
