@@ -40,9 +40,10 @@ from keras_gradwatch.problem import ReplicaProblem
 from keras_gradwatch.replica import batch as batches
 
 PROBES = 8
-# Probes of all variables one by one, at least, and seconds of them beforehand.
+# Probes of all variables one by one, at least; and as many of each variable tell
+# what pays: two losses for each of 5 entries and 2 directions.
 MANY = 64
-WARM = 30
+CHECK = 14
 
 
 def timed(function, *arguments):
@@ -150,10 +151,10 @@ def one_evaluation(case, rounds):
     def whole():
         graphs.losses(problem._values, states, batch, pack(some)).numpy()
 
-    # Graphs for parts of the model pay for themselves within so many.
-    until = time.perf_counter() + WARM
-    while len(graphs.shortcuts.routes) == 1 and time.perf_counter() < until:
-        problem.losses(spread)
+    # Once one loss has been timed, graphs for parts are made if they pay.
+    for _ in range(2):
+        problem.losses(spread[:PROBES])
+    evaluator.prepare(problem._values, states, batch, spread * -(-CHECK // times))
     found = interleaved(
         rounds,
         floor=floor,

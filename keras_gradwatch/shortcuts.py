@@ -64,8 +64,9 @@ class Shortcuts:
     weights of one part move, all that depends on none of them is computed once for
     many probes. What depends on what is read off the traced graph, so this holds
     for any model whose graph changes nothing when it runs. A part gets a graph of
-    its own once that would have paid for itself by the probes so far. It is used if
-    it gives what the plain graph gives, and for as long as it is faster.
+    its own once that would have paid for itself by the probes so far. Each is proven:
+    if one does not give what the plain graph gives, no more are made. And it is
+    used only for as long as it is faster.
 
     Args:
         replica: The `Replica` whose loss it is.
@@ -83,15 +84,16 @@ class Shortcuts:
         self._replica, self.price, self._tolerance = replica, price, tolerance
         self._plain = Route(plain)
         self._alone = self._together = 0  # probes so far
-        self._parts: list[Route] | None = None
-        self._whole: list[Route] | None = None
+        self._parts: list[Route] = []
+        self._whole: list[Route] = []
+        self._share, self._planned = 1.0, 0  # of the parts, and of probes by then
         self._flow: Flow | None = None
         self._plans: list[tuple[float, list[tuple[int, ...]]]] = []
 
     @property
     def routes(self) -> list[Route]:
         """The ways there are by now, the one that computes the least first."""
-        routes = [*(self._parts or ()), *(self._whole or ())]
+        routes = [*self._parts, *self._whole]
         return [*sorted(routes, key=lambda route: route.share), self._plain]
 
     def prepare(self, arguments, probes: Sequence[Probe]) -> None:
@@ -105,10 +107,10 @@ class Shortcuts:
         self._alone += alone
         self._together += len(probes) - alone
         try:
-            if self._parts is None and self._gain(self._alone) > 0:
-                self._parts = self._best(arguments, self._alone, _PARTS)
-            if self._whole is None and self._gain(self._together) > 0:
-                self._whole = self._best(arguments, self._together, 1)
+            if self._alone >= 2 * self._planned and self._gain(self._alone) > 0:
+                self._cut_up(arguments)
+            if not self._whole and self._gain(self._together) > 0:
+                self._cut_off(arguments)
         except Exception:  # it always goes without
             self.price = math.inf
 
@@ -138,18 +140,24 @@ class Shortcuts:
             return -math.inf
         return saved * seconds - graphs * (self.price + _PROVEN * seconds)
 
-    def _best(self, arguments, probes, most):
-        """Routes for the plan that gains the most; None if none gains anything."""
+    def _cut_up(self, arguments):
+        """Makes routes for single weights: as many as gain the most."""
         self._look(arguments)
         gains = [
-            self._gain(probes * (1 - share), len(parts))
-            for share, parts in self._plans[:most]
+            self._gain(self._alone * (self._share - share), len(parts))
+            for share, parts in self._plans
         ]
-        if max(gains, default=0.0) <= 0:
-            return None
-        _, parts = self._plans[int(np.argmax(gains))]
-        routes = [self._route(arguments, part) for part in parts]
-        return [route for route in routes if route is not None]
+        if max(gains, default=0.0) > 0:
+            share, parts = self._plans[int(np.argmax(gains))]
+            self._parts = self._made(arguments, parts)
+            self._share, self._planned = share, self._alone
+
+    def _cut_off(self, arguments):
+        """Makes one for all weights, where much depends on none of them."""
+        self._look(arguments)
+        for share, parts in self._plans[:1]:
+            if self._gain(self._together * (1 - share)) > 0:
+                self._whole = self._made(arguments, parts)
 
     def _look(self, arguments):
         """Traces the loss, to see what depends on what."""
@@ -168,14 +176,21 @@ class Shortcuts:
         else:
             self.price = math.inf
 
-    def _route(self, arguments, weights):
-        """A proven route for some weights, or None."""
-        flow, cut = self._flow, self._flow.cut(weights)
-        if cut.bytes > _KEPT:
-            return None
+    def _made(self, arguments, parts):
+        """Routes for parts of the weights. All of them are proven."""
+        cuts = [(part, self._flow.cut(part)) for part in parts]
+        routes = [
+            self._route(arguments, part, cut)
+            for part, cut in cuts
+            if cut.bytes <= _KEPT
+        ]
+        if not all(self._is_proven(route, arguments) for route in routes):
+            raise ValueError("A shortcut does not give the loss.")
+        return routes
 
+    def _route(self, arguments, weights, cut):
         def losses(values, states, batch, probes):
-            started = cut.start(flow.named((values, states, batch, values)))
+            started = cut.start(self._flow.named((values, states, batch, values)))
             return loop(
                 lambda moved: cut.finish(started, moved),
                 [values[k] for k in weights],
@@ -185,20 +200,17 @@ class Shortcuts:
 
         function = tf.function(losses, autograph=False)
         function = function.get_concrete_function(*arguments, SPEC)
-        route = Route(function, weights, cut.share)
+        return Route(function, weights, cut.share)
+
+    def _is_proven(self, route, arguments):
+        """Whether a route gives the loss, where its weights are moved."""
         probes = [
             (Direction(k, signs=np.ones(value.size, np.int8)), _PROOF * scale_of(value))
-            for k in sorted({weights[0], weights[-1]})
+            for k in sorted({route.weights[0], route.weights[-1]})
             for value in [arguments[0][k].numpy()]
         ]
-        same = np.allclose(
-            route(arguments, probes),
-            self._plain(arguments, probes),
-            rtol=self._tolerance,
-            atol=0.0,
-            equal_nan=True,
-        )
-        return route if same else None
+        found, plain = route(arguments, probes), self._plain(arguments, probes)
+        return np.allclose(found, plain, self._tolerance, 0.0, equal_nan=True)
 
 
 def partitions(
