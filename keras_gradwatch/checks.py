@@ -21,6 +21,7 @@ from keras_gradwatch.judging import overall, variable_report
 from keras_gradwatch.numerics.compare import Plan, compare
 from keras_gradwatch.numerics.history import History
 from keras_gradwatch.problem import PRECISIONS, ReplicaProblem
+from keras_gradwatch.progress import SILENCE, Silence
 from keras_gradwatch.replica import batch as batches
 from keras_gradwatch.replica.devices import outside_strategies
 from keras_gradwatch.replica.optimizers import iterations
@@ -163,12 +164,15 @@ class GradientChecker:
         self._step: TrainingStep | None = None
         self._past: dict[int, History] = {}
 
-    def check(self, batch, budget: Budget | None = None) -> GradientReport:
+    def check(
+        self, batch, budget: Budget | None = None, progress: Silence = SILENCE
+    ) -> GradientReport:
         """Checks the gradients at the present weights on one batch.
 
         Args:
             batch: What `train_step` is handed, nested tensors.
             budget: How long it may take; the `time_budget` of the settings if None.
+            progress: Is told what is being done.
 
         Returns:
             A `GradientReport`; INCONCLUSIVE, with the reason, where this model
@@ -182,11 +186,15 @@ class GradientChecker:
         if budget is None:
             budget = Budget(self.settings.time_budget or math.inf)
         with _ONE_AT_A_TIME, outside_strategies():
+            progress.stage("tracing")
             evaluators = self._prepare(batch, refusals)
             for k, evaluator in enumerate(evaluators):
                 try:
                     begun, traces = time.perf_counter(), evaluator.traces
-                    problem = ReplicaProblem(evaluator, batches.as_double(batch), rng)
+                    double = batches.as_double(batch)
+                    if evaluator.is_traced_for(double):
+                        progress.stage("computing the gradient")
+                    problem = ReplicaProblem(evaluator, double, rng, progress=progress)
                     problems.append(problem)
                     problem.assert_checkable()
                     if evaluator.traces != traces:  # tracing comes on top
@@ -194,13 +202,15 @@ class GradientChecker:
                     clock = Clock(
                         budget / len(evaluators), begun, lambda p=problem: p.seconds
                     )
-                    found = self._compare(problem, self._past_of(evaluator), clock)
+                    past = self._past_of(evaluator)
+                    found = self._compare(problem, past, clock, progress)
                     self.close_seconds += clock.close_seconds()
                 except UncheckableError as error:
                     name = evaluator.replica.objective.name
                     refusals.append(f"{name}: {error}" if name else str(error))
                 else:
                     compared[k] = problem, found
+            progress.stage("taking the step in the precision of training")
             reports, said = self._in_training(batch, compared)
         variables = tuple(v for found in reports for v in found)
         for (problem, _), found in zip(compared.values(), reports, strict=True):
@@ -253,12 +263,13 @@ class GradientChecker:
         sizes = [math.prod(weight.shape) for weight in evaluator.replica.weights]
         return self._past.setdefault(id(evaluator), History(sizes))
 
-    def _compare(self, problem, past, clock) -> tuple[VariableReport, ...]:
+    def _compare(self, problem, past, clock, progress) -> tuple[VariableReport, ...]:
         """Compares the gradients of one loss, and judges each variable."""
         settings = self.settings
         plan = Plan(settings.samples, settings.directions, settings.tolerance)
         shapes = [weight.shape for weight in problem.weights]
-        found = compare(problem, shapes, plan, past, clock, problem.rng)
+        tell, rng = progress.stage, problem.rng
+        found = compare(problem, shapes, plan, past, clock, rng, tell)
         return tuple(
             variable_report(problem, k, found, past, settings)
             for k in range(len(shapes))

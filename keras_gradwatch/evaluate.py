@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from keras_gradwatch.errors import UncheckableError
 from keras_gradwatch.numerics.directions import Direction
-from keras_gradwatch.probes import SPEC, Probe, loop, move, pack
+from keras_gradwatch.probes import MOST, SPEC, Probe, loop, move, pack
 from keras_gradwatch.replica import batch as batches
 from keras_gradwatch.replica import diagnose, graphs
 from keras_gradwatch.replica.flow import is_quiet
@@ -69,6 +69,10 @@ class Evaluator:
         self.seconds: float | None = None
         self._graphs: dict[tuple, Graphs] = {}
 
+    def is_traced_for(self, batch) -> bool:
+        """Whether there are graphs for this batch."""
+        return batches.signature(batch) in self._graphs
+
     def graphs_for(self, states, batch) -> Graphs:
         """The compiled functions for this batch, traced if they are new.
 
@@ -116,7 +120,15 @@ class Evaluator:
         with restored(graphs_.handles):
             graphs_.shortcuts.prepare((values, states, batch), probes)
 
-    def losses(self, values, states, batch, probes: Sequence[Probe]) -> np.ndarray:
+    def losses(
+        self,
+        values,
+        states,
+        batch,
+        probes: Sequence[Probe],
+        at_once: int = MOST,
+        tell: Callable[[Sequence[Probe]], None] = lambda probes: None,
+    ) -> np.ndarray:
         """The loss with one weight or several moved, for each probe.
 
         Args:
@@ -124,13 +136,17 @@ class Evaluator:
             states: What `Replica.copy_weights` returned.
             batch: Nested tensors, floats in float64.
             probes: Pairs of a direction or sweep, and a signed step along it.
+            at_once: The most in one call of a graph.
+            tell: Called with the probes of each call, before it.
 
         Returns:
             Losses, float64, shape `(len(probes),)`.
         """
         graphs_ = self.graphs_for(states, batch)
         with restored(graphs_.handles):
-            return graphs_.shortcuts.losses((values, states, batch), probes)
+            return graphs_.shortcuts.losses(
+                (values, states, batch), probes, at_once, tell
+            )
 
     def _trace(self, states, batch):
         self.traces += 1

@@ -24,7 +24,7 @@ SPEC = (
 )
 
 # Probes in one call of a graph: between calls, Ctrl-C gets through.
-_PROBES = 256
+MOST = 256
 # Signs in one call, a byte each.
 _SIGNS = 1 << 26
 # Losses under way at a time. Each holds activations, though fewer than a gradient
@@ -71,7 +71,7 @@ def pack(probes: Sequence[Probe], weights: Sequence[int] | None = None):
     )
 
 
-def chunks(probes: Sequence[Probe]) -> Iterator[list[Probe]]:
+def chunks(probes: Sequence[Probe], at_once: int = MOST) -> Iterator[list[Probe]]:
     """Probes in parts, so many as one call of a graph takes."""
     chunk, signs = [], {}
     for probe, step in probes:
@@ -80,7 +80,9 @@ def chunks(probes: Sequence[Probe]) -> Iterator[list[Probe]]:
             for d, _ in probe.moves(step)
             if not d.is_coordinate
         }
-        if len(chunk) == _PROBES or (chunk and sum((signs | new).values()) > _SIGNS):
+        if len(chunk) == min(at_once, MOST) or (
+            chunk and sum((signs | new).values()) > _SIGNS
+        ):
             yield chunk
             chunk, signs = [], {}
         chunk.append((probe, step))

@@ -14,9 +14,13 @@ from keras_gradwatch.evaluate import Evaluator
 from keras_gradwatch.numerics import examine
 from keras_gradwatch.numerics.directions import Direction, Sweep
 from keras_gradwatch.numerics.slopes import Noise
+from keras_gradwatch.progress import SILENCE, Silence
 from keras_gradwatch.replica.outline import Stage, outline
 from keras_gradwatch.replica.replica import scale_of
 
+# Seconds of one call for losses, and the fewest of a call: what is computed once
+# for all of them must pay.
+_CALL, _FEWEST = 2.0, 8
 # From coarse to fine.
 PRECISIONS = ("bfloat16", "float16", "float32", "float64")
 # Round-off of a gradient that cancels out, as a share of the largest entry of all.
@@ -34,6 +38,7 @@ class ReplicaProblem:
         batch: Nested tensors, floats in float64.
         rng: Source of randomness.
         values: Weights to use instead of the live ones.
+        progress: Is told which losses come next.
 
     Attributes:
         level: The loss, as it came with the gradient: the same up to round-off.
@@ -44,8 +49,11 @@ class ReplicaProblem:
         evaluations: How often the loss was evaluated so far.
     """
 
-    def __init__(self, evaluator: Evaluator, batch, rng, values=None):
+    def __init__(
+        self, evaluator: Evaluator, batch, rng, values=None, progress: Silence = SILENCE
+    ):
         self._evaluator, self._batch, self.rng = evaluator, batch, rng
+        self._progress = progress
         replica = evaluator.replica
         self._states = replica.copy_weights()
         if values is not None:
@@ -106,11 +114,18 @@ class ReplicaProblem:
         arguments = self._values, self._states, self._batch, probes
         self._evaluator.prepare(*arguments)
         started = time.perf_counter()
-        found = self._evaluator.losses(*arguments)
+        found = self._evaluator.losses(
+            *arguments, self._in_one_call(), self._progress.comes_to
+        )
         self.evaluations += len(probes)
         self._spent += time.perf_counter() - started
         self._evaluator.seconds = self._spent / self.evaluations
         return found
+
+    def _in_one_call(self):
+        """How many losses to ask for at once: between calls, Ctrl-C gets through."""
+        price = self._evaluator.seconds
+        return _FEWEST if price is None else max(_FEWEST, int(_CALL / price))
 
     def nearby(self) -> ReplicaProblem:
         """The same loss at weights moved at random, by a thousandth."""
@@ -118,7 +133,9 @@ class ReplicaProblem:
             v + examine.NEARBY * scale * self.rng.standard_normal(v.shape)
             for v, scale in zip(self._values, self.scales, strict=True)
         ]
-        return ReplicaProblem(self._evaluator, self._batch, self.rng, values)
+        return ReplicaProblem(
+            self._evaluator, self._batch, self.rng, values, self._progress
+        )
 
     @property
     def is_precise(self) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.numerics.directions import Direction
-from keras_gradwatch.probes import SPEC, Probe, chunks, loop, pack
+from keras_gradwatch.probes import MOST, SPEC, Probe, chunks, loop, pack
 from keras_gradwatch.replica.flow import Flow
 from keras_gradwatch.replica.replica import scale_of
 
@@ -114,12 +114,20 @@ class Shortcuts:
         except Exception:  # it always goes without
             self.price = math.inf
 
-    def losses(self, arguments, probes: Sequence[Probe]) -> np.ndarray:
+    def losses(
+        self,
+        arguments,
+        probes: Sequence[Probe],
+        at_once: int = MOST,
+        tell: Callable[[Sequence[Probe]], None] = lambda probes: None,
+    ) -> np.ndarray:
         """The loss for each probe, each by the shortest way.
 
         Args:
             arguments: Values, states and batch.
             probes: Pairs of a direction or sweep, and a signed step along it.
+            at_once: The most in one call of a graph.
+            tell: Called with the probes of each call, before it.
         """
         found = np.empty(len(probes))
         left = [(i, _moved(probe)) for i, (probe, _) in enumerate(probes)]
@@ -128,7 +136,8 @@ class Shortcuts:
                 continue
             own = [i for i, moved in left if route.takes(moved)]
             left = [(i, moved) for i, moved in left if not route.takes(moved)]
-            for chunk in chunks([probes[i] for i in own]):
+            for chunk in chunks([probes[i] for i in own], at_once):
+                tell(chunk)
                 found[own[: len(chunk)]] = route(arguments, chunk)
                 own = own[len(chunk) :]
         return found

@@ -5,6 +5,7 @@ import gc
 import os
 import pickle
 import signal
+import threading
 import weakref
 
 import keras
@@ -14,6 +15,7 @@ import tensorflow as tf
 from keras import layers
 
 import keras_gradwatch as kgw
+from keras_gradwatch.progress import Progress
 from tests.test_callback import small_model
 
 
@@ -202,7 +204,8 @@ def everything_that_is_changed(model):
 
 @pytest.mark.parametrize("eagerly", [False, True])
 @pytest.mark.parametrize("kind", [keras.Sequential, OwnStep])
-def test_ctrl_c_in_the_middle_of_a_check(rng, kind, eagerly):
+def test_ctrl_c_in_the_middle_of_a_check(rng, kind, eagerly, monkeypatch):
+    monkeypatch.setattr(Progress, "AFTER", 0.0)  # it tells what it does
     x, y = rng.normal(size=(24, 4)), rng.normal(size=(24, 3))
     CtrlC.at = None
     model = kind(
@@ -221,11 +224,12 @@ def test_ctrl_c_in_the_middle_of_a_check(rng, kind, eagerly):
     # While it finds out what is differentiated, while it traces, and later on.
     for at in (1, 2, 3, 20) if eagerly else (1, 2):
         CtrlC.at = at
-        callbacks = [CountFromHere(), each_step()]
+        callbacks = [CountFromHere(), each_step(verbose=1)]
         with pytest.raises(KeyboardInterrupt):
             model.fit(x, y, batch_size=6, verbose=0, callbacks=callbacks)
         assert callbacks[1].reports == []
         assert everything_that_is_changed(model) == before
+        assert not [t for t in threading.enumerate() if "Gradient" in t.name]
         np.testing.assert_equal(model.get_weights(), weights)
     CtrlC.at = None
     check = each_step()

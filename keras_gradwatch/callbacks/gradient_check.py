@@ -6,12 +6,16 @@ import time
 import warnings
 from collections.abc import Sequence
 
+import keras
+
 from keras_gradwatch.arguments import Settings
 from keras_gradwatch.budget import Allowance
 from keras_gradwatch.callbacks import workers
 from keras_gradwatch.callbacks.watcher import Watcher, attempt
 from keras_gradwatch.checks import GradientChecker
 from keras_gradwatch.errors import GradientMismatchError, GradientMismatchWarning
+from keras_gradwatch.progress import SILENCE, Progress
+from keras_gradwatch.replica.optimizers import iterations
 from keras_gradwatch.report import FAIL, GradientReport
 from keras_gradwatch.tensorboard.writer import ReportWriter
 
@@ -61,7 +65,8 @@ class GradientCheck(Watcher):
             all variables are screened, and at least one that looks wrong is looked
             at closely.
         seed: Seed of the draws; each check draws others.
-        verbose: 0 prints nothing, 1 a line for each check, 2 the table.
+        verbose: 0 prints nothing, 1 a line for each check, 2 the table. A check that
+            takes longer than two seconds tells meanwhile what it does.
 
     Attributes:
         reports: A `GradientReport` for each check so far.
@@ -157,7 +162,10 @@ class GradientCheck(Watcher):
         chief = workers.is_chief(strategy)
         started = time.perf_counter()
         budget = self._allowance and self._allowance.budget()
-        report, error = attempt(lambda: self._checker.check(batch(), budget))
+        with self._progress(chief) as progress:
+            report, error = attempt(
+                lambda: self._checker.check(batch(), budget, progress)
+            )
         report, error = workers.agree(strategy, report, error)
         if error is None and self._writer is not None:
             _, error = attempt(lambda: chief and self._writer.write(report))
@@ -171,9 +179,19 @@ class GradientCheck(Watcher):
             return
         self.reports.append(report)
         if self.verbose and chief:
-            print(f"\n{report if self.verbose == 2 else report.headline}")
+            # What was shown meanwhile ends its own line; the bar of Keras does not.
+            start = "" if progress.shown else "\n"
+            print(f"{start}{report if self.verbose == 2 else report.headline}")
         if report.verdict == FAIL:
             self._react(report)
+
+    def _progress(self, chief):
+        wanted = self.verbose and keras.config.is_interactive_logging_enabled()
+        if not wanted or not chief:
+            return SILENCE
+        # A bar where Keras shows one.
+        bars = (self.params or {}).get("verbose", 1) not in (0, 2)
+        return Progress(f"Gradient check at step {iterations(self.model)}", bars)
 
     def _react(self, report):
         if self.on_failure == "raise":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -62,7 +62,13 @@ class Found:
 
 
 def compare(
-    problem, shapes: Sequence[Sequence[int]], plan: Plan, past: History, clock, rng
+    problem,
+    shapes: Sequence[Sequence[int]],
+    plan: Plan,
+    past: History,
+    clock,
+    rng,
+    tell: Callable[..., None] = lambda doing, variables=None: None,
 ) -> Found:
     """Compares the gradients of all variables, as far as the time allows.
 
@@ -78,17 +84,20 @@ def compare(
         clock: `clock.pairs()` tells how many pairs of losses the time left is good
             for; `clock.suspect()` is called where the screen is off.
         rng: Source of randomness.
+        tell: Called with what comes next, in a few words, and of how many variables
+            one by one.
 
     Returns:
         What was `Found`.
     """
+    tell("screening all variables at once")
     drawn = Draws(problem, plan, rng)
     screened, roomy = _screen(problem, plan, past, clock, drawn.count(), rng)
     affordable = math.inf if roomy else FIRST * clock.pairs()
     directions = _choose(drawn, screened, past, affordable, rng)
     found = Found(list(screened.items), pending=set(screened.suspects))
     if directions:
-        _look_alone(problem, shapes, directions, plan, past, clock, rng, found)
+        _look_alone(problem, shapes, directions, plan, past, clock, rng, found, tell)
     past.add(found.items)
     return found
 
@@ -192,7 +201,7 @@ def _choose(drawn, screened, past, affordable, rng) -> list[Direction]:
     return chosen
 
 
-def _look_alone(problem, shapes, directions, plan, past, clock, rng, found):
+def _look_alone(problem, shapes, directions, plan, past, clock, rng, found, tell):
     """Looks at variables one by one, and adds to what was found."""
     tolerance = plan.tolerance
     variables = sorted({d.variable for d in directions})
@@ -200,16 +209,23 @@ def _look_alone(problem, shapes, directions, plan, past, clock, rng, found):
     noise = noise and [noise] * len(problem.sizes)
     fresh = noise is None or bool(found.pending) or clock.pairs() == math.inf
     if fresh:
+        tell("measuring the noise of the loss")
         noise = _measured(problem, past, variables)
+    tell(f"comparing {_variables(len(variables))}", len(variables))
     items, unclear = first_looks(problem, directions, noise, tolerance)
     if unclear and not fresh:  # nothing is called wrong by a noise of the past
         noise = _measured(problem, past, variables)
     closely = max(1.0, clock.pairs() / (3 * len(LADDER)))
     left_out: list[Item] = []
     if unclear:
+        suspects = len({items[i].direction.variable for i in unclear})
+        tell(f"looking closely at {_variables(suspects)}", suspects)
         items, left_out = second_looks(
             problem, items, unclear, noise, tolerance, closely
         )
+    wrong = {i.direction.variable for i in items if i.word == words.MISMATCH}
+    if wrong:
+        tell(f"looking at what is wrong with {_variables(len(wrong))}", len(wrong))
     items = confirm(problem, items, noise, tolerance, rng)
     searches = max(1, clock.pairs() / SEARCH)
     items += locate(problem, items, noise, tolerance, rng, searches)
@@ -224,3 +240,7 @@ def _look_alone(problem, shapes, directions, plan, past, clock, rng, found):
             not found.patterns or clock.pairs() > 0
         ):
             found.patterns[k] = find_pattern(problem, k, shapes[k], own, rng)
+
+
+def _variables(count):
+    return f"{count} variable{'s' if count > 1 else ''}"
