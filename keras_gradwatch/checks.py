@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 import math
 import operator
@@ -17,9 +18,10 @@ from keras_gradwatch.culprit import where_to_look
 from keras_gradwatch.errors import GradientMismatchError, UncheckableError
 from keras_gradwatch.evaluate import Evaluator
 from keras_gradwatch.in_training import remarks, with_training
-from keras_gradwatch.judging import overall, variable_report
+from keras_gradwatch.judging import is_telling, overall, variable_report
 from keras_gradwatch.numerics.compare import Plan, compare
 from keras_gradwatch.numerics.history import History
+from keras_gradwatch.part import Part, length
 from keras_gradwatch.problem import PRECISIONS, ReplicaProblem
 from keras_gradwatch.progress import SILENCE, Silence
 from keras_gradwatch.replica import batch as batches
@@ -150,14 +152,16 @@ class GradientChecker:
     Args:
         model: A built and compiled `keras.Model`.
         settings: The `Settings` of the checks.
+        part: Says which part of each batch to check. All of it if None.
 
     Attributes:
         close_seconds: How long the last check looked closely at what may be wrong.
     """
 
-    def __init__(self, model, settings: Settings):
+    def __init__(self, model, settings: Settings, part: Part | None = None):
         self.model = model
         self.settings = settings
+        self._part = part
         self.close_seconds = 0.0
         self._trained: list | None = None
         self._evaluators: list[Evaluator] = []
@@ -177,6 +181,31 @@ class GradientChecker:
         Returns:
             A `GradientReport`; INCONCLUSIVE, with the reason, where this model
             or this batch can't be checked.
+        """
+        count, part = length(batch), self._part and self._part.of(batch)
+        if part is not None:
+            report = self._of_part(part, budget, progress)
+            if report is not None:
+                return dataclasses.replace(report, examples=(length(part), count))
+            self._part.give_up()
+            # With it goes what was given up of float64, to no avail.
+            self._trained = None
+        report, _ = self._check(batch, budget, progress)
+        return dataclasses.replace(report, examples=count and (count, count))
+
+    def _of_part(self, part, budget, progress) -> GradientReport | None:
+        """A report on a part of the batch; None if that does not tell all."""
+        try:
+            report, is_complete = self._check(part, budget, progress)
+        except Exception:  # the whole batch may do, or says it again
+            return None
+        return report if is_complete else None
+
+    def _check(self, batch, budget, progress):
+        """Checks on all of what is given.
+
+        Returns:
+            A report, and whether it tells all that can be told of each loss.
         """
         started = time.perf_counter()
         step = iterations(self.model)
@@ -211,7 +240,7 @@ class GradientChecker:
                 else:
                     compared[k] = problem, found
             progress.stage("taking the step in the precision of training")
-            reports, said = self._in_training(batch, compared)
+            reports, said, is_seen = self._in_training(batch, compared)
         variables = tuple(v for found in reports for v in found)
         for (problem, _), found in zip(compared.values(), reports, strict=True):
             notes += _notes(problem, found)
@@ -219,7 +248,7 @@ class GradientChecker:
         verdict, reason = overall(variables, refusals)
         if variables:
             notes += [*refusals, *self._notes_on_expected(variables)]
-        return GradientReport(
+        report = GradientReport(
             verdict=verdict,
             reason=reason,
             step=step,
@@ -233,6 +262,7 @@ class GradientChecker:
             variables=variables,
             training_dtype=self._step.dtype if variables else "",
         )
+        return report, is_seen and not refusals and is_telling(variables)
 
     def _prepare(self, batch, refusals) -> list[Evaluator]:
         """An evaluator for each loss that the training step differentiates.
@@ -283,18 +313,19 @@ class GradientChecker:
             compared: By the number of the loss, its problem and reports.
 
         Returns:
-            The reports of each loss, and notes on them.
+            The reports of each loss, notes on them, and whether it could be seen.
         """
         reports = [found for _, found in compared.values()]
         if not compared:
-            return reports, []
+            return reports, [], False
         try:
             trained = self._step.run(batch)
         except Exception as error:
-            return reports, [
+            note = (
                 "What becomes of the gradients in the precision of training could not "
                 f"be seen. {type(error).__name__}: {error}"
-            ]
+            )
+            return reports, [note], False
         reports = [
             with_training(problem, found, self._step, trained[k])
             for k, (problem, found) in compared.items()
@@ -302,7 +333,7 @@ class GradientChecker:
         everything = [v for found in reports for v in found]
         losses = [problem.level for problem, _ in compared.values()]
         run = [trained[k] for k in compared]
-        return reports, list(remarks(everything, self._step, run, losses))
+        return reports, list(remarks(everything, self._step, run, losses)), True
 
     def _notes_on_expected(self, variables):
         """What of `expected` is out of date: the list must not rot."""

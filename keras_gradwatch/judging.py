@@ -96,6 +96,13 @@ def overall(
     return INCONCLUSIVE, "Nothing could be compared. " + " ".join(reasons)
 
 
+def is_telling(variables: Sequence[VariableReport]) -> bool:
+    """Whether the gradient of any variable showed, right or wrong."""
+    return any(
+        v.verdict in (FAIL, PASS, EXPECTED) or v.reason == PENDING for v in variables
+    )
+
+
 def _is_expected(path, patterns):
     return any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
 

@@ -122,7 +122,8 @@ class GradientReport:
             and is right; else INCONCLUSIVE.
         reason: Why nothing was compared, if nothing was. Empty otherwise.
         step: Optimizer iterations done when the check ran.
-        loss: The loss at the point that was checked; of several, the first.
+        loss: The loss at the point that was checked, of the examples that were used;
+            of several, the first.
         dtype: Precision of the losses that were differenced.
         tolerance: Largest relative error that counts as a match.
         seed: Seed of the draws.
@@ -133,6 +134,9 @@ class GradientReport:
             of the model.
         training_dtype: The lowest precision in which the model's layers compute
             while it trains. Empty if the training step was not looked at.
+        examples: How many examples of the batch were used, and how many it has. In
+            training, a large batch is checked on a part. None if its data have no
+            common length, and in old reports.
     """
 
     verdict: str
@@ -147,6 +151,7 @@ class GradientReport:
     notes: tuple[str, ...]
     variables: tuple[VariableReport, ...]
     training_dtype: str = ""
+    examples: tuple[int, int] | None = None
 
     @property
     def passed(self) -> bool:
@@ -179,13 +184,17 @@ class GradientReport:
         if self.verdict == INCONCLUSIVE:
             return f"{where}. {self.reason}"
         counts = ", ".join(f"{self.count(v)} {v}" for v in VERDICTS if self.count(v))
-        line = f"{where}. {counts} of {len(self.variables)} variables"
+        line = f"{where}. {counts} of {len(self.variables)} variables{self._part()}"
         if self.verdict == FAIL:
             names = [plain(v.label, _NAME) for v in self.failures]
             shown = ", ".join(names[:3])
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             return f"{line}. Wrong: {shown}{more}"
         return f"{line}, worst relative error {_number(self.worst_relative_error)}"
+
+    def _part(self):
+        used, there = self.examples or (0, 0)
+        return f", on {used} of {there} examples" if used < there else ""
 
     def __str__(self) -> str:
         table = _table(self.variables, self.training_dtype)
@@ -252,6 +261,8 @@ class GradientReport:
             v["shape"] = tuple(v["shape"])
             variables.append(VariableReport(**_decode(v)))
         data["notes"] = tuple(data["notes"])
+        if data.get("examples") is not None:
+            data["examples"] = tuple(data["examples"])
         return cls(**_decode(data), variables=tuple(variables))
 
 

@@ -14,6 +14,7 @@ from keras_gradwatch.callbacks import workers
 from keras_gradwatch.callbacks.watcher import Watcher, attempt
 from keras_gradwatch.checks import GradientChecker
 from keras_gradwatch.errors import GradientMismatchError, GradientMismatchWarning
+from keras_gradwatch.part import Part
 from keras_gradwatch.progress import SILENCE, Progress
 from keras_gradwatch.replica.optimizers import iterations
 from keras_gradwatch.report import FAIL, GradientReport
@@ -47,7 +48,9 @@ class GradientCheck(Watcher):
         check_freq: `"epoch"` checks before the first step past the warm-up in
             each epoch; an integer, every so many optimizer iterations.
         data: `(x, y)` or `(x, y, sample_weight)`, one batch to check on each
-            time. If None, the batch that is about to be trained on.
+            time. If None, the batch that is about to be trained on: of one of more
+            than 32 examples, 32, and others the next time. All of them with
+            `dropout="freeze"`, and where the model can't do with fewer.
         samples: How many entries of each variable to compare singly.
         directions: How many random directions of each variable to compare.
         tolerance: Largest relative error that counts as agreement.
@@ -147,7 +150,10 @@ class GradientCheck(Watcher):
         return self._waits
 
     def _begin(self):
-        self._checker = GradientChecker(self.model, self._settings)
+        settings, part = self._settings, None
+        if self._data is None:  # what the user hands over is used as it is
+            part = Part(self.model, settings.dropout, settings.seed)
+        self._checker = GradientChecker(self.model, settings, part)
         self._allowance = Allowance() if self._settings.time_budget is None else None
 
     def _is_affordable(self):

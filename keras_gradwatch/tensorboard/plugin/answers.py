@@ -118,6 +118,7 @@ def variable(report: GradientReport, key: str) -> dict | None:
             "training_dtype": report.training_dtype,
             "notes": report.notes,
             "loss": report.loss,
+            "examples": report.examples,
         }
     )
 

@@ -81,9 +81,15 @@ function figures(found) {
     ["error bar", figure(found.error_bar, 2), "the part that errors of the differences may explain"],
     ["resolution", figure(found.resolution, 2), "the smallest relative error that could have been seen"],
     ["compared", percentage(found.coverage), "share of the entries, singly or along a direction"],
-    ["loss", figure(found.loss), "at the point that was checked"],
+    ["loss", figure(found.loss), `at the point that was checked${ofExamples(found.examples)}`],
     ["computed in", found.dtype, "precision of the losses that were differenced"],
   ]);
+}
+
+function ofExamples(examples) {
+  if (!examples) return "";
+  const [used, there] = examples;
+  return used < there ? `, of ${used} of the ${there} examples` : `, of ${there} examples`;
 }
 
 function training(found) {

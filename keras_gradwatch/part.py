@@ -1,0 +1,85 @@
+"""Which part of a large batch a check in training looks at."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from keras_gradwatch.replica import keras_internals as internals
+
+
+class Part:
+    """Takes some examples of a large batch, and other ones the next time.
+
+    A loss of fewer examples has a gradient of its own, and differences of it tell
+    whether that is right as well as those of the whole loss, at a fraction of the
+    price. What computes over the batch does so over the part. Where that does not
+    work, the whole batch is checked:
+
+    - if the model says that it wants a batch of one size, or keeps a state for each
+      example;
+    - if not all data are tensors with as many rows;
+    - if dropout is to be drawn as for the whole batch;
+    - and once `give_up` was called.
+
+    Args:
+        model: The live model.
+        dropout: `"bypass"` or `"freeze"`, as for the check.
+        first: Number of the part to begin with.
+    """
+
+    # As many examples as `fit` takes at a time by default. They cost a small model
+    # hardly more than one does, and a large one so many times one.
+    EXAMPLES = 32
+
+    def __init__(self, model, dropout: str, first: int = 0):
+        self._model, self._is_allowed = model, dropout != "freeze"
+        self._next = first
+
+    def of(self, batch):
+        """The part of a batch whose turn it is; None if all of it is to be checked.
+
+        Args:
+            batch: What `train_step` is handed, nested tensors.
+        """
+        count = length(batch)
+        if not self._is_allowed or count is None or count <= self.EXAMPLES:
+            return None
+        if _has_fixed_batch(self._model):
+            return None
+        # The last part is as long as the others: one trace serves all.
+        start = self._next % -(-count // self.EXAMPLES) * self.EXAMPLES
+        start = min(start, count - self.EXAMPLES)
+        self._next += 1
+        return tf.nest.map_structure(
+            lambda leaf: None if leaf is None else leaf[start : start + self.EXAMPLES],
+            batch,
+        )
+
+    def give_up(self) -> None:
+        """Tells that a part can't be checked: from now on it is the whole batch."""
+        self._is_allowed = False
+
+
+def length(batch) -> int | None:
+    """How many examples a batch has.
+
+    Args:
+        batch: Nested tensors.
+
+    Returns:
+        The length of the first axis, None if that is not the same everywhere.
+    """
+    leaves = [leaf for leaf in tf.nest.flatten(batch) if leaf is not None]
+    if not all(isinstance(leaf, tf.Tensor) and leaf.shape.rank for leaf in leaves):
+        return None
+    lengths = {int(leaf.shape[0]) for leaf in leaves}
+    return lengths.pop() if len(lengths) == 1 else None
+
+
+def _has_fixed_batch(model):
+    return any(
+        getattr(layer, "stateful", False)
+        or (isinstance(layer, keras.layers.InputLayer) and layer.batch_shape[0])
+        for layer in internals.all_layers(model)
+    )
