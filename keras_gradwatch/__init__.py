@@ -33,6 +33,14 @@ if TYPE_CHECKING:  # what `__getattr__` finds, for those who read types
         MissingPackageError,
         UncheckableError,
     )
+    from keras_gradwatch.parts import (
+        assert_function,
+        assert_layer,
+        assert_loss,
+        check_function,
+        check_layer,
+        check_loss,
+    )
     from keras_gradwatch.report import Comparison, GradientReport, VariableReport
     from keras_gradwatch.stats.reading import GradientReading, VariableStats
     from keras_gradwatch.tensorboard.reader import read_alerts, read_reports
@@ -43,6 +51,12 @@ _HOMES = {
     "check_gradients": "keras_gradwatch.checks",
     "assert_gradients": "keras_gradwatch.checks",
     "read_alerts": "keras_gradwatch.tensorboard.reader",
+    "assert_function": "keras_gradwatch.parts",
+    "assert_layer": "keras_gradwatch.parts",
+    "assert_loss": "keras_gradwatch.parts",
+    "check_function": "keras_gradwatch.parts",
+    "check_layer": "keras_gradwatch.parts",
+    "check_loss": "keras_gradwatch.parts",
     "read_reports": "keras_gradwatch.tensorboard.reader",
     "Alert": "keras_gradwatch.alerts",
     "Comparison": "keras_gradwatch.report",
@@ -81,8 +95,14 @@ __all__ = [
     "UncheckableError",
     "VariableReport",
     "VariableStats",
+    "assert_function",
     "assert_gradients",
+    "assert_layer",
+    "assert_loss",
+    "check_function",
     "check_gradients",
+    "check_layer",
+    "check_loss",
     "read_alerts",
     "read_reports",
 ]

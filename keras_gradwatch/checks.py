@@ -133,7 +133,18 @@ def assert_gradients(model, x, y=None, sample_weight=None, **options) -> Gradien
             whose text is the table, and whose `report` is the report.
         UncheckableError: If nothing could be compared: no proof of anything.
     """
-    report = check_gradients(model, x, y, sample_weight, **options)
+    __tracebackhide__ = True
+    return passing(check_gradients(model, x, y, sample_weight, **options))
+
+
+def passing(report: GradientReport) -> GradientReport:
+    """The same report.
+
+    Raises:
+        GradientMismatchError: If its verdict is FAIL.
+        UncheckableError: If it is INCONCLUSIVE.
+    """
+    __tracebackhide__ = True  # pytest then points at the line of the test
     if report.verdict == FAIL:
         raise GradientMismatchError(report)
     if report.verdict == INCONCLUSIVE:
@@ -243,7 +254,7 @@ class GradientChecker:
             reports, said, is_seen = self._in_training(batch, compared)
         variables = tuple(v for found in reports for v in found)
         for (problem, _), found in zip(compared.values(), reports, strict=True):
-            notes += _notes(problem, found)
+            notes += [self._where_to_look(problem, found), *_notes(problem)]
         notes += said
         verdict, reason = overall(variables, refusals)
         if variables:
@@ -258,7 +269,7 @@ class GradientChecker:
             seed=self.settings.seed,
             evaluations=sum(problem.evaluations for problem in problems),
             seconds=time.perf_counter() - started,
-            notes=tuple(dict.fromkeys(notes)),
+            notes=tuple(dict.fromkeys(filter(None, notes))),
             variables=variables,
             training_dtype=self._step.dtype if variables else "",
         )
@@ -280,14 +291,15 @@ class GradientChecker:
             except Exception as error:
                 refusals.append(str(unreplayable(error)))
                 return []
-            self._evaluators = [
-                Evaluator(Replica(self.model, self.settings.dropout, objective))
-                for objective in found
-            ]
+            self._evaluators = list(map(Evaluator, self._replicas(found)))
             self._step = TrainingStep(self.model, self.settings.dropout, found)
             self._past = {}
             self._trained = list(now)
         return self._evaluators
+
+    def _replicas(self, found) -> list[Replica]:
+        """A replica for each loss that the training step differentiates."""
+        return [Replica(self.model, self.settings.dropout, o) for o in found]
 
     def _past_of(self, evaluator):
         sizes = [math.prod(weight.shape) for weight in evaluator.replica.weights]
@@ -335,6 +347,9 @@ class GradientChecker:
         run = [trained[k] for k in compared]
         return reports, list(remarks(everything, self._step, run, losses)), True
 
+    def _where_to_look(self, problem, variables) -> str:
+        return where_to_look(problem.stages, variables)
+
     def _notes_on_expected(self, variables):
         """What of `expected` is out of date: the list must not rot."""
         for pattern in self.settings.expected:
@@ -348,11 +363,8 @@ class GradientChecker:
                 )
 
 
-def _notes(problem, variables):
+def _notes(problem):
     """What else a reader should know of one loss."""
-    look = where_to_look(problem.stages, variables)
-    if look:
-        yield look
     for dtype, layers in sorted(problem.low_precision.items()):
         names = ", ".join(layers[:5]) + (" and others" if len(layers) > 5 else "")
         yield (

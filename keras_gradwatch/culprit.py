@@ -12,7 +12,9 @@ _LOOK = "Look first at "
 _ENDS = (": only its own weights", ". The mistake lies in", ". No layer after ")
 
 
-def where_to_look(stages: Sequence, variables: Sequence[VariableReport]) -> str:
+def where_to_look(
+    stages: Sequence, variables: Sequence[VariableReport], has_loss: bool = True
+) -> str:
     """One sentence that bounds the culprit, empty if nothing failed.
 
     A backward pass runs from the loss to the input. A mistake in one layer
@@ -21,8 +23,10 @@ def where_to_look(stages: Sequence, variables: Sequence[VariableReport]) -> str:
 
     Args:
         stages: The layers in the order of the forward pass, each with `name`,
-            `kind`, `is_own` and `paths`.
+            `kind`, `is_own` and `paths`. One without a `kind` is no layer, but
+            what the first layer is handed.
         variables: The reports of all variables.
+        has_loss: Whether a loss follows the last layer.
     """
     verdicts = {v.path: v.verdict for v in variables}
 
@@ -41,9 +45,11 @@ def where_to_look(stages: Sequence, variables: Sequence[VariableReport]) -> str:
             "lies before it is right, so its gradient for its weights is to blame."
         )
     end = right[0] if right else len(stages)
-    between = list(stages[last : end + 1])
+    between = [stage for stage in stages[last : end + 1] if stage.kind]
     own = [stage for stage in between if stage.is_own]
     look = f"{_LOOK}{_names(own or between)}."
+    if not right and not has_loss:
+        return look
     if not right:
         return (
             f"{look} No layer after {named.name!r} is known to be right, so the loss "

@@ -18,7 +18,7 @@ from keras_gradwatch.replica import batch as batches
 from keras_gradwatch.replica import diagnose, graphs
 from keras_gradwatch.replica.flow import is_quiet
 from keras_gradwatch.replica.isolation import restored
-from keras_gradwatch.replica.replica import Replica, unreplayable
+from keras_gradwatch.replica.replica import Replica
 from keras_gradwatch.shortcuts import Shortcuts
 
 # Signatures whose graphs are kept; sequences of every length must not pile up.
@@ -92,7 +92,7 @@ class Evaluator:
                 self._graphs.clear()  # traced with functions that read past us
             except Exception as error:
                 if not self._give_way(error):
-                    raise unreplayable(error) from error
+                    raise self.replica.unreplayable(error) from error
                 self._graphs.clear()  # traced for other values
             while len(self._graphs) > _SIGNATURES:
                 del self._graphs[next(iter(self._graphs))]
@@ -102,15 +102,15 @@ class Evaluator:
         """The loss at the replica's values, and its gradient.
 
         Returns:
-            A tuple `(loss, gradients)`: a float, and for each weight a flat
-            float64 array, or None where the tape returned None.
+            A tuple `(loss, gradients)`: a float, and for each weight a float64
+            array, or None where the tape returned None.
         """
         graphs_ = self.graphs_for(states, batch)
         with restored(graphs_.handles):
             loss, present = graphs_.gradient(states, batch)
         dense = iter(present)
         gradients = [
-            next(dense).numpy().ravel() if there else None for there in graphs_.present
+            next(dense).numpy() if there else None for there in graphs_.present
         ]
         return float(loss), gradients
 
@@ -203,7 +203,7 @@ class Evaluator:
         try:
             graph = gradient.get_concrete_function(states, batch).graph
         except Exception:  # the model's own code, which needs values: assume the worst
-            return {"float32": ["a model that only runs eagerly, perhaps"]}, []
+            return {"float32": ["code that only runs eagerly, perhaps"]}, []
         live = self.replica.live_handles()
         diagnose.assert_replayable(self.replica, graph, live)
         return diagnose.low_precision(self.replica, graph), self._others(graph)

@@ -47,6 +47,14 @@ def variable_report(
     pattern = found.patterns.get(variable)
     answer = conclude(gradient, items, settings.tolerance, pattern)
     verdict, reason = answer.verdict, answer.reason
+    if variable in problem.misshapen:
+        verdict, reason = (
+            FAIL,
+            (
+                f"The gradient has the shape {problem.misshapen[variable]}, and the "
+                f"variable {weight.shape}: sum it over the axes that are broadcast."
+            ),
+        )
     if verdict not in (FAIL, PASS) and variable in found.pending:
         verdict, reason = INCONCLUSIVE, PENDING
     if verdict == FAIL and _is_expected(weight.path, settings.expected):

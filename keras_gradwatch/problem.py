@@ -42,7 +42,9 @@ class ReplicaProblem:
 
     Attributes:
         level: The loss, as it came with the gradient: the same up to round-off.
-        gradients: Flat float64 arrays, None where the tape returned None.
+        gradients: Flat float64 arrays, None where the tape returned None, or
+            something of another shape than the weight.
+        misshapen: That other shape, by the position of the weight.
         sizes: Number of entries of each weight.
         scales: Typical size of the entries of each weight.
         roundoff: How far round-off may move an entry of the gradients.
@@ -64,7 +66,16 @@ class ReplicaProblem:
         self.sizes = [a.size for a in arrays]
         self.scales = [scale_of(a) for a in arrays]
         self.evaluations, self._spent = 0, 0.0
-        self.level, self.gradients = evaluator.gradient(self._states, batch)
+        self.level, found = evaluator.gradient(self._states, batch)
+        self.misshapen = {
+            k: gradient.shape
+            for k, (gradient, weight) in enumerate(zip(found, arrays, strict=True))
+            if gradient is not None and gradient.shape != weight.shape
+        }
+        self.gradients = [
+            None if gradient is None or k in self.misshapen else gradient.ravel()
+            for k, gradient in enumerate(found)
+        ]
         self.roundoff = _ROUNDOFF[self.dtype] * _largest(self.gradients)
 
     @functools.cached_property
@@ -166,7 +177,7 @@ class ReplicaProblem:
         if not np.isfinite(self.level):
             raise UncheckableError(
                 f"The loss is {self.level}: there is no gradient to check. Look for "
-                "the layer that first returns NaN or infinity."
+                "what first returns NaN or infinity."
             )
 
     def assert_repeatable(self) -> None:

@@ -151,7 +151,7 @@ class _Sweeper:
         """The comparisons of a group that is clean, None of one that is off."""
         reach = {k: self.norms.get(k, 0) * self.problem.scales[k] for k in group}
         least = min(reach.values())
-        if CLEARANCE * self.noise <= LARGEST * least:
+        if least and CLEARANCE * self.noise <= LARGEST * least:
             step = float(np.clip(CLEARANCE * self.noise / least, SMALLEST, LARGEST))
             shares = {k: least / reach[k] for k in group}
             found = [self._steady(group, shares, step)]

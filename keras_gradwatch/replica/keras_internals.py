@@ -157,3 +157,21 @@ def same_global_state():
                 value.clear()
                 value.update(content)
             tracker.__dict__[name] = value
+
+
+def set_path(variable, path: str) -> None:
+    """Gives a variable of our own a path to be known by."""
+    variable._path = path
+
+
+def build_by_call(layer, args, kwargs) -> None:
+    """Makes a layer's weights by a call with symbolic tensors.
+
+    As a functional model would, but that the layer keeps no node of a graph.
+    """
+    nodes = layer._inbound_nodes
+    count = len(nodes)
+    try:
+        layer(*args, **kwargs)
+    finally:
+        del nodes[count:]

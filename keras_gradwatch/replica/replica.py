@@ -207,6 +207,10 @@ class Replica:
             replay.know(self._states, states)
             yield replay
 
+    def unreplayable(self, error) -> UncheckableError:
+        """What to raise where the model's code fails in the replay."""
+        return unreplayable(error)
+
     def live_handles(self) -> set[int]:
         """Ids of the resource handles of the live weights and states."""
         raw = [internals.raw_value(v) for v in [*self._trainable, *self._states]]
