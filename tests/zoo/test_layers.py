@@ -108,7 +108,7 @@ def _model(name, seed):
     return model, x
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[:2])  # once more in test_parts.py
 @pytest.mark.parametrize("name", _classes())
 def test_layer(name, seed, record_property):
     model, x = _model(name, seed)

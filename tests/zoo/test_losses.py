@@ -101,7 +101,7 @@ def _embedding():
     )
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[:2])  # once more in test_parts.py
 @pytest.mark.parametrize("name", _classes())
 def test_loss(name, seed, record_property):
     _check(name, getattr(losses, name)(), seed, record_property)
