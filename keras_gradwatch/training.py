@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -101,10 +102,12 @@ class TrainingStep:
         if plan.is_default and self._model.optimizer is not None:
             scale = float(self._model.optimizer.scale_loss(tf.constant(1.0)))
 
+        @functools.cache  # mostly, an optimizer is handed the gradient itself
         def value(slot):
             if slot is None:
                 return None
-            return tensors[slot].astype(np.float64) / scale
+            array = tensors[slot].astype(np.float64)
+            return array if scale == 1 else array / scale
 
         return Trained(
             loss=float(tensors[plan.loss]) / scale,

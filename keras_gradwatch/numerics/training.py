@@ -37,7 +37,7 @@ def rounding(exact: np.ndarray, own: np.ndarray, floor: float) -> Rounding:
     finite = np.isfinite(exact)
     both = finite & np.isfinite(own)
     above = both & (np.abs(exact) > floor)
-    a, g = exact[both], own[both]
+    a, g = (exact, own) if both.all() else (exact[both], own[both])
     scale = norm_of(g) + norm_of(a)
     known = above.any() and scale > 0
     return Rounding(
@@ -88,7 +88,7 @@ _OWN = " times the gradient"
 
 def _describe(gradient, handed, others, siblings, precision):
     """What one thing that was handed on is; empty if it is the gradient."""
-    if np.array_equal(handed, gradient, equal_nan=True):
+    if handed is gradient or np.array_equal(handed, gradient, equal_nan=True):
         return ""
     if not handed.any():
         return "zeros"
@@ -106,8 +106,8 @@ def _describe(gradient, handed, others, siblings, precision):
         return f"{share:.3g} times the gradient, added to that of another loss"
     if not np.isfinite(gradient).all():
         return "another value: the gradient is not finite"
-    norm = np.linalg.norm(gradient)
-    away = np.linalg.norm(handed - gradient) / norm if norm else np.inf
+    norm = norm_of(gradient)
+    away = norm_of(handed - gradient) / norm if norm else np.inf
     return f"another value, {away:.0%} of the gradient's norm away from it"
 
 
@@ -121,18 +121,18 @@ def _share_of_sum(gradient, siblings, handed, precision):
     if not siblings or terms.shape[0] <= terms.shape[1] or not np.isfinite(terms).all():
         return None
     shares, *_ = np.linalg.lstsq(terms, handed, rcond=None)
-    rest = np.linalg.norm(handed - terms @ shares)
-    return float(shares[0]) if rest <= precision * np.linalg.norm(handed) else None
+    rest = norm_of(handed - terms @ shares)
+    return float(shares[0]) if rest <= precision * norm_of(handed) else None
 
 
 def _factor(gradient, handed, precision):
     """By what `handed` is a multiple of `gradient`, None if it is none."""
-    square = float(gradient @ gradient)
+    square = float(np.einsum("i,i->", gradient, gradient))
     if not square or not np.isfinite(square) or not np.isfinite(handed).all():
         return None
-    factor = float(gradient @ handed) / square
-    rest = np.linalg.norm(handed - factor * gradient)
-    return factor if factor and rest <= precision * np.linalg.norm(handed) else None
+    factor = float(np.einsum("i,i->", gradient, handed)) / square
+    rest = norm_of(handed - factor * gradient)
+    return factor if factor and rest <= precision * norm_of(handed) else None
 
 
 def _share(part, whole):
