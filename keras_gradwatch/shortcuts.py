@@ -198,8 +198,10 @@ class Shortcuts:
         return routes
 
     def _route(self, arguments, weights, cut):
+        flow = self._flow
+
         def losses(values, states, batch, probes):
-            started = cut.start(self._flow.named((values, states, batch, values)))
+            started = cut.start(flow.named((values, states, batch, values)))
             return loop(
                 lambda moved: cut.finish(started, moved),
                 [values[k] for k in weights],
