@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # what `__getattr__` finds, for those who read types
     from keras_gradwatch.alerts import Alert
     from keras_gradwatch.callbacks.gradient_check import GradientCheck
     from keras_gradwatch.callbacks.gradient_stats import GradientStats
+    from keras_gradwatch.callbacks.non_finite_locator import NonFiniteLocator
     from keras_gradwatch.checks import assert_gradients, check_gradients
     from keras_gradwatch.errors import (
         BackendError,
@@ -31,8 +32,12 @@ if TYPE_CHECKING:  # what `__getattr__` finds, for those who read types
         GradwatchWarning,
         InvalidArgumentError,
         MissingPackageError,
+        NonFiniteError,
+        NonFiniteWarning,
         UncheckableError,
     )
+    from keras_gradwatch.nonfinite.finding import NonFinite
+    from keras_gradwatch.nonfinite.saved import SavedFailure, load_failure
     from keras_gradwatch.parts import (
         assert_function,
         assert_layer,
@@ -45,67 +50,44 @@ if TYPE_CHECKING:  # what `__getattr__` finds, for those who read types
     from keras_gradwatch.stats.reading import GradientReading, VariableStats
     from keras_gradwatch.tensorboard.reader import read_alerts, read_reports
 
-_HOMES = {
-    "GradientCheck": "keras_gradwatch.callbacks.gradient_check",
-    "GradientStats": "keras_gradwatch.callbacks.gradient_stats",
-    "check_gradients": "keras_gradwatch.checks",
-    "assert_gradients": "keras_gradwatch.checks",
-    "read_alerts": "keras_gradwatch.tensorboard.reader",
-    "assert_function": "keras_gradwatch.parts",
-    "assert_layer": "keras_gradwatch.parts",
-    "assert_loss": "keras_gradwatch.parts",
-    "check_function": "keras_gradwatch.parts",
-    "check_layer": "keras_gradwatch.parts",
-    "check_loss": "keras_gradwatch.parts",
-    "read_reports": "keras_gradwatch.tensorboard.reader",
-    "Alert": "keras_gradwatch.alerts",
-    "Comparison": "keras_gradwatch.report",
-    "GradientReport": "keras_gradwatch.report",
-    "VariableReport": "keras_gradwatch.report",
-    "GradientReading": "keras_gradwatch.stats.reading",
-    "VariableStats": "keras_gradwatch.stats.reading",
-    "BackendError": "keras_gradwatch.errors",
-    "GradientAlertError": "keras_gradwatch.errors",
-    "GradientAlertWarning": "keras_gradwatch.errors",
-    "GradientMismatchError": "keras_gradwatch.errors",
-    "GradientMismatchWarning": "keras_gradwatch.errors",
-    "GradwatchError": "keras_gradwatch.errors",
-    "GradwatchWarning": "keras_gradwatch.errors",
-    "InvalidArgumentError": "keras_gradwatch.errors",
-    "MissingPackageError": "keras_gradwatch.errors",
-    "UncheckableError": "keras_gradwatch.errors",
+# Where the public names live, below this package.
+_NAMES = {
+    "alerts": ["Alert"],
+    "callbacks.gradient_check": ["GradientCheck"],
+    "callbacks.gradient_stats": ["GradientStats"],
+    "callbacks.non_finite_locator": ["NonFiniteLocator"],
+    "checks": ["assert_gradients", "check_gradients"],
+    "errors": [
+        "BackendError",
+        "GradientAlertError",
+        "GradientAlertWarning",
+        "GradientMismatchError",
+        "GradientMismatchWarning",
+        "GradwatchError",
+        "GradwatchWarning",
+        "InvalidArgumentError",
+        "MissingPackageError",
+        "NonFiniteError",
+        "NonFiniteWarning",
+        "UncheckableError",
+    ],
+    "nonfinite.finding": ["NonFinite"],
+    "nonfinite.saved": ["SavedFailure", "load_failure"],
+    "parts": [
+        "assert_function",
+        "assert_layer",
+        "assert_loss",
+        "check_function",
+        "check_layer",
+        "check_loss",
+    ],
+    "report": ["Comparison", "GradientReport", "VariableReport"],
+    "stats.reading": ["GradientReading", "VariableStats"],
+    "tensorboard.reader": ["read_alerts", "read_reports"],
 }
+_HOMES = {name: f"{__name__}.{home}" for home in _NAMES for name in _NAMES[home]}
 
-__all__ = [
-    "Alert",
-    "BackendError",
-    "Comparison",
-    "GradientAlertError",
-    "GradientAlertWarning",
-    "GradientCheck",
-    "GradientMismatchError",
-    "GradientMismatchWarning",
-    "GradientReading",
-    "GradientReport",
-    "GradientStats",
-    "GradwatchError",
-    "GradwatchWarning",
-    "InvalidArgumentError",
-    "MissingPackageError",
-    "UncheckableError",
-    "VariableReport",
-    "VariableStats",
-    "assert_function",
-    "assert_gradients",
-    "assert_layer",
-    "assert_loss",
-    "check_function",
-    "check_gradients",
-    "check_layer",
-    "check_loss",
-    "read_alerts",
-    "read_reports",
-]
+__all__ = sorted(_HOMES)
 __version__ = "0.1.0"
 
 

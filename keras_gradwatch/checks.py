@@ -6,7 +6,6 @@ import dataclasses
 import fnmatch
 import math
 import operator
-import threading
 import time
 from collections.abc import Sequence
 
@@ -26,6 +25,7 @@ from keras_gradwatch.problem import PRECISIONS, ReplicaProblem
 from keras_gradwatch.progress import SILENCE, Silence
 from keras_gradwatch.replica import batch as batches
 from keras_gradwatch.replica.devices import outside_strategies
+from keras_gradwatch.replica.isolation import ONE_AT_A_TIME
 from keras_gradwatch.replica.optimizers import iterations
 from keras_gradwatch.replica.replica import Replica, assert_ready, unreplayable
 from keras_gradwatch.replica.train_step import objectives
@@ -152,11 +152,6 @@ def passing(report: GradientReport) -> GradientReport:
     return report
 
 
-# The model's code is replayed with a few attributes changed, some of them of
-# TensorFlow itself: two checks in two threads must not meet.
-_ONE_AT_A_TIME = threading.RLock()
-
-
 class GradientChecker:
     """Checks one model again and again; copies and traces it once.
 
@@ -225,7 +220,7 @@ class GradientChecker:
         self.close_seconds = 0.0
         if budget is None:
             budget = Budget(self.settings.time_budget or math.inf)
-        with _ONE_AT_A_TIME, outside_strategies():
+        with ONE_AT_A_TIME, outside_strategies():
             progress.stage("tracing")
             evaluators = self._prepare(batch, refusals)
             for k, evaluator in enumerate(evaluators):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from keras_gradwatch.alerts import Alert
+    from keras_gradwatch.nonfinite.finding import NonFinite
     from keras_gradwatch.report import GradientReport
 
 
@@ -54,6 +55,17 @@ class GradientAlertError(GradwatchError, ArithmeticError):
         return type(self), (self.alert,)
 
 
+class NonFiniteError(GradwatchError, ArithmeticError):
+    """Training gave a NaN or an infinity. `finding` says where it came from."""
+
+    def __init__(self, finding: NonFinite):
+        super().__init__(str(finding))
+        self.finding = finding
+
+    def __reduce__(self):
+        return type(self), (self.finding,)
+
+
 class GradwatchWarning(UserWarning):
     """A check could not do its work; training went on without it."""
 
@@ -64,3 +76,7 @@ class GradientMismatchWarning(GradwatchWarning):
 
 class GradientAlertWarning(GradwatchWarning):
     """The gradients of the user's model vanish, explode or are dead."""
+
+
+class NonFiniteWarning(GradwatchWarning):
+    """Training gave a NaN or an infinity; the message says where it came from."""

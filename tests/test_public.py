@@ -23,6 +23,11 @@ NAMES = [
     "GradwatchWarning",
     "InvalidArgumentError",
     "MissingPackageError",
+    "NonFinite",
+    "NonFiniteError",
+    "NonFiniteLocator",
+    "NonFiniteWarning",
+    "SavedFailure",
     "UncheckableError",
     "VariableReport",
     "VariableStats",
@@ -34,6 +39,7 @@ NAMES = [
     "check_gradients",
     "check_layer",
     "check_loss",
+    "load_failure",
     "read_alerts",
     "read_reports",
 ]
@@ -82,7 +88,9 @@ def test_neither_the_tab_nor_the_console_loads_keras_or_tensorflow(module):
 
 
 @pytest.mark.basic
-@pytest.mark.parametrize("name", ["check_gradients", "GradientCheck"])
+@pytest.mark.parametrize(
+    "name", ["check_gradients", "GradientCheck", "NonFiniteLocator"]
+)
 def test_another_backend_is_refused_at_first_use(name):
     code = f"import keras_gradwatch as kgw\nprint('imported')\nkgw.{name}"
     done = run(code, KERAS_BACKEND="jax")

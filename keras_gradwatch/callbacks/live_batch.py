@@ -5,8 +5,11 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
+
+from keras_gradwatch.callbacks import channel
 
 
 def show_next_batch(model, look: Callable) -> None:
@@ -22,10 +25,30 @@ def show_next_batch(model, look: Callable) -> None:
         look: A bound method, called with what the step will be handed, or with
             None if the data is at its end. It is not kept alive.
     """
+    _stand_in(model).add(look)
+
+
+def watch_next_call(model, look: Callable, then: Callable) -> None:
+    """Lets a watcher look before and after the next call of the training function.
+
+    As `show_next_batch`, for those who look at each step: batches are handed on
+    without making a new iterator each time.
+
+    Args:
+        model: A model that is about to take a training step.
+        look: A bound method, called before with a list of what the steps of the
+            call will be handed; empty if the data is at its end.
+        then: A bound method, called after with what the function returned. Not
+            called if there was no batch.
+    """
+    _stand_in(model).add(look, then)
+
+
+def _stand_in(model):
     present = model.train_function
     if not (isinstance(present, _NextBatch) and present.is_of(model)):
         present = model.train_function = _NextBatch(model)
-    present.add(look)
+    return present
 
 
 def take_back(model, look: Callable) -> bool:
@@ -40,6 +63,11 @@ def take_back(model, look: Callable) -> bool:
     return isinstance(present, _NextBatch) and present.remove(look)
 
 
+class _Watcher(NamedTuple):
+    look: weakref.WeakMethod
+    then: weakref.WeakMethod | None
+
+
 class _NextBatch:
     """Stands in the place of a model's training function for one call.
 
@@ -49,7 +77,7 @@ class _NextBatch:
     """
 
     def __init__(self, model):
-        self._looks: list[weakref.WeakMethod] = []
+        self._watchers: list[_Watcher] = []
         self._model = weakref.ref(model)
         self._fit = getattr(model, "history", None)
         self._original = model.train_function
@@ -61,20 +89,21 @@ class _NextBatch:
         present = getattr(model, "history", None)
         return self._model() is model and self._fit is present
 
-    def add(self, look) -> None:
-        """Lets `look` see the batch too."""
-        self._looks.append(weakref.WeakMethod(look, self._discard))
+    def add(self, look, then=None) -> None:
+        """Lets `look` see the batch too, and `then` what came of it."""
+        then = None if then is None else weakref.WeakMethod(then)
+        self._watchers.append(_Watcher(weakref.WeakMethod(look, self._discard), then))
 
     def remove(self, look) -> bool:
         """Does not let `look` see the batch; whether it would have."""
-        found = [reference for reference in self._looks if reference() == look]
+        found = [one.look for one in self._watchers if one.look() == look]
         for reference in found:
             self._discard(reference)
         return bool(found)
 
     def _discard(self, reference):
-        self._looks.remove(reference)
-        if not self._looks:
+        self._watchers = [one for one in self._watchers if one.look is not reference]
+        if not self._watchers:
             self._leave()
 
     def _leave(self):
@@ -85,23 +114,32 @@ class _NextBatch:
 
     def __call__(self, iterator):
         model = self._model()
-        looks = [look for look in (one() for one in self._looks) if look is not None]
+        watchers = [(one.look(), one.then and one.then()) for one in self._watchers]
+        watchers = [one for one in watchers if one[0] is not None]
         self._leave()
         train_function = self._original
         if train_function is None:  # `train_on_batch` makes it at its first step
             model.make_train_function(force=True)
             train_function = model.train_function
-        if not looks or not self.is_of(model):
+        if not watchers or not self.is_of(model):
             return train_function(iterator)
         batches = list(itertools.islice(iterator, model.steps_per_execution))
-        for look in looks:
-            look(batches[0] if batches else None)
+        for look, then in watchers:
+            if then is None:
+                look(batches[0] if batches else None)
+            else:
+                look(batches)
         if not batches:
             return train_function(iterator)  # exhausted: let it say so itself
-        return train_function(_again(iterator, batches))
+        often = any(then is not None for _, then in watchers)
+        logs = train_function(_again(model, iterator, batches, often))
+        for _, then in watchers:
+            if then is not None:
+                then(logs)
+        return logs
 
 
-def _again(iterator, batches):
+def _again(model, iterator, batches, often):
     """An iterator over drawn batches that is of the same type as their source.
 
     Its elements are declared as those of the source are, the unknown sizes
@@ -109,6 +147,8 @@ def _again(iterator, batches):
     """
     if not isinstance(iterator, tf.data.Iterator):
         return iter(batches)
+    if often:
+        return channel.standing(model, iterator, batches)
     dataset = tf.data.Dataset.from_tensors(batches[0])
     for batch in batches[1:]:
         dataset = dataset.concatenate(tf.data.Dataset.from_tensors(batch))

@@ -23,13 +23,18 @@ def outside_strategies():
         yield
 
 
+def local_variable(variable):
+    """A `tf.Variable`, of several copies the first one here."""
+    if isinstance(variable, tf.distribute.DistributedValues):
+        (variable, *_) = variable.distribute_strategy.experimental_local_results(
+            variable
+        )
+    return variable
+
+
 def local_value(variable) -> tf.Tensor:
     """The value of a `tf.Variable`, of several copies that of the first one here.
 
     Nothing is asked of another device or machine.
     """
-    if isinstance(variable, tf.distribute.DistributedValues):
-        (variable, *_) = variable.distribute_strategy.experimental_local_results(
-            variable
-        )
-    return tf.convert_to_tensor(variable)
+    return tf.convert_to_tensor(local_variable(variable))

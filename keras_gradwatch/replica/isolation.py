@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import random
+import threading
 
 import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.replica import graphs
 from keras_gradwatch.replica import keras_internals as internals
+
+# The model's code is replayed with a few attributes changed, some of them of
+# TensorFlow itself: two checks in two threads must not meet.
+ONE_AT_A_TIME = threading.RLock()
 
 
 @contextlib.contextmanager

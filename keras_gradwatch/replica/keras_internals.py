@@ -175,3 +175,17 @@ def build_by_call(layer, args, kwargs) -> None:
         layer(*args, **kwargs)
     finally:
         del nodes[count:]
+
+
+def global_seed_state():
+    """The state of the generator that draws without a seed; None if none did yet."""
+    generator = global_state.get_global_attribute("global_seed_generator")
+    return None if generator is None else generator.state
+
+
+def take_mask(source, target):
+    """Gives a tensor the mask that Keras attached to another; returns the tensor."""
+    mask = getattr(source, "_keras_mask", None)
+    if mask is not None:
+        target._keras_mask = mask
+    return target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
@@ -58,7 +59,7 @@ class Replica:
         self.kept: set[int] = set()
         self.inlined = False
         self._trainable = list(objective.variables)
-        self._states = _states_of(model, self._trainable)
+        self._states = states_of(model, self._trainable)
         paths = _unique([v.path for v in self._trainable])
         self.weights = tuple(
             Weight(path, tuple(v.shape))
@@ -87,15 +88,24 @@ class Replica:
             paths[layer] = (*paths.get(layer, ()), weight.path)
         return paths
 
-    def copy_weights(self) -> list[tf.Tensor]:
+    @property
+    def variables(self) -> list:
+        """Every Keras variable of the live model that it knows, weights first."""
+        return [*self._trainable, *self._states]
+
+    def copy_weights(self, read: Callable | None = None) -> list[tf.Tensor]:
         """Copies the live weights and returns the live states.
+
+        Args:
+            read: What to take for a variable instead of its live value.
 
         Returns:
             The states, floats in float64, to be passed to `loss`.
         """
+        read = read or read_variable
         for copy, live in zip(self.values, self._trainable, strict=True):
-            copy.assign(tf.cast(_read(live), copy.dtype))
-        return [_as_state(_read(v)) for v in self._states]
+            copy.assign(tf.cast(read(live), copy.dtype))
+        return [_as_state(read(v)) for v in self._states]
 
     def loss(self, values, states, batch, still=None) -> tf.Tensor:
         """The training loss: a float64 scalar, a pure function of its arguments.
@@ -140,19 +150,30 @@ class Replica:
             call = self._run_step(batch, replay, wanted=self.objective.call)
         return call.target, [call.gradients[id(v)] for v in self._trainable]
 
-    def train_step(self, states, batch) -> Recording:
-        """Runs the model's whole training step, every gradient of it computed.
+    def train_step(
+        self,
+        states,
+        batch,
+        with_gradients: bool = True,
+        at_end: Callable | None = None,
+    ) -> Recording:
+        """Runs the model's whole training step.
 
         Args:
             states: What `copy_weights` returned.
             batch: What `train_step` is handed.
+            with_gradients: Whether to compute the gradients for weights.
+            at_end: Called, while the values still stand, with a function that
+                returns the value of a variable.
         """
         recording = Recording()
         with (
             self._replay(self.values, states) as replay,
-            recorded(self.model, recording, lambda call: True, replay),
+            recorded(self.model, recording, lambda call: with_gradients, replay),
         ):
             self.model.train_step(batch)
+            if at_end is not None:
+                at_end(replay.scope.get_current_value)
         return recording
 
     def _run_step(self, batch, replay, wanted=None):
@@ -294,7 +315,7 @@ def assert_ready(model) -> None:
         )
 
 
-def _states_of(model, trainable):
+def states_of(model, trainable) -> list:
     """Variables that the model reads and the optimizer does not change."""
     seen = {id(v) for v in trainable}
     states = []
@@ -305,6 +326,8 @@ def _states_of(model, trainable):
         if isinstance(value, keras.Variable | list | tuple | dict)
         for leaf in tf.nest.flatten(_without_layers(value))
     ]
+    seed = internals.global_seed_state()
+    hidden += [] if seed is None else [seed]
     for variable in [*model.variables, *model.metrics_variables, *hidden]:
         if isinstance(variable, keras.Variable) and id(variable) not in seen:
             seen.add(id(variable))
@@ -322,7 +345,8 @@ def _without_layers(value):
     return value
 
 
-def _read(variable):
+def read_variable(variable) -> tf.Tensor:
+    """The live value of a Keras variable."""
     return local_value(internals.raw_value(variable))
 
 

@@ -1,0 +1,259 @@
+"""From a step that failed to a finding: where its first NaN came from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import tensorflow as tf
+
+from keras_gradwatch.nonfinite import words
+from keras_gradwatch.nonfinite.culprit import failing, find, first_in_backward
+from keras_gradwatch.nonfinite.examples import Blame, blame, rows_of
+from keras_gradwatch.nonfinite.finding import (
+    DATA,
+    STEP,
+    UNKNOWN,
+    UPDATE,
+    WEIGHT,
+    Entries,
+    Extent,
+    NonFinite,
+)
+from keras_gradwatch.nonfinite.place import (
+    bad_rows,
+    batch_size,
+    of_backward,
+    of_example,
+    of_forward,
+)
+from keras_gradwatch.nonfinite.probes import is_finite
+from keras_gradwatch.nonfinite.replay import Run, StepReplay
+from keras_gradwatch.nonfinite.updates import updated
+from keras_gradwatch.replica.devices import outside_strategies
+from keras_gradwatch.replica.isolation import ONE_AT_A_TIME
+from keras_gradwatch.replica.replica import read_variable
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A step after which something was not finite.
+
+    Args:
+        step: Optimizer iterations before it.
+        seen: What was noticed, in words.
+        values: What the variables held before, by the id of the Keras variable.
+        batches: What its steps were handed; one, unless `steps_per_execution`.
+        watched: The variables that were finite after the step before.
+        bad: Those of them that are not finite after it.
+        history: Pairs of a step and the loss logged after it.
+        growth: Pairs of a step and the root mean square of all weights after it.
+        rate: The learning rate, None if there is none.
+    """
+
+    step: int
+    seen: str
+    values: dict[int, tf.Tensor]
+    batches: list
+    watched: Sequence = ()
+    bad: Sequence = ()
+    history: tuple[tuple[int, float], ...] = ()
+    growth: tuple[tuple[int, float], ...] = ()
+    rate: float | None = None
+    notes: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Located:
+    """A finding, with what is to be saved for a replay.
+
+    Args:
+        finding: The finding.
+        batch: The batch of the step.
+        values: The values of variables before the step, by id.
+    """
+
+    finding: NonFinite
+    batch: object
+    values: dict[int, tf.Tensor]
+
+
+def locate(model, failure: Failure) -> Located:
+    """Finds out where the first NaN or infinity of a step came from.
+
+    The step is replayed on a copy; the model is left as it is.
+
+    Args:
+        model: The live model.
+        failure: The step.
+    """
+    with ONE_AT_A_TIME, outside_strategies():
+        try:
+            located = _locate(model, failure)
+        except Exception as error:
+            finding = _finding(failure, kind=UNKNOWN, replayed=False)
+            note = (
+                "The step could not be replayed on a copy. "
+                f"{type(error).__name__}: {error}"
+            )
+            finding = dataclasses.replace(finding, notes=(*finding.notes, note))
+            located = Located(finding, failure.batches[0], failure.values)
+    return located
+
+
+def _locate(model, failure):
+    bad = [
+        (v, failure.values[id(v)])
+        for v in failure.watched
+        if id(v) in failure.values and not is_finite(failure.values[id(v)])
+    ]
+    if bad:
+        return _in_weight(failure, bad)
+    replay = StepReplay(model, failure.values)
+    last = len(failure.batches) - 1
+    for k, batch in enumerate(failure.batches):
+        now = dataclasses.replace(failure, step=failure.step + k)
+        if last:
+            note = (
+                f"It is step {k + 1} of the {last + 1} that Keras took at once "
+                "(`steps_per_execution`)."
+            )
+            now = dataclasses.replace(now, notes=(*failure.notes, note))
+        run = replay.run(batch)
+        finding = _in_run(now, replay, batch, run)
+        if finding is None:
+            after = _after(run, replay.values)
+            finding = _in_update(now, replay, run, after, is_last=k == last)
+        if finding is not None:
+            finding = dataclasses.replace(
+                finding,
+                loss=_loss(run),
+                batch_size=batch_size(batch),
+                notes=(*finding.notes, *words.growth(failure)),
+            )
+            return Located(finding, batch, replay.values)
+        replay.values = after
+    raise AssertionError("the last batch gives a finding")
+
+
+def _in_weight(failure, bad):
+    variable, value = bad[0]
+    finding = _finding(
+        failure,
+        kind=WEIGHT,
+        place=variable.path,
+        where=words.weight_before([v.path for v, _ in bad]),
+        entries=Entries.of(value.numpy()),
+        batch_size=batch_size(failure.batches[0]) if failure.batches else None,
+    )
+    batch = failure.batches[0] if failure.batches else None
+    return Located(finding, batch, failure.values)
+
+
+def _in_run(failure, replay, batch, run) -> NonFinite | None:
+    """What the replay shows before the optimizer, None if all is finite."""
+    if run.loss_fails:
+        culprit = find(replay, batch, backward=False)
+        found = of_forward(replay, batch, culprit)
+    elif run.bad_gradients():
+        culprit = find(replay, batch, backward=True)
+        found = of_backward(replay, batch, culprit)
+        found["variables"] = tuple(v.path for v in first_in_backward(replay, run))
+    elif run.bad_handed():
+        variable, gradient = run.bad_handed()[0]
+        return _finding(
+            failure,
+            kind=STEP,
+            place=variable.path,
+            where=words.handed(variable.path),
+            entries=Entries.of(gradient.numpy()),
+        )
+    else:
+        return None
+    notes = [] if culprit.is_alone else [words.NOT_ALONE]
+    notes += words.half_overflow(culprit.mark.value) if culprit.mark else []
+    finding = _finding(failure, **found)
+    finding = dataclasses.replace(finding, notes=(*finding.notes, *notes))
+    if finding.kind == DATA and finding.examples:
+        return finding
+    blamed = _examples(replay, batch, culprit, not run.loss_fails)
+    return dataclasses.replace(
+        finding,
+        examples=blamed.examples,
+        example_note=blamed.note,
+        inputs=finding.inputs + of_example(culprit, blamed, batch_size(batch)),
+    )
+
+
+def _in_update(failure, replay, run, after, is_last) -> NonFinite | None:
+    """What the update of the optimizer gives."""
+    bad = [v for v in failure.watched if not is_finite(after.get(id(v), 0.0))]
+    if not bad and not is_last:
+        return None
+    reproduced = bool(bad)
+    values = {id(v): after[id(v)] for v in bad}
+    if not bad:
+        bad = list(failure.bad)
+        values = {id(v): read_variable(v) for v in bad}
+    if not bad:
+        return _finding(
+            failure, kind=UNKNOWN, where=words.not_shown(_loss(run)), replayed=False
+        )
+    handed = {id(v): gradient for v, gradient in run.handed}
+    variable = next((v for v in bad if id(v) in handed), bad[0])
+    inputs = ()
+    if id(variable) in handed:
+        gradient = handed[id(variable)].numpy()
+        inputs = (Extent.of("gradient that the optimizer was handed", gradient),)
+    before = replay.values.get(id(variable))
+    return _finding(
+        failure,
+        kind=UPDATE if reproduced else UNKNOWN,
+        place=variable.path,
+        where=words.update([v.path for v in bad], variable.path, failure.rate)
+        if reproduced
+        else words.update_not_shown(variable.path, _loss(run)),
+        entries=Entries.of(values[id(variable)].numpy()),
+        inputs=inputs,
+        weights=() if before is None else (Extent.of(variable.path, before.numpy()),),
+        replayed=reproduced,
+    )
+
+
+def _after(run: Run, values):
+    """The values after the step, as far as copies of the optimizers tell."""
+    values = {**values, **run.values}
+    try:
+        return updated(run.updates, values)
+    except Exception:  # an optimizer that can't be made anew
+        return values
+
+
+def _examples(replay, batch, culprit, backward) -> Blame:
+    size = batch_size(batch)
+    if size is None:
+        return Blame(None, words.NO_EXAMPLES)
+    fails = failing(backward)
+
+    def fails_of(rows):
+        chosen = tf.constant(rows_of(rows, size))
+        part = tf.nest.map_structure(lambda leaf: tf.gather(leaf, chosen), batch)
+        return fails(replay.run(part, with_gradients=backward))
+
+    hint = [] if culprit.mark is None else bad_rows(culprit.mark.value, size)
+    return blame(size, hint, fails_of)
+
+
+def _loss(run):
+    return float(tf.add_n([tf.reduce_sum(tf.cast(x, tf.float64)) for x in run.losses]))
+
+
+def _finding(failure, **found) -> NonFinite:
+    return NonFinite(
+        step=failure.step,
+        seen=failure.seen,
+        history=failure.history,
+        notes=failure.notes,
+        **found,
+    )

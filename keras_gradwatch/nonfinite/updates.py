@@ -1,0 +1,48 @@
+"""What optimizers make of gradients, on copies of them."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from keras_gradwatch.replica import keras_internals as internals
+from keras_gradwatch.replica.recorder import Update
+from keras_gradwatch.replica.replica import read_variable
+
+
+def updated(
+    updates: list[Update], values: dict[int, tf.Tensor]
+) -> dict[int, tf.Tensor]:
+    """The values of weights and of what optimizers keep, after updates.
+
+    Args:
+        updates: What optimizers are handed.
+        values: Values before, by the id of the Keras variable; live where there
+            is none.
+    """
+    values = dict(values)
+    with internals.same_global_state():
+        for update in updates:
+            _apply(update, values)
+    return values
+
+
+def _apply(update, values):
+    live = update.optimizer
+    trainable = internals.tracked_by(live) or list(update.variables)
+    copies = [keras.Variable(_value(v, values), dtype=v.dtype) for v in trainable]
+    by_id = dict(zip(map(id, trainable), copies, strict=True))
+    copy = type(live).from_config(live.get_config())
+    copy.build(copies)
+    for own, original in zip(copy.variables, live.variables, strict=True):
+        own.assign(_value(original, values))
+    copy.apply(list(update.gradients), [by_id[id(v)] for v in update.variables])
+    for variable, new in zip(trainable, copies, strict=True):
+        values[id(variable)] = tf.convert_to_tensor(new.value)
+    for own, original in zip(copy.variables, live.variables, strict=True):
+        values[id(original)] = tf.convert_to_tensor(own.value)
+
+
+def _value(variable, values):
+    known = values.get(id(variable))
+    return read_variable(variable) if known is None else known

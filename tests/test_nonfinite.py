@@ -1,0 +1,50 @@
+"""Each planted NaN is located, in graph, eagerly and under XLA; no twin alarms."""
+
+import keras
+import pytest
+
+import keras_gradwatch as kgw
+from tests.plants import BATCH, PLANTS, Plant
+
+WAYS = {
+    "graph": {},
+    "eager": {"run_eagerly": True},
+    "jit": {"jit_compile": True},
+}
+
+
+def trained(plant: Plant, way, check):
+    options = {"optimizer": "adam", "loss": "mse", **plant.compiled, **way}
+    plant.model.compile(**options)
+    fitted = {"batch_size": BATCH, "shuffle": False, "verbose": 0, **plant.fitted}
+    fitted["callbacks"] = [*fitted.get("callbacks", ()), check]
+    plant.model.fit(plant.x, plant.y, **fitted)
+
+
+@pytest.mark.parametrize("name", PLANTS)
+@pytest.mark.parametrize("way", WAYS)
+def test_located(name, way):
+    keras.utils.set_random_seed(0)
+    plant = PLANTS[name](True)
+    check = kgw.NonFiniteLocator(on_failure="stop", verbose=0)
+    with pytest.warns(kgw.NonFiniteWarning) as caught:
+        trained(plant, WAYS[way], check)
+    (finding,) = check.findings
+    assert [str(w.message) for w in caught] == [str(finding)]
+    text = str(finding)
+    assert finding.replayed, text
+    assert plant.kind in ("", finding.kind), text
+    assert plant.step in (-1, finding.step), text
+    assert finding.place.endswith(plant.place), text
+    assert finding.examples == plant.examples, text
+    for words in plant.words:
+        assert words in text, text
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_the_healthy_twin_does_not_alarm(name):
+    keras.utils.set_random_seed(0)
+    check = kgw.NonFiniteLocator(on_failure="raise")
+    trained(PLANTS[name](False), {"jit_compile": False}, check)
+    assert check.findings == []
+    assert check.finding is None
