@@ -9,15 +9,17 @@ from collections import deque
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.arguments import is_count, refuse
 from keras_gradwatch.callbacks import channel, workers
 from keras_gradwatch.callbacks.live_batch import take_back, watch_next_call
 from keras_gradwatch.errors import GradwatchWarning, NonFiniteError, NonFiniteWarning
-from keras_gradwatch.nonfinite.detect import Watch, rms_of_weights
-from keras_gradwatch.nonfinite.finding import UNKNOWN, NonFinite
+from keras_gradwatch.nonfinite.detect import Watch, slots_that_tell
+from keras_gradwatch.nonfinite.finding import UNKNOWN, Entries, NonFinite
 from keras_gradwatch.nonfinite.locate import Failure, Located, locate
+from keras_gradwatch.nonfinite.probes import is_finite
 from keras_gradwatch.nonfinite.saved import save_failure
 from keras_gradwatch.replica import batch as batches
 from keras_gradwatch.replica.keras_internals import has_default_train_step
@@ -124,6 +126,11 @@ class NonFiniteLocator(keras.callbacks.Callback):
         if self._is_over or (self._count - 1) % self.check_freq:
             return
         watch_next_call(self.model, self._before_step, self._after_step)
+        self._is_waiting = True
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self._is_waiting and not self._is_over:
+            self._after_step(logs)  # in a loop of the user's own
 
     def on_train_end(self, logs=None):
         self._take_back()
@@ -133,7 +140,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
     def _forget(self):
         self._watch: Watch | None = None
         self._held: _Held | None = None
-        self._is_over = False
+        self._is_over = self._is_waiting = False
         self._count = 0
         self._losses: deque = deque(maxlen=_READINGS)
         self._sizes: deque = deque(maxlen=_READINGS)
@@ -143,13 +150,14 @@ class NonFiniteLocator(keras.callbacks.Callback):
             take_back(self.model, self._before_step)
 
     def _before_step(self, data):
-        self._held = None
-        if not data or not has_weights(self.model):
+        self._held, self._is_waiting = None, False
+        if not data or (self._watch is None and not has_weights(self.model)):
             return
         try:
             if self._watch is None:
                 self._begin()
-            self._held = _Held(iterations(self.model), self._watch.copy(), data)
+            values = self._watch.copy()
+            self._held = _Held(self._watch.step(values), values, data)
         except Exception as error:
             self._give_up(error)
 
@@ -166,6 +174,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
 
     def _after_step(self, logs):
         held, self._held = self._held, None
+        self._is_waiting = False
         if self._is_over:
             return
         try:
@@ -187,6 +196,8 @@ class NonFiniteLocator(keras.callbacks.Callback):
         losses = _losses(self.model, logs)
         step = held.step if held is not None else iterations(self.model)
         bad = self._watch.not_finite(sizes)
+        if self._count == 1 and not bad:
+            bad = self._not_finite_at_birth()
         bad_losses = {n: v for n, v in losses.items() if not math.isfinite(v)}
         if workers.are_several(self.model):
             bad_losses = {}  # each has its own, and all must act alike
@@ -194,10 +205,19 @@ class NonFiniteLocator(keras.callbacks.Callback):
         if losses:
             self._losses.append((step, losses))
         if not bad and not bad_losses:
-            if not self._watch.is_of(self.model):  # optimizers make theirs late
-                self._watch = None
+            if self._count == 1 and not self._watch.is_of(self.model):
+                self._watch = None  # an optimizer made its variables in that step
             return None
         return self._located(step, held, bad, bad_losses)
+
+    def _not_finite_at_birth(self):
+        """What an optimizer made in its first step, and is not finite since."""
+        known = {id(v) for v in self._watch.watched}
+        return [
+            v
+            for v in slots_that_tell(self.model, of_keras=True)
+            if id(v) not in known and not is_finite(read_variable(v))
+        ]
 
     def _located(self, step, held, bad, bad_losses):
         seen = _seen(bad, bad_losses)
@@ -208,9 +228,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
             for when, losses in self._losses
         )
         if held is None:
-            note = "Before that step the model had no weights yet, or was not watched."
-            finding = NonFinite(step, seen, UNKNOWN, history=history, notes=(note,))
-            return Located(finding, None, {})
+            return Located(self._not_replayed(step, seen, bad, history), None, {})
         strategy = self.model.distribute_strategy
         located = locate(
             self.model,
@@ -224,6 +242,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
                 history=history,
                 growth=tuple(self._sizes)[:-1] if bad else tuple(self._sizes),
                 rate=_rate(self.model),
+                is_gapless=self.check_freq == 1,
                 notes=self._notes(),
             ),
         )
@@ -241,6 +260,22 @@ class NonFiniteLocator(keras.callbacks.Callback):
             return None
         return located
 
+    def _not_replayed(self, step, seen, bad, history):
+        note = (
+            "The step can't be replayed: the model had no weights before it, or it was "
+            "taken by neither `fit` nor `train_on_batch`."
+        )
+        return NonFinite(
+            step,
+            seen,
+            UNKNOWN,
+            place=bad[0].path if bad else "",
+            entries=Entries.of(read_variable(bad[0])) if bad else None,
+            history=history,
+            notes=(note,),
+            replayed=False,
+        )
+
     def _notes(self):
         notes = []
         if self.check_freq > 1:
@@ -253,7 +288,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
         return tuple(notes)
 
     def _note_sizes(self, step, sizes):
-        self._sizes.append((step, rms_of_weights(self._watch, sizes)))
+        self._sizes.append((step, self._watch.scale(sizes)))
 
     def _hand_out(self, located: Located):
         """The one place where what was found leaves the callback."""
@@ -324,14 +359,15 @@ def _losses(model, logs) -> dict[str, float]:
     own = {k: v for k, v in logs.items() if k == "loss"}
     if not has_default_train_step(model):
         own |= {k: v for k, v in logs.items() if k.endswith("loss")}
-    return {k: float(tf.reduce_mean(v)) for k, v in own.items() if _is_number(v)}
+    return {name: number for name, value in own.items() for number in _numbers(value)}
 
 
-def _is_number(value):
+def _numbers(value):
+    """The mean of a tensor of numbers; nothing of anything else."""
     try:
-        return tf.as_dtype(getattr(value, "dtype", type(value))).is_floating
-    except TypeError:
-        return False
+        return [float(np.mean(np.asarray(value, np.float64)))]
+    except (TypeError, ValueError):
+        return []
 
 
 def _seen(bad, losses):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import tensorflow as tf
 
@@ -50,6 +50,8 @@ class Failure:
         history: Pairs of a step and the loss logged after it.
         growth: Pairs of a step and the root mean square of all weights after it.
         rate: The learning rate, None if there is none.
+        is_gapless: Whether the step before was watched too.
+        notes: What else a reader should know.
     """
 
     step: int
@@ -61,7 +63,8 @@ class Failure:
     history: tuple[tuple[int, float], ...] = ()
     growth: tuple[tuple[int, float], ...] = ()
     rate: float | None = None
-    notes: tuple[str, ...] = field(default=())
+    is_gapless: bool = True
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,8 +126,8 @@ def _locate(model, failure):
         run = replay.run(batch)
         finding = _in_run(now, replay, batch, run)
         if finding is None:
-            after = _after(run, replay.values)
-            finding = _in_update(now, replay, run, after, is_last=k == last)
+            after, is_known = _after(run, replay.values)
+            finding = _in_update(now, replay, run, after, is_known, k == last)
         if finding is not None:
             finding = dataclasses.replace(
                 finding,
@@ -143,7 +146,7 @@ def _in_weight(failure, bad):
         failure,
         kind=WEIGHT,
         place=variable.path,
-        where=words.weight_before([v.path for v, _ in bad]),
+        where=words.weight_before([v.path for v, _ in bad], failure.is_gapless),
         entries=Entries.of(value.numpy()),
         batch_size=batch_size(failure.batches[0]) if failure.batches else None,
     )
@@ -186,7 +189,7 @@ def _in_run(failure, replay, batch, run) -> NonFinite | None:
     )
 
 
-def _in_update(failure, replay, run, after, is_last) -> NonFinite | None:
+def _in_update(failure, replay, run, after, is_known, is_last) -> NonFinite | None:
     """What the update of the optimizer gives."""
     bad = [v for v in failure.watched if not is_finite(after.get(id(v), 0.0))]
     if not bad and not is_last:
@@ -207,13 +210,17 @@ def _in_update(failure, replay, run, after, is_last) -> NonFinite | None:
         gradient = handed[id(variable)].numpy()
         inputs = (Extent.of("gradient that the optimizer was handed", gradient),)
     before = replay.values.get(id(variable))
+    if reproduced:
+        where = words.update([v.path for v in bad], variable.path, failure.rate)
+    elif is_known:
+        where = words.update_not_shown(variable.path, _loss(run))
+    else:
+        where = words.update_not_repeated(variable.path, failure.rate)
     return _finding(
         failure,
-        kind=UPDATE if reproduced else UNKNOWN,
+        kind=UNKNOWN if is_known and not reproduced else UPDATE,
         place=variable.path,
-        where=words.update([v.path for v in bad], variable.path, failure.rate)
-        if reproduced
-        else words.update_not_shown(variable.path, _loss(run)),
+        where=where,
         entries=Entries.of(values[id(variable)].numpy()),
         inputs=inputs,
         weights=() if before is None else (Extent.of(variable.path, before.numpy()),),
@@ -222,12 +229,12 @@ def _in_update(failure, replay, run, after, is_last) -> NonFinite | None:
 
 
 def _after(run: Run, values):
-    """The values after the step, as far as copies of the optimizers tell."""
+    """The values after the step, and whether copies of the optimizers tell them."""
     values = {**values, **run.values}
     try:
-        return updated(run.updates, values)
+        return updated(run.updates, values), True
     except Exception:  # an optimizer that can't be made anew
-        return values
+        return values, False
 
 
 def _examples(replay, batch, culprit, backward) -> Blame:
@@ -238,7 +245,9 @@ def _examples(replay, batch, culprit, backward) -> Blame:
 
     def fails_of(rows):
         chosen = tf.constant(rows_of(rows, size))
-        part = tf.nest.map_structure(lambda leaf: tf.gather(leaf, chosen), batch)
+        part = tf.nest.map_structure(
+            lambda leaf: None if leaf is None else tf.gather(leaf, chosen), batch
+        )
         return fails(replay.run(part, with_gradients=backward))
 
     hint = [] if culprit.mark is None else bad_rows(culprit.mark.value, size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
+from keras_gradwatch.nonfinite.detect import counter_of
 from keras_gradwatch.replica import keras_internals as internals
 from keras_gradwatch.replica.recorder import Update
 from keras_gradwatch.replica.replica import read_variable
@@ -17,8 +18,10 @@ def updated(
 
     Args:
         updates: What optimizers are handed.
-        values: Values before, by the id of the Keras variable; live where there
-            is none.
+        values: Values before, by the id of the Keras variable.
+
+    Raises:
+        LookupError: If it is not known what an optimizer kept before.
     """
     values = dict(values)
     with internals.same_global_state():
@@ -34,8 +37,15 @@ def _apply(update, values):
     by_id = dict(zip(map(id, trainable), copies, strict=True))
     copy = type(live).from_config(live.get_config())
     copy.build(copies)
+    counter = counter_of(live)
     for own, original in zip(copy.variables, live.variables, strict=True):
-        own.assign(_value(original, values))
+        if id(original) in values:
+            own.assign(values[id(original)])
+        elif not len(original.shape):
+            own.assign(read_variable(original))
+        elif counter is None or int(values.get(id(counter), 1)):
+            raise LookupError(original.path)
+        # Before its first step it holds what it begins with.
     copy.apply(list(update.gradients), [by_id[id(v)] for v in update.variables])
     for variable, new in zip(trainable, copies, strict=True):
         values[id(variable)] = tf.convert_to_tensor(new.value)

@@ -85,14 +85,16 @@ def added_loss(layer) -> str:
     return f"it arose in a loss or regulariser that {named(layer)} adds"
 
 
-def weight_before(paths: list[str]) -> str:
+def weight_before(paths: list[str], is_gapless: bool) -> str:
     """Weights that were bad before the step."""
     others = f", and {len(paths) - 1} others," if len(paths) > 1 else ""
     was = "were" if len(paths) > 1 else "was"
+    text = f"the weight {paths[0]}{others} {was} not finite already before the step"
+    if not is_gapless:
+        return text
     return (
-        f"the weight {paths[0]}{others} {was} not finite already before the step: "
-        "something else than a training step wrote it, such as a callback, or a file "
-        "of weights"
+        f"{text}: something else than a training step wrote it, such as a callback, "
+        "or a file of weights"
     )
 
 
@@ -114,12 +116,22 @@ def update(paths: list[str], variable: str, rate: float | None) -> str:
     )
 
 
+def update_not_repeated(variable: str, rate: float | None) -> str:
+    """An update that must have given it: all before is finite in the replay."""
+    at = f", at learning rate {rate:.4g}" if rate is not None else ""
+    return (
+        "in a replay of the step the loss and its gradients are finite; so it arose in "
+        f"the update of {variable} by the optimizer{at}. What that kept from the steps "
+        "before is not known, so the update itself could not be repeated"
+    )
+
+
 def update_not_shown(variable: str, loss: float) -> str:
     """An update that gave it in training, and does not in the replay."""
     return (
         f"{variable} was finite before the step and is not after it, but in a replay "
-        f"of the step the loss ({loss:.4g}), the gradients and the update, as far as "
-        "that could be repeated, are finite. So it came from the optimizer, or from "
+        f"of the step the loss ({loss:.4g}), the gradients and the update are "
+        "finite. So it came from the optimizer, or from "
         "something that is not the same each time, or is so only in the compiled step"
     )
 

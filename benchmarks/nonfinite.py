@@ -1,0 +1,108 @@
+"""What `NonFiniteLocator` costs in each training step while all is well.
+
+    python benchmarks/nonfinite.py [--models NAME ...] [--steps N] [--rounds N]
+
+For each model, `fit` runs in turn with and without the callback, in one process.
+Printed are the median time of a step of each, from one step's beginning to the
+next one's, and their ratio; and the parts of what the callback does: keeping the
+values, measuring their sizes, drawing a batch and handing it on.
+"""
+
+import argparse
+import os
+import statistics
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import models
+import tensorflow as tf
+
+import keras_gradwatch as kgw
+from keras_gradwatch.callbacks import channel
+from keras_gradwatch.nonfinite.detect import Watch
+
+MODELS = {
+    "dense, 784-128-10": models.dense,
+    "convolutional, batch norm": models.convolutional,
+    "transformer block": models.transformer,
+    "MobileNetV2": models.mobilenet_v2,
+}
+
+
+class Clock(keras.callbacks.Callback):
+    """Seconds from the beginning of each step to that of the next."""
+
+    def __init__(self):
+        super().__init__()
+        self.seconds, self.last = [], None
+
+    def on_train_batch_begin(self, batch, logs=None):
+        now = time.perf_counter()
+        if self.last is not None:
+            self.seconds.append(now - self.last)
+        self.last = now
+
+
+def step(model, data, steps, callbacks):
+    """The median time of a step of one fit."""
+    clock = Clock()
+    model.fit(data, steps_per_epoch=steps, verbose=0, callbacks=[clock, *callbacks])
+    return statistics.median(clock.seconds[2:])
+
+
+def median(function, times):
+    function()
+    found = []
+    for _ in range(times):
+        begun = time.perf_counter()
+        function()
+        found.append(time.perf_counter() - begun)
+    return statistics.median(found)
+
+
+def parts(model, data, times):
+    watch, iterator = Watch(model), iter(data)
+    batch = next(iterator)
+    return {
+        "keep": median(watch.copy, times),
+        "measure": median(watch.sizes, times),
+        "draw": median(lambda: next(iterator), times),
+        "hand on": median(
+            lambda: next(channel.standing(model, iterator, [batch])), times
+        ),
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--models", nargs="*", default=list(MODELS))
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    for name in options.models:
+        model, x, y = MODELS[name]()
+        data = tf.data.Dataset.from_tensors((x, y)).repeat()
+        steps = options.steps if name != "MobileNetV2" else max(options.steps // 10, 5)
+        without, with_it = [], []
+        for _ in range(options.rounds + 1):
+            without.append(step(model, data, steps, []))
+            with_it.append(step(model, data, steps, [kgw.NonFiniteLocator()]))
+        ratio = statistics.median(
+            b / a for a, b in zip(without[1:], with_it[1:], strict=True)
+        )
+        a, b = statistics.median(without[1:]), statistics.median(with_it[1:])
+        found = ", ".join(
+            f"{part} {1e3 * seconds:.2f}"
+            for part, seconds in parts(model, data, steps).items()
+        )
+        print(
+            f"{name}: {1e3 * a:.2f} ms a step, with it {1e3 * b:.2f} ms, "
+            f"ratio {ratio:.3f} (ms: {found})",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
