@@ -105,3 +105,17 @@ def test_the_lowest_precision_is_that_of_layers_that_compute(policies, lowest):
     stack = [layers.Dense(2, dtype=policy) for policy in policies]
     model = keras.Sequential([keras.Input((4,)), *stack])
     assert internals.lowest_compute_dtype(model) == lowest
+
+
+def test_path_of_a_variable():
+    variable = keras.Variable(1.0)
+    internals.set_path(variable, "inputs/0")
+    assert variable.path == "inputs/0"
+
+
+def test_building_a_layer_by_a_symbolic_call():
+    layer = layers.Dense(2)
+    internals.build_by_call(layer, (keras.KerasTensor((3, 4)),), {})
+    assert layer.built
+    assert layer.kernel.shape == (4, 2)
+    assert not layer._inbound_nodes

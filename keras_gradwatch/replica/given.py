@@ -62,10 +62,13 @@ class Given:
         self._structure = (tuple(args), dict(kwargs))
         self._leaves = []
         own = _dtypes_of_numbers(keras.tree.flatten(self._structure))
-        for (part, key, *rest), value in keras.tree.flatten_with_path(self._structure):
-            name = key if part else names[key]
-            path = "/".join(map(str, (name, *rest)))
-            self._leaves.append(_leaf(path, value, dtype, own, name not in still))
+        with internals.same_global_state():  # the names that Keras counts up
+            for (part, key, *rest), value in keras.tree.flatten_with_path(
+                self._structure
+            ):
+                name = key if part else names[key]
+                path = "/".join(map(str, (name, *rest)))
+                self._leaves.append(_leaf(path, value, dtype, own, name not in still))
 
     @property
     def variables(self) -> list[keras.Variable]:

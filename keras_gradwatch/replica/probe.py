@@ -40,8 +40,10 @@ class Probe(keras.Model):
         self.seed = seed
         self.mode = training
         self.built = True
-        sgd = keras.optimizers.SGD()
-        self.compile(sgd, run_eagerly=False, jit_compile=False, auto_scale_loss=False)
+        with internals.same_global_state():
+            self.compile(
+                keras.optimizers.SGD(), jit_compile=False, auto_scale_loss=False
+            )
 
     def __call__(self, batch, training=None):
         return super().__call__(batch, training=self.mode)

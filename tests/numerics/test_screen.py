@@ -186,6 +186,14 @@ def test_zero_gradients_are_neither_proof_nor_suspicion(count):
     assert problem.evaluations <= 12
 
 
+@pytest.mark.parametrize("gradient", [None, np.zeros(3)])
+def test_a_loss_that_is_exactly_zero_all_around(gradient):
+    problem = ArrayProblem(lambda arrays: 0.0, [np.ones(3)], [gradient])
+    found = screen(problem, noise_of(problem, [0], problem.rng), TOLERANCE, problem.rng)
+    assert {item.word for item in found.items} == {words.ZERO}
+    assert not found.suspects
+
+
 @pytest.mark.parametrize("claim", ["none", "zero", "round-off"])
 @pytest.mark.parametrize("size", [1.0, 1e-4, 1e-8])
 def test_a_gradient_that_is_zero_although_the_loss_moves(claim, size):
