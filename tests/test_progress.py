@@ -46,11 +46,6 @@ def _at_once(monkeypatch):
     monkeypatch.setattr(Progress, "EVERY", 0.005)
 
 
-@pytest.fixture
-def _never(monkeypatch):
-    monkeypatch.setattr(Progress, "AFTER", 1e6)
-
-
 def fitted(data, verbose, *callbacks, wrong=False):
     model = slow_model(wrong)
     model.fit(*data, batch_size=12, verbose=verbose, callbacks=callbacks)
@@ -101,7 +96,6 @@ def test_what_is_wrong_is_looked_at_in_the_open(data, capsys):
     assert "━" not in told  # nor does `fit(verbose=2)` draw bars
 
 
-@pytest.mark.usefixtures("_never")
 def test_a_short_check_says_only_what_it_found(data, capsys):
     fitted(data, 0, check())
     found = [line for line in lines(capsys) if line]
