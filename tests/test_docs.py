@@ -1,0 +1,39 @@
+"""Every block of Python in the documentation runs."""
+
+import re
+from pathlib import Path
+
+import keras
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+WITH_CODE = [page for page in PAGES if "```python" in page.read_text()]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def blocks(page):
+    """The code of each block, at the lines that it has in the page."""
+    text = page.read_text()
+    for found in BLOCK.finditer(text):
+        yield "\n" * text[: found.start(1)].count("\n") + found[1]
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.stem)
+def test_the_code_of_a_page_runs(page, pytester):
+    keras.utils.set_random_seed(0)
+    keras.backend.clear_session()
+    names = {"__name__": "page"}
+    for code in blocks(page):
+        if code.lstrip().startswith("# test_"):
+            pytester.makepyfile(test_page=code)
+            done = pytester.runpytest_inprocess("-p", "no:xdist", "-W", "ignore")
+            done.assert_outcomes(passed=code.count("def test_"))
+        exec(compile(code, page, "exec"), names)
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda p: p.stem)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
