@@ -143,23 +143,28 @@ CASES = [
 def test_training_is_bitwise_untouched(way, build, compiled, tmp_path):
     used = []
 
-    def two_checks():
+    def all_three():
         if not used:
-            used.append(kgw.GradientCheck(warmup_steps=0, check_freq=2, verbose=0))
-            used.append(kgw.GradientCheck(warmup_steps=1, check_freq=2, verbose=0))
+            logs = tmp_path / "logs"
+            often = {"check_freq": 2, "verbose": 0}
+            used.append(kgw.GradientCheck(logs, warmup_steps=0, **often))
+            used.append(kgw.GradientStats(logs, **often))
+            used.append(kgw.NonFiniteLocator(logs, verbose=0))
         return used
 
     results = []
-    for name, callbacks in (("without", list), ("with", two_checks)):
+    for name, callbacks in (("without", list), ("with", all_three)):
         if way is backup_and_restore:
             run = functools.partial(way, directory=tmp_path / name)
         else:
             run = way
         results.append(everything_after(run, build, callbacks, compiled))
     without, with_checks = results
-    for check in used:
-        assert len(check.reports) >= 2
-        assert {r.verdict for r in check.reports} == {"PASS"}
+    check, stats, locator = used
+    assert len(check.reports) >= 2
+    assert {r.verdict for r in check.reports} == {"PASS"}
+    assert len(stats.readings) >= 2
+    assert stats.alerts == [] == locator.findings
     assert without.keys() == with_checks.keys()
     for name, values in without.items():
         np.testing.assert_equal(with_checks[name], values, err_msg=name)

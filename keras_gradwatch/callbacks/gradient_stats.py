@@ -11,6 +11,7 @@ from keras_gradwatch.callbacks import workers
 from keras_gradwatch.callbacks.watcher import Watcher, attempt
 from keras_gradwatch.errors import GradientAlertError, GradientAlertWarning
 from keras_gradwatch.replica.devices import outside_strategies
+from keras_gradwatch.replica.isolation import ONE_AT_A_TIME
 from keras_gradwatch.replica.optimizers import iterations
 from keras_gradwatch.replica.replica import assert_ready
 from keras_gradwatch.replica.train_step import objectives
@@ -158,7 +159,7 @@ class GradientStats(Watcher):
 
     def _read(self, batch):
         """A reading, and the weights at which it was made."""
-        with outside_strategies():
+        with ONE_AT_A_TIME, outside_strategies():
             data, trained = batch(), self.model.trainable_variables
             if self._gauge is None or not _same(trained, self._trained):
                 assert_ready(self.model)
