@@ -1,0 +1,144 @@
+"""One wrong gradient in a layer or a function by itself is found, and laid there."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+import keras_gradwatch as kgw
+
+X = np.random.default_rng(0).normal(size=(3, 4))
+Y = np.random.default_rng(1).normal(size=(4,))
+
+
+def verdicts(report):
+    return {v.path: v.verdict for v in report.variables}
+
+
+def product(wrong=lambda gradient: gradient, at=1):
+    """`sin(x) * y` over broadcast rows, one of its two gradients changed."""
+
+    @tf.custom_gradient
+    def op(x, y):
+        def backward(dy):
+            found = [dy * tf.cos(x) * y, tf.reduce_sum(dy * tf.sin(x), 0)]
+            found[at] = wrong(found[at])
+            return found
+
+        return tf.sin(x) * y, backward
+
+    return op
+
+
+def first_zeroed(gradient):
+    flat = tf.reshape(gradient, [-1])
+    return tf.reshape(
+        tf.concat([[tf.zeros_like(flat[0])], flat[1:]], 0), gradient.shape
+    )
+
+
+WRONG = {
+    "off by 1 %": lambda g: 1.01 * g,
+    "doubled": lambda g: 2 * g,
+    "negated": lambda g: -g,
+    "zeroed": tf.zeros_like,
+    "one entry zeroed": first_zeroed,
+    "turned round": lambda g: g[::-1],
+    "none": lambda g: None,
+    "not finite": lambda g: g / 0,
+    "not summed over what is broadcast": lambda g: tf.stack([g, g]),
+    "of the shape (1,)": lambda g: tf.reduce_sum(g, keepdims=True),
+}
+
+
+def test_a_right_function_passes():
+    assert verdicts(kgw.assert_function(product(), X, Y)) == {"x": "PASS", "y": "PASS"}
+
+
+@pytest.mark.parametrize("what", WRONG)
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_function_with_one_wrong_gradient(what, at):
+    report = kgw.check_function(product(WRONG[what], at), X, Y)
+    assert [v.path for v in report.failures] == ["xy"[at]], str(report)
+    assert report.count("PASS") == 1
+
+
+def test_a_gradient_that_ignores_what_comes_from_above():
+    @tf.custom_gradient
+    def op(x):
+        return tf.sin(x), lambda dy: tf.cos(x)
+
+    assert kgw.check_function(op, np.array([0.3])).verdict == "FAIL"
+
+
+def test_an_error_that_a_plain_sum_would_not_show():
+    @tf.custom_gradient
+    def op(x):  # a softmax without its second term
+        y = tf.nn.softmax(x)
+        return y, lambda dy: y * (dy - tf.reduce_mean(dy, -1, keepdims=True))
+
+    assert kgw.check_function(op, X).verdict == "FAIL"
+    assert kgw.check_function(tf.nn.softmax, X).passed
+
+
+class Scaled(layers.Layer):
+    """`sin(x) * w`, by `product`."""
+
+    def __init__(self, op, **kwargs):
+        super().__init__(**kwargs)
+        self.op = op
+
+    def build(self, shape):
+        self.w = self.add_weight(shape=(shape[-1],), initializer="ones", name="w")
+
+    def call(self, x):
+        return self.op(x, tf.convert_to_tensor(self.w))
+
+
+@pytest.mark.parametrize("what", ["off by 1 %", "negated", "none", "one entry zeroed"])
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_layer_with_one_wrong_gradient(what, at):
+    report = kgw.check_layer(Scaled(product(WRONG[what], at), name="mine"), X)
+    wrong, right = ("x", "mine/w")[:: 1 if at == 0 else -1]
+    assert verdicts(report) == {wrong: "FAIL", right: "PASS"}, str(report)
+
+
+def test_a_right_layer_passes():
+    report = kgw.assert_layer(Scaled(product(), name="mine"), X)
+    assert verdicts(report) == {"x": "PASS", "mine/w": "PASS"}
+
+
+class Block(layers.Layer):
+    def __init__(self, *stack, **kwargs):
+        super().__init__(**kwargs)
+        self.stack = list(stack)
+
+    def call(self, x):
+        for layer in self.stack:
+            x = layer(x)
+        return x
+
+
+@pytest.mark.parametrize(
+    ("order", "note"),
+    [
+        (
+            "wab",
+            ". The mistake lies in the backward pass between 'inputs'",
+        ),
+        ("awb", ". The mistake lies in the backward pass between 'a'"),
+        ("abw", "."),
+    ],
+)
+def test_in_a_layer_of_layers_the_report_says_where_to_look(order, note):
+    class Wrong(layers.Layer):
+        def call(self, x):
+            return tf.custom_gradient(lambda x: (tf.tanh(x), lambda dy: dy))(x)
+
+    parts = {"w": Wrong(name="bad")}
+    parts |= {name: layers.Dense(4, name=name) for name in "ab"}
+    report = kgw.check_layer(Block(*(parts[p] for p in order)), X)
+    assert len(report.failures) == 1 + 2 * order.index("w")
+    (look,) = (n for n in report.notes if n.startswith("Look first at"))
+    assert look.startswith(f"Look first at {note}")
+    assert "loss" not in look
