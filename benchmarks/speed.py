@@ -11,9 +11,11 @@ Tables:
 - checks: the screen alone, and a check with the time of 20 training steps, in
   training steps of the same model and batch; and what comes before the first:
   tracing and the first gradient, as a ratio to the first step of `fit`.
-- ways: other ways to check the gradients of a small dense net, tracing included.
-- growth: the screen against width, depth, batch; with matplotlib, a picture.
+- ways: other ways to check the gradients of a small dense net, tracing included;
+  those of PyTorch, if that is installed beside TensorFlow.
 - fits: a fit with the callback at its defaults, as a ratio to the fit without.
+
+`growth.py` beside this script tells how the price of a check grows.
 
 Medians over rounds, in each of which everything runs once, in one process.
 """
@@ -52,15 +54,15 @@ def timed(function, *arguments):
     return time.perf_counter() - started
 
 
-def interleaved(rounds, **functions):
-    """The median time of each function, run in turn."""
+def interleaved(rounds, pick=statistics.median, /, **functions):
+    """The median time of each function, or another pick, run in turn."""
     times = {name: [] for name in functions}
     for function in functions.values():
         function()  # warm up
     for _ in range(rounds):
         for name, function in functions.items():
             times[name].append(timed(function))
-    return {name: statistics.median(found) for name, found in times.items()}
+    return {name: pick(found) for name, found in times.items()}
 
 
 class Case:
@@ -277,54 +279,6 @@ def torch_ways(x, y):
     }
 
 
-def growth(names, rounds):
-    print("\nThe screen, as one thing grows: losses, ms, training steps")
-    curves = {
-        "width": ([32, 128, 512, 1024], lambda n: models.dense(width=n)),
-        "variables": (
-            [4, 10, 50, 100, 200],
-            lambda n: models.dense(width=64, depth=n // 2 - 1),
-        ),
-        "batch": ([8, 32, 128, 512], lambda n: models.dense(width=256, batch=n)),
-    }
-    drawn = {}
-    for what, (values, build) in curves.items():
-        for value in values:
-            case = Case(lambda build=build, value=value: build(value))
-            case.check()
-            losses = []
-            found = interleaved(
-                rounds,
-                step=case.step,
-                screen=lambda case=case, losses=losses: losses.append(
-                    case.check().evaluations
-                ),
-            )
-            steps = found["screen"] / found["step"]
-            drawn.setdefault(what, []).append((value, steps))
-            print(
-                f"{what:<10}{value:>6}{statistics.median(losses):>6.0f}"
-                f"{1e3 * found['screen']:>9.1f} ms{steps:>7.1f}",
-                flush=True,
-            )
-    picture(drawn)
-
-
-def picture(drawn, name="growth.png"):
-    try:
-        from matplotlib import pyplot
-    except ImportError:
-        return
-    figure, axes = pyplot.subplots(1, len(drawn), figsize=(11, 3.2), sharey=True)
-    for axis, (what, points) in zip(axes, drawn.items(), strict=True):
-        axis.plot(*zip(*points, strict=True), marker="o")
-        axis.set(xlabel=what, xscale="log", ylim=(0, None))
-    axes[0].set_ylabel("screen, in training steps")
-    figure.tight_layout()
-    figure.savefig(name)
-    print(f"A picture: {name}")
-
-
 def fits(names, rounds):
     print("\nA fit with the callback at its defaults, as a ratio to one without")
     for build, epochs in ((digits, 200), (mobilenet, 8)):
@@ -360,7 +314,7 @@ def mobilenet():
     return model, models.numbers(640, 96, 96, 3), models.RNG.integers(0, 10, 640)
 
 
-TABLES = {f.__name__: f for f in (evaluations, checks, ways, growth, fits)}
+TABLES = {f.__name__: f for f in (evaluations, checks, ways, fits)}
 
 
 def main():

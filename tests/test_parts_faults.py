@@ -140,5 +140,5 @@ def test_in_a_layer_of_layers_the_report_says_where_to_look(order, note):
     report = kgw.check_layer(Block(*(parts[p] for p in order)), X)
     assert len(report.failures) == 1 + 2 * order.index("w")
     (look,) = (n for n in report.notes if n.startswith("Look first at"))
-    assert look.startswith(f"Look first at {note}")
+    assert look.startswith(f"Look first at 'bad' (Wrong){note}")
     assert "loss" not in look
