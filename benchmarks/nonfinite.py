@@ -3,9 +3,10 @@
     python benchmarks/nonfinite.py [--models NAME ...] [--steps N] [--rounds N]
 
 For each model, `fit` runs in turn with and without the callback, in one process.
-Printed are the median time of a step of each, from one step's beginning to the
-next one's, and their ratio; and the parts of what the callback does: keeping the
-values, measuring their sizes, drawing a batch and handing it on.
+Printed are the lower quartile, and the median, of the time from one step's
+beginning to the next one's over all fits, and their ratios (other programs disturb
+the quartile less); and the parts of what the callback does: keeping the values,
+measuring their sizes, drawing a batch and handing it on.
 """
 
 import argparse
@@ -45,11 +46,17 @@ class Clock(keras.callbacks.Callback):
         self.last = now
 
 
-def step(model, data, steps, callbacks):
-    """The median time of a step of one fit."""
+def seconds_of(model, data, steps, callbacks):
+    """The times of the steps of one fit."""
     clock = Clock()
-    model.fit(data, steps_per_epoch=steps, verbose=0, callbacks=[clock, *callbacks])
-    return statistics.median(clock.seconds[2:])
+    model.fit(
+        data,
+        steps_per_epoch=steps,
+        shuffle=False,
+        verbose=0,
+        callbacks=[clock, *callbacks],
+    )
+    return clock.seconds[2:]
 
 
 def median(function, times):
@@ -85,21 +92,23 @@ def main():
         model, x, y = MODELS[name]()
         data = tf.data.Dataset.from_tensors((x, y)).repeat()
         steps = options.steps if name != "MobileNetV2" else max(options.steps // 10, 5)
-        without, with_it = [], []
-        for _ in range(options.rounds + 1):
-            without.append(step(model, data, steps, []))
-            with_it.append(step(model, data, steps, [kgw.NonFiniteLocator()]))
-        ratio = statistics.median(
-            b / a for a, b in zip(without[1:], with_it[1:], strict=True)
+        ways = {"without": [], "with": []}
+        for k in range(options.rounds + 1):
+            for way, found in ways.items():
+                callbacks = [kgw.NonFiniteLocator()] if way == "with" else []
+                times = seconds_of(model, data, steps, callbacks)
+                found += times if k else []
+        (low, mid), (low_with, mid_with) = (
+            statistics.quantiles(found, n=4)[:2] for found in ways.values()
         )
-        a, b = statistics.median(without[1:]), statistics.median(with_it[1:])
         found = ", ".join(
             f"{part} {1e3 * seconds:.2f}"
             for part, seconds in parts(model, data, steps).items()
         )
         print(
-            f"{name}: {1e3 * a:.2f} ms a step, with it {1e3 * b:.2f} ms, "
-            f"ratio {ratio:.3f} (ms: {found})",
+            f"{name}: {1e3 * low:.2f} ms a step, with it {1e3 * low_with:.2f} ms, "
+            f"ratio {low_with / low:.2f}; medians {1e3 * mid:.2f} and "
+            f"{1e3 * mid_with:.2f} ms, ratio {mid_with / mid:.2f} (ms: {found})",
             flush=True,
         )
 

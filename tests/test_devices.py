@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 SCRIPT = """
-import contextlib
+import contextlib, warnings
 import keras, numpy as np, tensorflow as tf
 from keras import layers
 
@@ -45,6 +45,15 @@ for in_scope in (False, True):
     check = kgw.GradientCheck(warmup_steps=0, check_freq=2, verbose=0)
     np.testing.assert_equal(after_fit([check], in_scope), after_fit([], in_scope))
     print([(r.step, r.verdict, len(r.variables)) for r in check.reports])
+
+healthy = kgw.NonFiniteLocator(on_failure="raise")
+np.testing.assert_equal(after_fit([healthy], False), after_fit([], False))
+x[:] = np.nan
+locator = kgw.NonFiniteLocator(verbose=0)
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    after_fit([locator], False)
+print(locator.finding.kind, locator.finding.place, locator.finding.batch_size)
 """
 
 
@@ -56,5 +65,6 @@ def test_mirrored_on_two_devices_is_checked_and_untouched():
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
         check=False,
     )
-    expected = [(step, "PASS", 6) for step in (0, 2, 4, 6)]
-    assert done.stdout.splitlines() == [str(expected)] * 2, done.stderr[-2000:]
+    expected = str([(step, "PASS", 6) for step in (0, 2, 4, 6)])
+    found = [expected, expected, "data x 4"]
+    assert done.stdout.splitlines() == found, done.stderr[-2000:]

@@ -86,6 +86,26 @@ def test_state_of_the_whole_process():
     assert global_state.get_global_attribute("global_seed_generator") is None
 
 
+def test_state_of_the_draws_without_a_seed():
+    keras.utils.clear_session(free_memory=False)
+    with internals.same_global_state():
+        assert internals.global_seed_state() is None
+        keras.random.uniform(())
+        before = internals.global_seed_state().numpy()
+        keras.random.uniform(())
+        assert (internals.global_seed_state().numpy() != before).any()
+
+
+def test_the_mask_of_a_tensor():
+    masked = layers.Masking()(np.zeros((1, 2, 3), "float32"))
+    other = keras.ops.zeros((1, 2, 3))
+    assert internals.take_mask(masked, other) is other
+    pooled = layers.GlobalAveragePooling1D()(other + 0.0)
+    assert np.isfinite(pooled).all()
+    assert (other._keras_mask.numpy() == masked._keras_mask.numpy()).all()
+    assert not masked._keras_mask.numpy().any()
+
+
 def test_an_optimizer_knows_its_variables(model):
     model.optimizer.build(model.trainable_variables)
     tracked = internals.tracked_by(model.optimizer)

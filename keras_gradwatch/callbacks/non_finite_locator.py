@@ -9,7 +9,6 @@ from collections import deque
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.arguments import is_count, refuse
@@ -20,6 +19,11 @@ from keras_gradwatch.nonfinite.detect import Watch, slots_that_tell
 from keras_gradwatch.nonfinite.finding import UNKNOWN, Entries, NonFinite
 from keras_gradwatch.nonfinite.locate import Failure, Located, locate
 from keras_gradwatch.nonfinite.probes import is_finite
+from keras_gradwatch.nonfinite.readings import (
+    in_words,
+    learning_rate,
+    losses_of,
+)
 from keras_gradwatch.nonfinite.saved import save_failure
 from keras_gradwatch.replica import batch as batches
 from keras_gradwatch.replica.keras_internals import has_default_train_step
@@ -193,7 +197,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
                 return None
             self._watch = Watch(self.model)
         sizes = self._watch.sizes()
-        losses = _losses(self.model, logs)
+        losses = losses_of(self.model, logs)
         step = held.step if held is not None else iterations(self.model)
         bad = self._watch.not_finite(sizes)
         if self._count == 1 and not bad:
@@ -220,7 +224,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
         ]
 
     def _located(self, step, held, bad, bad_losses):
-        seen = _seen(bad, bad_losses)
+        seen = in_words(bad, bad_losses)
         # Of several losses, the one that fails.
         name = next(iter(bad_losses), None)
         history = tuple(
@@ -229,21 +233,19 @@ class NonFiniteLocator(keras.callbacks.Callback):
         )
         if held is None:
             return Located(self._not_replayed(step, seen, bad, history), None, {})
-        strategy = self.model.distribute_strategy
-        located = locate(
-            self.model,
+        located = self._replayed(
+            held,
             Failure(
                 step=step,
                 seen=seen,
                 values=held.values,
-                batches=[batches.from_live(data, strategy) for data in held.data],
+                batches=[],
                 watched=tuple(self._watch.expected()),
                 bad=tuple(bad),
                 history=history,
                 growth=tuple(self._sizes)[:-1] if bad else tuple(self._sizes),
-                rate=_rate(self.model),
+                rate=learning_rate(self.model),
                 is_gapless=self.check_freq == 1,
-                notes=self._notes(),
             ),
         )
         of_step = not has_default_train_step(self.model)
@@ -276,16 +278,30 @@ class NonFiniteLocator(keras.callbacks.Callback):
             replayed=False,
         )
 
-    def _notes(self):
-        notes = []
-        if self.check_freq > 1:
-            notes.append(
-                f"Looked at every {self.check_freq} steps only: it may have arisen "
-                "between. `check_freq=1` looks at each."
+    def _replayed(self, held, failure) -> Located:
+        """What a replay shows; of a batch on several devices, of each part in turn."""
+        strategy = self.model.distribute_strategy
+        parts = batches.count_of_parts(held.data[0], strategy)
+        for device in range(parts):
+            notes = self._notes()
+            if parts > 1:
+                notes += (f"The batch is the part on device {device + 1} of {parts}.",)
+            of_device = [batches.from_live(d, strategy, device) for d in held.data]
+            located = locate(
+                self.model,
+                dataclasses.replace(failure, batches=of_device, notes=notes),
             )
-        if self.model.distribute_strategy.num_replicas_in_sync > 1:
-            notes.append("Replayed was the part of the batch on the first device.")
-        return tuple(notes)
+            if located.finding.replayed:
+                break
+        return located
+
+    def _notes(self):
+        if self.check_freq == 1:
+            return ()
+        return (
+            f"Looked at every {self.check_freq} steps only: it may have arisen "
+            "between. `check_freq=1` looks at each.",
+        )
 
     def _note_sizes(self, step, sizes):
         self._sizes.append((step, self._watch.scale(sizes)))
@@ -350,37 +366,3 @@ class _Held:
     step: int
     values: dict[int, tf.Tensor]
     data: list
-
-
-def _losses(model, logs) -> dict[str, float]:
-    """The losses that a step logs."""
-    if not isinstance(logs, dict):
-        return {}
-    own = {k: v for k, v in logs.items() if k == "loss"}
-    if not has_default_train_step(model):
-        own |= {k: v for k, v in logs.items() if k.endswith("loss")}
-    return {name: number for name, value in own.items() for number in _numbers(value)}
-
-
-def _numbers(value):
-    """The mean of a tensor of numbers; nothing of anything else."""
-    try:
-        return [float(np.mean(np.asarray(value, np.float64)))]
-    except (TypeError, ValueError):
-        return []
-
-
-def _seen(bad, losses):
-    parts = [f"{'the ' if n == 'loss' else ''}{n} is {v}" for n, v in losses.items()]
-    if bad:
-        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
-        verb = "are" if len(bad) > 1 else "is"
-        parts.append(f"{bad[0].path}{more} {verb} not finite after it")
-    return ", ".join(parts)
-
-
-def _rate(model):
-    optimizer = getattr(model, "optimizer", None)
-    if optimizer is None:
-        return None
-    return float(tf.convert_to_tensor(optimizer.learning_rate))

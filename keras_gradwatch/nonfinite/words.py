@@ -129,10 +129,10 @@ def update_not_repeated(variable: str, rate: float | None) -> str:
 def update_not_shown(variable: str, loss: float) -> str:
     """An update that gave it in training, and does not in the replay."""
     return (
-        f"{variable} was finite before the step and is not after it, but in a replay "
-        f"of the step the loss ({loss:.4g}), the gradients and the update are "
-        "finite. So it came from the optimizer, or from "
-        "something that is not the same each time, or is so only in the compiled step"
+        f"the weight {variable} was finite before the step and is not after it, but in "
+        f"a replay of the step the loss ({loss:.4g}), the gradients and the update are "
+        "finite. So it came from something that is not the same each time, or is so "
+        "only in the compiled step"
     )
 
 

@@ -56,21 +56,32 @@ def from_arrays(x, y=None, sample_weight=None):
     return keras.utils.pack_x_y_sample_weight(*batch)
 
 
-def from_live(data, strategy):
+def from_live(data, strategy, device: int = 0):
     """Turns what the training step is about to be handed into a batch.
 
     Args:
         data: What the iterator of `fit` yields.
-        strategy: The model's `tf.distribute` strategy. Of a batch that is split
-            over several devices, the part of the first device here is taken.
+        strategy: The model's `tf.distribute` strategy.
+        device: Of a batch that is split over several devices, whose part to take:
+            the first one here has the number 0.
     """
 
     def local(leaf):
         if isinstance(leaf, tf.distribute.DistributedValues):
-            leaf = strategy.experimental_local_results(leaf)[0]
+            leaf = strategy.experimental_local_results(leaf)[device]
         return _live_tensor(leaf)
 
     return tf.nest.map_structure(local, data)
+
+
+def count_of_parts(data, strategy) -> int:
+    """Over how many devices here a batch of `fit` is split."""
+    counts = [
+        len(strategy.experimental_local_results(leaf))
+        for leaf in tf.nest.flatten(data)
+        if isinstance(leaf, tf.distribute.DistributedValues)
+    ]
+    return max(counts, default=1)
 
 
 def as_double(batch):
