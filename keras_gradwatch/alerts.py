@@ -43,8 +43,15 @@ class Alert:
         ):
             raise ValueError(f"Expected an alert. Received: {self!r:.80}")
 
+    @property
+    def title(self) -> str:
+        """What it is about, to begin a sentence with."""
+        if self.kind == "nonfinite":
+            return "Not finite"
+        return f"{self.kind.capitalize()} gradients"
+
     def __str__(self):
-        return f"{self.kind.capitalize()} gradients at step {self.step}: {self.message}"
+        return f"{self.title} at step {self.step}: {self.message}"
 
     def to_json(self) -> str:
         """The alert as JSON."""

@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -30,6 +32,27 @@ def test_the_code_of_a_page_runs(page, pytester):
             done = pytester.runpytest_inprocess("-p", "no:xdist", "-W", "ignore")
             done.assert_outcomes(passed=code.count("def test_"))
         exec(compile(code, page, "exec"), names)
+
+
+def test_the_code_of_the_readme_runs(pytester):
+    """With a model, data and parts such as a reader would have."""
+    keras.utils.set_random_seed(0)
+    x = np.random.default_rng(0).normal(size=(256, 8)).astype("float32")
+    y = np.tanh(x[:, :2])
+    model = keras.Sequential(
+        [keras.Input((8,)), keras.layers.Dense(8, "tanh"), keras.layers.Dense(2)]
+    )
+    model.compile("adam", "mse")
+    names = {
+        **{"model": model, "x": x, "y": y, "y_true": y[:4], "y_pred": 0.5 * y[:4]},
+        **{"MyLayer": keras.layers.Dense, "MyLoss": keras.losses.LogCosh},
+        "my_op": tf.sin,
+    }
+    for code in blocks(ROOT / "README.md"):
+        exec(compile(code, "README.md", "exec"), names)
+    assert names["callbacks"][0].reports[-1].passed
+    assert len(names["callbacks"][1].readings) >= 2
+    assert names["callbacks"][2].finding is None
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda p: p.stem)

@@ -308,7 +308,7 @@ def test_alerts_without_any_check(tab):
     tab.frame.locator(".headline", has_text="alerts alone").click()
     tab.wait(".alerts li")
     assert tab.all(".alerts li .badge") == ["EXPLODING"]
-    assert "exploding gradients since step 1" in tab.all(".headline .sentence")
+    assert "Exploding gradients since step 1" in tab.all(".headline .sentence")
     assert not tab.frame.locator(".work").is_visible()
 
 

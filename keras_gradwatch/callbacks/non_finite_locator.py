@@ -14,23 +14,20 @@ import tensorflow as tf
 from keras_gradwatch.arguments import is_count, refuse
 from keras_gradwatch.callbacks import channel, workers
 from keras_gradwatch.callbacks.live_batch import take_back, watch_next_call
+from keras_gradwatch.callbacks.watcher import ON_FAILURE, attempt
 from keras_gradwatch.errors import GradwatchWarning, NonFiniteError, NonFiniteWarning
 from keras_gradwatch.nonfinite.detect import Watch, slots_that_tell
 from keras_gradwatch.nonfinite.finding import UNKNOWN, Entries, NonFinite
 from keras_gradwatch.nonfinite.locate import Failure, Located, locate
 from keras_gradwatch.nonfinite.probes import is_finite
-from keras_gradwatch.nonfinite.readings import (
-    in_words,
-    learning_rate,
-    losses_of,
-)
+from keras_gradwatch.nonfinite.readings import in_words, learning_rate, losses_of
 from keras_gradwatch.nonfinite.saved import save_failure
 from keras_gradwatch.replica import batch as batches
 from keras_gradwatch.replica.keras_internals import has_default_train_step
 from keras_gradwatch.replica.optimizers import iterations, optimizers
 from keras_gradwatch.replica.replica import has_weights, read_variable
+from keras_gradwatch.tensorboard.alert_writer import AlertWriter
 
-ON_FAILURE = ("warn", "stop", "raise")
 # How many readings of the loss before the failure are told.
 _READINGS = 6
 
@@ -53,8 +50,8 @@ class NonFiniteLocator(keras.callbacks.Callback):
     ```
 
     Args:
-        log_dir: Directory for TensorBoard, as of `GradientCheck`. Nothing is
-            written if None.
+        log_dir: Directory for TensorBoard, as of `GradientCheck`: what is found is
+            an alert in its tab. Nothing is written if None.
         check_freq: Looks at every so many steps. Between these a NaN goes
             unnoticed, and a later look can only say in which weights it is.
         save_dir: Directory where the batch and the weights before the step are
@@ -95,6 +92,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
         self.on_failure = on_failure
         self.verbose = verbose
         self.findings: list[NonFinite] = []
+        self._writer = None if log_dir is None else AlertWriter(log_dir)
         self._forget()
 
     @property
@@ -138,6 +136,8 @@ class NonFiniteLocator(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self._take_back()
+        if self._writer is not None:
+            self._writer.close()
         self._watch = self._held = None
         channel.forget(self.model)
 
@@ -313,6 +313,10 @@ class NonFiniteLocator(keras.callbacks.Callback):
         if self.save_dir is not None and located.batch is not None and is_chief:
             finding = self._saved(located)
         self.findings.append(finding)
+        if self._writer is not None and is_chief:
+            _, error = attempt(lambda: self._writer.write(finding.alert))
+            if error is not None:
+                self._give_up(error)
         if self.verbose and is_chief:
             print(f"\n{finding.headline}")
         if self.on_failure == "raise":

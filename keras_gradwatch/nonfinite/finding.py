@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_gradwatch.alerts import Alert
+
 _FIRST = 5
 
 # Where it arose.
@@ -158,8 +160,19 @@ class NonFinite:
     @property
     def headline(self) -> str:
         """One line: what, and where from."""
+        return f"Not finite at step {self.step}: {self._what()}"
+
+    @property
+    def alert(self) -> Alert:
+        """The same in short, for TensorBoard."""
+        more = f"Batch and weights are in {self.saved}." if self.saved else ""
+        message = " ".join(filter(None, [self._what(), self.example_note, more]))
+        where = (self.place,) if self.place else ()
+        return Alert("nonfinite", self.step, where, message, since=self.step)
+
+    def _what(self):
         where = self.where or "where it came from could not be found out"
-        return f"Not finite at step {self.step}: {self.seen}. {_capital(where)}."
+        return f"{self.seen}. {_capital(where)}."
 
     def __str__(self):
         lines = [self.headline]

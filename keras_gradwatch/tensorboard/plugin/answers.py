@@ -36,7 +36,7 @@ def run(name: str, history: History) -> dict:
         verdict, sentence = found.verdict, found.sentence
     elif history.alerts:
         _, newest = history.alerts[-1]
-        sentence = f"{newest.kind} gradients since step {newest.since}"
+        sentence = f"{newest.title} since step {newest.since}"
     return {
         "run": name,
         "verdict": verdict,
