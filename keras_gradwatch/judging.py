@@ -20,6 +20,7 @@ from keras_gradwatch.report import (
     Comparison,
     VariableReport,
 )
+from keras_gradwatch.text import counted
 
 PENDING = (
     "A sweep over this and other variables is off; there was no time left to look at "
@@ -92,8 +93,8 @@ def overall(
     pending = [v.label for v in variables if v.reason == PENDING]
     if pending:
         return INCONCLUSIVE, (
-            f"A sweep over {len(pending)} variables is off; there was no time left to "
-            f"look at each of them alone: {', '.join(pending[:3])}"
+            f"A sweep over {counted(len(pending), 'variable')} is off; there was no time "
+            f"left to look at each of them alone: {', '.join(pending[:3])}"
             f"{' and others' if len(pending) > 3 else ''}."
         )
     if PASS in verdicts:

@@ -29,3 +29,8 @@ def _visible(character):
     if character in _REORDERING or unicodedata.category(character) in ("Cc", "Cs"):
         return character.encode("unicode_escape").decode("ascii")
     return character
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things, such as `"1 variable"` or `"12 variables"`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

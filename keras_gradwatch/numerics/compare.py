@@ -17,6 +17,7 @@ from keras_gradwatch.numerics.locate import locate
 from keras_gradwatch.numerics.patterns import Pattern, find_pattern
 from keras_gradwatch.numerics.screen import Screened, screen
 from keras_gradwatch.numerics.slopes import LADDER
+from keras_gradwatch.text import counted
 
 # What a wrong comparison costs until it is believed, in pairs of losses: a close
 # look here and one nearby, and a search for the entry.
@@ -211,7 +212,7 @@ def _look_alone(problem, shapes, directions, plan, past, clock, rng, found, tell
     if fresh:
         tell("measuring the noise of the loss")
         noise = _measured(problem, past, variables)
-    tell(f"comparing {_variables(len(variables))}", len(variables))
+    tell(f"comparing {counted(len(variables), 'variable')}", len(variables))
     items, unclear = first_looks(problem, directions, noise, tolerance)
     if unclear and not fresh:  # nothing is called wrong by a noise of the past
         noise = _measured(problem, past, variables)
@@ -219,13 +220,14 @@ def _look_alone(problem, shapes, directions, plan, past, clock, rng, found, tell
     left_out: list[Item] = []
     if unclear:
         suspects = len({items[i].direction.variable for i in unclear})
-        tell(f"looking closely at {_variables(suspects)}", suspects)
+        tell(f"looking closely at {counted(suspects, 'variable')}", suspects)
         items, left_out = second_looks(
             problem, items, unclear, noise, tolerance, closely
         )
     wrong = {i.direction.variable for i in items if i.word == words.MISMATCH}
     if wrong:
-        tell(f"looking at what is wrong with {_variables(len(wrong))}", len(wrong))
+        several = counted(len(wrong), "variable")
+        tell(f"looking at what is wrong with {several}", len(wrong))
     items = confirm(problem, items, noise, tolerance, rng)
     searches = max(1, clock.pairs() / SEARCH)
     items += locate(problem, items, noise, tolerance, rng, searches)
@@ -240,7 +242,3 @@ def _look_alone(problem, shapes, directions, plan, past, clock, rng, found, tell
             not found.patterns or clock.pairs() > 0
         ):
             found.patterns[k] = find_pattern(problem, k, shapes[k], own, rng)
-
-
-def _variables(count):
-    return f"{count} variable{'s' if count > 1 else ''}"
