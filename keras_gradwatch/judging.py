@@ -93,7 +93,7 @@ def overall(
     pending = [v.label for v in variables if v.reason == PENDING]
     if pending:
         return INCONCLUSIVE, (
-            f"A sweep over {counted(len(pending), 'variable')} is off; there was no time "
+            f"A sweep over {counted(len(pending), 'variable')} is off; no time was "
             f"left to look at each of them alone: {', '.join(pending[:3])}"
             f"{' and others' if len(pending) > 3 else ''}."
         )

@@ -211,6 +211,7 @@ def test_wrong_arguments(options, expected):
         kgw.GradientStats(**options)
 
 
+@pytest.mark.basic
 def test_alerts_are_written_and_read_back(tmp_path):
     with pytest.warns(kgw.GradientAlertWarning):
         stats = watched(dead_units, log_dir=tmp_path)

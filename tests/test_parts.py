@@ -31,6 +31,7 @@ def test_losses():
     assert kgw.check_loss("sparse_categorical_crossentropy", labels, X**2).passed
 
 
+@pytest.mark.basic
 def test_paths_of_structures():
     def f(a, *rest, **more):
         return a["p"] * a["q"][0] + rest[0] * rest[1]

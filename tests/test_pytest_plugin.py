@@ -32,6 +32,7 @@ def run(pytester):
     return run
 
 
+@pytest.mark.basic
 def test_right_and_wrong(run):
     done = run(
         """

@@ -40,6 +40,7 @@ def test_the_tab_gets_an_alert(bad_data, tmp_path):
     assert "Example 5 of the batch of 8" in alert.message
 
 
+@pytest.mark.basic
 def test_it_raises(bad_data):
     check, model = kgw.NonFiniteLocator(on_failure="raise", verbose=0), logs_model()
     with pytest.raises(kgw.NonFiniteError, match="log' \\(Log\\)") as caught:
@@ -83,6 +84,7 @@ def test_a_second_fit_and_copies_start_anew(bad_data):
         assert [finding.step for finding in other.findings] == [STEP, STEP]
 
 
+@pytest.mark.basic
 @pytest.mark.parametrize("rate", [0.0, 0.5])
 def test_what_is_saved_gives_the_nan_again(bad_data, tmp_path, rate):
     check = kgw.NonFiniteLocator(tmp_path, verbose=0)
@@ -101,6 +103,7 @@ def test_what_is_saved_gives_the_nan_again(bad_data, tmp_path, rate):
     assert [len(w) for w in fresh.get_weights()] == [len(w) for w in failure.weights]
     assert np.isnan(fresh.train_on_batch(*failure.batch))
     failure.restore(fresh)
+    fresh.reset_metrics()  # which keep the NaN in some versions of Keras
     healthy = [np.delete(part, AT, axis=0) for part in failure.batch]
     assert np.isfinite(fresh.train_on_batch(*healthy))
     other = keras.Sequential([keras.Input((2,)), layers.Dense(1)])

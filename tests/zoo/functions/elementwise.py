@@ -67,11 +67,15 @@ _LABELS = {
     ops: "keras.ops",
 }
 
+# Not in the oldest Keras that is supported.
+_LATE = {"sinc"}
+
 FUNCTIONS = {
     f"{_LABELS[module]}.{name}": (getattr(module, name), [make(*M)])
     for make, modules in _UNARY.items()
     for module, names in modules.items()
     for name in names.split()
+    if hasattr(module, name) or name not in _LATE
 }
 
 FUNCTIONS |= {
