@@ -24,7 +24,7 @@ from speed import Case, interleaved
 from keras_gradwatch.arguments import Settings
 from keras_gradwatch.budget import Budget
 from keras_gradwatch.checks import GradientChecker
-from keras_gradwatch.part import Part
+from keras_gradwatch.excerpt import Excerpt
 
 WIDTHS = (32, 128, 512, 1024)
 VARIABLES = (4, 10, 50, 100, 200)
@@ -44,7 +44,7 @@ def screens(case, rounds):
 
 def screens_of_parts(case, rounds):
     """The screen on the whole batch, and on a part."""
-    part = Part(case.model, "bypass")
+    part = Excerpt(case.model, "bypass")
     return measured(
         case,
         rounds,

@@ -16,11 +16,11 @@ from keras_gradwatch.budget import Budget, Clock
 from keras_gradwatch.culprit import where_to_look
 from keras_gradwatch.errors import GradientMismatchError, UncheckableError
 from keras_gradwatch.evaluate import Evaluator
+from keras_gradwatch.excerpt import Excerpt, length
 from keras_gradwatch.in_training import remarks, with_training
 from keras_gradwatch.judging import is_telling, overall, variable_report
 from keras_gradwatch.numerics.compare import Plan, compare
 from keras_gradwatch.numerics.history import History
-from keras_gradwatch.part import Part, length
 from keras_gradwatch.problem import PRECISIONS, ReplicaProblem
 from keras_gradwatch.progress import SILENCE, Silence
 from keras_gradwatch.replica import batch as batches
@@ -164,7 +164,7 @@ class GradientChecker:
         close_seconds: How long the last check looked closely at what may be wrong.
     """
 
-    def __init__(self, model, settings: Settings, part: Part | None = None):
+    def __init__(self, model, settings: Settings, part: Excerpt | None = None):
         self.model = model
         self.settings = settings
         self._part = part

@@ -9,8 +9,8 @@ from keras_gradwatch.checks import GradientChecker
 from keras_gradwatch.culprit import where_to_look
 from keras_gradwatch.errors import InvalidArgumentError
 from keras_gradwatch.replica.given import Given
+from keras_gradwatch.replica.harness import Harness
 from keras_gradwatch.replica.orders import FirstOrder, SecondOrder
-from keras_gradwatch.replica.probe import Probe
 from keras_gradwatch.report import INCONCLUSIVE, PASS, GradientReport
 
 ORDERS = (1, 2)
@@ -51,14 +51,14 @@ def check_part(
             differentiate.
     """
     settings = settings_from(order, options)
-    probe = Probe(thing, given, settings.seed, dtype, training)
-    probe.prepare()
-    if not probe.trainable_variables:
+    harness = Harness(thing, given, settings.seed, dtype, training)
+    harness.prepare()
+    if not harness.trainable_variables:
         raise InvalidArgumentError(
             "There is nothing to differentiate for: no argument holds floats, and "
             f"there are no trainable weights. Received: {thing!r}"
         )
-    return PartChecker(probe, settings, order, is_loss).check(probe.batch())
+    return PartChecker(harness, settings, order, is_loss).check(harness.batch())
 
 
 def settings_from(order, options: dict) -> Settings:
@@ -79,17 +79,17 @@ def settings_from(order, options: dict) -> Settings:
 
 
 class PartChecker(GradientChecker):
-    """Checks a `Probe`.
+    """Checks a `Harness`.
 
     Args:
-        probe: The `Probe`, prepared.
+        harness: The `Harness`, prepared.
         settings: The `Settings` of the check.
         order: With 2, the second derivative is checked after the gradient.
         is_loss: Whether it calls a loss.
     """
 
-    def __init__(self, probe: Probe, settings: Settings, order: int, is_loss: bool):
-        super().__init__(probe, settings)
+    def __init__(self, harness: Harness, settings: Settings, order: int, is_loss: bool):
+        super().__init__(harness, settings)
         self._order = order
         self._is_loss = is_loss
 

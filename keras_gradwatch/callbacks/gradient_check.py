@@ -14,7 +14,7 @@ from keras_gradwatch.callbacks import workers
 from keras_gradwatch.callbacks.watcher import Watcher, attempt
 from keras_gradwatch.checks import GradientChecker
 from keras_gradwatch.errors import GradientMismatchError, GradientMismatchWarning
-from keras_gradwatch.part import Part
+from keras_gradwatch.excerpt import Excerpt
 from keras_gradwatch.progress import SILENCE, Progress
 from keras_gradwatch.replica.optimizers import iterations
 from keras_gradwatch.report import FAIL, GradientReport
@@ -152,7 +152,7 @@ class GradientCheck(Watcher):
     def _begin(self):
         settings, part = self._settings, None
         if self._data is None:  # what the user hands over is used as it is
-            part = Part(self.model, settings.dropout, settings.seed)
+            part = Excerpt(self.model, settings.dropout, settings.seed)
         self._checker = GradientChecker(self.model, settings, part)
         self._allowance = Allowance() if self._settings.time_budget is None else None
 

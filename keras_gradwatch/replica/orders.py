@@ -1,4 +1,4 @@
-"""First and second derivatives of what a `Probe` calls."""
+"""First and second derivatives of what a `Harness` calls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keras_gradwatch.replica.replica import Replica
 
 
 class FirstOrder(Replica):
-    """The replica of a probe."""
+    """The replica of a harness."""
 
     def loss_and_gradient(self, states, batch):
         try:
@@ -33,7 +33,7 @@ class SecondOrder(FirstOrder):
     that mixes all entries of all variables.
 
     Args:
-        model: The live `Probe`.
+        model: The live `Harness`.
         dropout: `"bypass"` or `"freeze"`, as for `Replica`.
         objective: What to evaluate.
         seed: Seed of the direction.

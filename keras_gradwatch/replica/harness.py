@@ -16,7 +16,7 @@ from keras_gradwatch.replica.replay import full_tracebacks
 _STEPS = 64
 
 
-class Probe(keras.Model):
+class Harness(keras.Model):
     """A model without data that calls a thing on variables of its own.
 
     Its loss is the sum of all outputs, each times a fixed random number: what the

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_gradwatch.replica import keras_internals as internals
 
 
-class Part:
+class Excerpt:
     """Takes some examples of a large batch, and other ones the next time.
 
     A loss of fewer examples has a gradient of its own, and differences of it tell
