@@ -127,6 +127,8 @@ class NonFiniteLocator(keras.callbacks.Callback):
         self._count += 1
         if self._is_over or (self._count - 1) % self.check_freq:
             return
+        if self._watch is None or self._is_alone:
+            self._began = iterations(self.model)
         watch_next_call(self.model, self._before_step, self._after_step)
         self._is_waiting = True
 
@@ -144,8 +146,9 @@ class NonFiniteLocator(keras.callbacks.Callback):
     def _forget(self):
         self._watch: Watch | None = None
         self._held: _Held | None = None
-        self._is_over = self._is_waiting = False
-        self._count = 0
+        # Alone: nothing was shown before the last step.
+        self._is_over = self._is_waiting = self._is_alone = False
+        self._count = self._began = 0
         self._losses: deque = deque(maxlen=_READINGS)
         self._sizes: deque = deque(maxlen=_READINGS)
 
@@ -178,7 +181,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
 
     def _after_step(self, logs):
         held, self._held = self._held, None
-        self._is_waiting = False
+        self._is_waiting, self._is_alone = False, held is None
         if self._is_over:
             return
         try:
@@ -192,19 +195,23 @@ class NonFiniteLocator(keras.callbacks.Callback):
 
     def _look(self, held, logs) -> Located | None:
         """What is found out after a step, None if all is well."""
-        if self._watch is None:  # the first step made the weights
+        is_new = self._watch is None
+        if is_new:  # the first step made the weights
             if not has_weights(self.model):
                 return None
             self._watch = Watch(self.model)
         sizes = self._watch.sizes()
         losses = losses_of(self.model, logs)
-        step = held.step if held is not None else iterations(self.model)
+        step = held.step if held is not None else self._began
         bad = self._watch.not_finite(sizes)
-        if self._count == 1 and not bad:
-            bad = self._not_finite_at_birth()
         bad_losses = {n: v for n, v in losses.items() if not math.isfinite(v)}
         if workers.are_several(self.model):
             bad_losses = {}  # each has its own, and all must act alike
+        if is_new and not bad_losses and self._is_harmless(bad):
+            self._watch.accept(bad)
+            bad = []
+        if self._count == 1 and not bad:
+            bad = self._not_finite_at_birth()
         self._note_sizes(step + 1, sizes)
         if losses:
             self._losses.append((step, losses))
@@ -213,6 +220,12 @@ class NonFiniteLocator(keras.callbacks.Callback):
                 self._watch = None  # an optimizer made its variables in that step
             return None
         return self._located(step, held, bad, bad_losses)
+
+    def _is_harmless(self, bad):
+        """Whether it may have been so from the start, and has spoilt no weight."""
+        slots = slots_that_tell(self.model, of_keras=True)
+        telling = {id(v) for v in [*self._watch.weights, *slots]}
+        return not any(id(v) in telling for v in bad)
 
     def _not_finite_at_birth(self):
         """What an optimizer made in its first step, and is not finite since."""

@@ -94,25 +94,42 @@ def test_a_logged_nan_that_harms_nothing_is_no_failure(data):
     assert check.findings == []
 
 
-def test_constants_that_are_infinite_on_purpose_are_no_alarm(data):
-    class Keeps(layers.Layer):
-        def build(self, shape):
-            self.mask = self.add_weight(
-                shape=(3,),
-                initializer=lambda s, dtype: -np.inf * np.ones(s, dtype),
-                trainable=False,
-            )
+class Keeps(layers.Layer):
+    """Has a constant that is infinite on purpose."""
 
-        def call(self, x):
-            return ops.maximum(x, self.mask)
+    def build(self, shape):
+        self.mask = self.add_weight(
+            shape=(3,),
+            initializer=lambda s, dtype: -np.inf * np.ones(s, dtype),
+            trainable=False,
+        )
 
-    model = keras.Sequential([keras.Input((3,)), Keeps(), layers.Dense(1)])
+    def call(self, x):
+        return ops.maximum(x, self.mask)
+
+
+@pytest.mark.parametrize("built", [True, False], ids=["built", "built_by_fit"])
+def test_constants_that_are_infinite_on_purpose_are_no_alarm(data, built):
+    start = [keras.Input((3,))] if built else []
+    model = keras.Sequential([*start, Keeps(), layers.Dense(1)])
     model.compile("sgd", "mse", jit_compile=False)
     check = kgw.NonFiniteLocator(on_failure="raise")
     fitted(model, data, check)
     data[0][BAD] = np.nan
     with pytest.raises(kgw.NonFiniteError, match="in the data: x"):
         fitted(model, data, check)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "lion"])
+def test_the_first_step_of_a_model_that_fit_builds(data, optimizer):
+    """It can't be run again, but it is told, with the number of that step."""
+    data[0][:] = np.nan
+    model = keras.Sequential([Keeps(), layers.Dense(1)])
+    model.compile(optimizer, "mse", jit_compile=False)
+    check = kgw.NonFiniteLocator(verbose=0)
+    with pytest.warns(kgw.NonFiniteWarning, match="Not finite at step 0: the loss"):
+        fitted(model, data, check)
+    assert not check.finding.replayed
 
 
 def test_a_coarser_look_says_that_it_is_coarse(bad_data):
