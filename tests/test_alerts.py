@@ -143,6 +143,33 @@ def test_no_alarm_on_the_healthy(build):
     assert stats.alerts == []
 
 
+def cancelling(y_true, y_pred):
+    """As a policy gradient on its own policy: zero, but for round-off."""
+    gain = y_true - keras.ops.mean(y_true)
+    return keras.ops.mean(
+        gain * keras.ops.exp(y_pred - keras.ops.stop_gradient(y_pred))
+    )
+
+
+def within_a_margin(y_true, y_pred):
+    return keras.ops.mean(keras.ops.relu(keras.ops.abs(y_true - y_pred) - 1.0))
+
+
+@pytest.mark.parametrize("loss", ["mse", cancelling, within_a_margin])
+def test_no_alarm_where_the_loss_is_next_to_nothing(loss):
+    x = numbers(64, 8)
+    model = keras.Sequential([keras.Input((8,)), layers.Dense(4), layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.2), loss)
+    y = 0.5 * x[:, :1]
+    if loss != cancelling:
+        model.fit(x, y, epochs=100, batch_size=16, verbose=0)  # all is learnt
+    stats = kgw.GradientStats(check_freq=1)
+    history = model.fit(x, y, epochs=3, batch_size=16, verbose=0, callbacks=[stats])
+    assert abs(history.history["loss"][-1]) < 1e-6
+    assert len(stats.readings) == 12
+    assert stats.alerts == []
+
+
 def test_it_speaks_only_after_several_readings():
     with pytest.warns(kgw.GradientAlertWarning):
         stats = watched(deep_sigmoids, patience=5)

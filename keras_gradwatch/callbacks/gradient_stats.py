@@ -74,9 +74,12 @@ class GradientStats(Watcher):
         vanishing: Share of the largest layer's norm below which a layer's norm counts
             as vanishing. 0 turns this alarm off.
         exploding: The norm of the gradient times that of the weights, over the loss,
-            above which gradients explode. `float("inf")` turns this alarm off.
+            above which gradients explode. A loss below 0.01 counts as 0.01: where it
+            is learnt, or its terms cancel, its size says nothing. `float("inf")`
+            turns this alarm off.
         dead: Share of the units of a layer that get no gradient at all, from which
-            on the layer counts as dead. Above 1 turns this alarm off.
+            on the layer counts as dead, unless the loss is zero, too. Above 1 turns
+            this alarm off.
         patience: How many readings in a row must show it before an alarm is given;
             NaN, infinity, and steps ten times the size of the weights do not wait.
         on_failure: What to do at an alarm. `"warn"` issues a `GradientAlertWarning`,

@@ -16,6 +16,9 @@ _LARGEST_UPDATE = 1.0
 _AT_ONCE = 10.0
 # Gradients that grew so much before they overflowed have exploded.
 _GROWTH = 1e3
+# Below that the size of a loss says nothing: one that is learnt to the last digit, or
+# whose terms cancel, as in a policy gradient.
+_SMALLEST_LOSS = 1e-2
 _NAMES = 3
 
 
@@ -138,6 +141,9 @@ class Alarms:
                 continue
             size = norm(v.norm for v in variables)
             self._norms[target] = self._norms.get(target, (size, size))[0], size
+            # As a hinge is where its margin is kept: there is nothing to learn.
+            if loss == size == 0:
+                continue
             layers: dict[str, list] = {}
             for v in variables:
                 layers.setdefault(_place(v.layer or v.path, target), []).append(v)
@@ -174,14 +180,14 @@ class Alarms:
             )
 
     def _exploding(self, target, loss, layers):
-        known = max(abs(loss), self._largest_loss.get(target, 0.0))
+        known = max(abs(loss), self._largest_loss.get(target, _SMALLEST_LOSS))
         self._largest_loss[target] = known
         effects = {
             name: norm(v.norm for v in held) * norm(v.weight_norm or 0 for v in held)
             for name, held in layers.items()
         }
         limit = self._thresholds.exploding
-        effect = norm(effects.values()) / known if known else 0.0
+        effect = norm(effects.values()) / known
         if effect > limit:
             worst = max(effects, key=effects.get)
             yield _Symptom(
@@ -191,9 +197,8 @@ class Alarms:
                 limit,
                 effect,
                 f"A change of the weights by {1 / effect:.0e} of their size would "
-                "change the loss by all of its size, most of it by way of "
-                f"{worst!r}, whose gradient has norm "
-                f"{norm(v.norm for v in layers[worst]):.1e}.",
+                f"change the loss by {known:.1e}, most of it by way of {worst!r}, "
+                f"whose gradient has norm {norm(v.norm for v in layers[worst]):.1e}.",
             )
 
     def _nonfinite(self, variable):
