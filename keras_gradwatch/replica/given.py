@@ -169,10 +169,11 @@ def _assert_usable(path, tensor):
     finite = np.isfinite(array.astype(np.complex128))
     if not finite.all():
         first = tuple(int(i) for i in np.argwhere(~finite)[0])
+        others = np.count_nonzero(~finite) - 1
+        more = f", and {others} more" if others else ""
         raise InvalidArgumentError(
             f"{path!r} must be finite: there is no gradient to check elsewhere. "
-            f"Received: {array[first]} at index {list(first)}, and "
-            f"{np.count_nonzero(~finite) - 1} more"
+            f"Received: {array[first]} at index {list(first)}{more}"
         )
 
 

@@ -33,7 +33,7 @@ def test_a_fault_fails_upstream_and_nowhere_else(fault, seed):
     assert report.verdict == "FAIL"
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[:2])
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_its_healthy_twin_does_not_fail(fault, seed):
     report = check(fault, False, seed)

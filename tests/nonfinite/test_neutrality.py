@@ -34,10 +34,8 @@ RAGGED = {"validation_split": 0.25}
         (digits, {"run_eagerly": True}, {}, []),
         (digits, {"steps_per_execution": 3}, RAGGED, []),
         (subclassed, {}, {}, [kgw.GradientCheck]),
-        (subclassed, {"jit_compile": True}, RAGGED, []),
         (subclassed, {"steps_per_execution": 3}, {}, [kgw.GradientCheck]),
         (recurrent, {}, RAGGED, []),
-        (two_outputs, {"jit_compile": True}, {}, []),
     ],
 )
 def test_training_is_bitwise_untouched(build, compiled, fitted, others):
