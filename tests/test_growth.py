@@ -14,7 +14,6 @@ from tensorflow.python.framework.func_graph import FuncGraph
 import keras_gradwatch as kgw
 from keras_gradwatch.tensorboard.writer import ReportWriter
 
-
 FEW_GRAPHS = 30
 
 

@@ -11,7 +11,6 @@ from tests.test_neutrality import (
     everything_after_fit,
     recurrent,
     subclassed,
-    two_outputs,
 )
 
 
