@@ -55,8 +55,9 @@ def check_part(
     harness.prepare()
     if not harness.trainable_variables:
         raise InvalidArgumentError(
-            "There is nothing to differentiate for: no argument holds floats, and "
-            f"there are no trainable weights. Received: {thing!r}"
+            "There is nothing to differentiate for: no argument holds floats "
+            "(sparse and ragged ones are taken as they are), and there are no trainable "
+            f"weights. Received: {thing!r}"
         )
     return PartChecker(harness, settings, order, is_loss).check(harness.batch())
 

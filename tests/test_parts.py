@@ -318,6 +318,14 @@ REFUSED = {
         lambda: kgw.check_layer(layers.Add(), [X, np.full((3, 4), np.nan)]),
         r"'inputs/1' must be finite.*nan at index \[0, 0\]",
     ),
+    "one not finite": (
+        lambda: kgw.check_function(tf.sin, np.array([1.0, np.nan])),
+        r"nan at index \[1\]$",
+    ),
+    "ragged": (
+        lambda: kgw.check_function(tf.identity, tf.ragged.constant([[1.0], []])),
+        "sparse and ragged ones are taken as they are",
+    ),
     "empty": (lambda: kgw.check_function(tf.sin, X[:0]), "'x' must hold at least one"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import warnings
 from collections.abc import Callable
 
@@ -18,7 +19,7 @@ from keras_gradwatch.replica.replica import has_weights
 ON_FAILURE = ("warn", "stop", "raise")
 
 
-class Watcher(keras.callbacks.Callback):
+class Watcher(keras.callbacks.Callback, abc.ABC):
     """Looks at a model before some of its training steps.
 
     Args:
@@ -44,13 +45,13 @@ class Watcher(keras.callbacks.Callback):
         self._data = None if data is None else _fixed_batch(data)
         self._looks = 0
 
+    @abc.abstractmethod
     def look(self, batch: Callable) -> None:
-        """Does what is due. A subclass says what that is.
+        """Does what is due.
 
         Args:
             batch: Gives the batch, nested tensors; it may raise.
         """
-        raise NotImplementedError
 
     def may_wait(self) -> bool:
         """Whether what is due should wait for the next step."""

@@ -93,8 +93,8 @@ def weight_before(paths: list[str], is_gapless: bool) -> str:
     if not is_gapless:
         return text
     return (
-        f"{text}: something else than a training step wrote it, such as a callback, "
-        "or a file of weights"
+        f"{text}: no step of this training wrote it, but a fit before, a callback, or "
+        "a file of weights"
     )
 
 

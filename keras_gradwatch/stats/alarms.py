@@ -297,7 +297,8 @@ _ADVICE = {
     "dead": (
         "Units of ReLU that are never active do this (a large negative bias, too high "
         "a learning rate), and so do parts that the loss does not depend on, "
-        "`tf.stop_gradient`, and float16 without loss scaling."
+        "`tf.stop_gradient`, sample weights of zero, batch normalisation of a single "
+        "example, and float16 without loss scaling."
     ),
     "nonfinite": ("`keras_gradwatch.NonFiniteLocator` finds where they come from."),
 }
