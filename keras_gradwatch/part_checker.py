@@ -56,8 +56,8 @@ def check_part(
     if not harness.trainable_variables:
         raise InvalidArgumentError(
             "There is nothing to differentiate for: no argument holds floats "
-            "(sparse and ragged ones are taken as they are), and there are no trainable "
-            f"weights. Received: {thing!r}"
+            "(sparse and ragged ones are taken as they are), and there are no "
+            f"trainable weights. Received: {thing!r}"
         )
     return PartChecker(harness, settings, order, is_loss).check(harness.batch())
 
