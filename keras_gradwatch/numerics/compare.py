@@ -11,7 +11,12 @@ import numpy as np
 from keras_gradwatch.numerics import words
 from keras_gradwatch.numerics.confirm import confirm
 from keras_gradwatch.numerics.directions import Direction, draw_coordinates, draw_signs
-from keras_gradwatch.numerics.examine import Item, first_looks, second_looks
+from keras_gradwatch.numerics.examine import (
+    Item,
+    first_looks,
+    look_again,
+    second_looks,
+)
 from keras_gradwatch.numerics.history import History
 from keras_gradwatch.numerics.locate import locate
 from keras_gradwatch.numerics.patterns import Pattern, find_pattern
@@ -214,9 +219,14 @@ def _look_alone(problem, shapes, directions, plan, past, clock, rng, found, tell
         noise = _measured(problem, past, variables)
     tell(f"comparing {counted(len(variables), 'variable')}", len(variables))
     items, unclear = first_looks(problem, directions, noise, tolerance)
-    if unclear and not fresh:  # nothing is called wrong by a noise of the past
-        noise = _measured(problem, past, variables)
-    closely = max(1.0, clock.pairs() / (3 * len(LADDER)))
+    items, unclear = look_again(
+        problem, items, unclear, noise, tolerance, clock.pairs()
+    )
+    # At least one close look, unless all that is unclear is merely faint.
+    least = not all(items[i].is_faint for i in unclear)
+    closely = max(least, clock.pairs() / (3 * len(LADDER)))
+    if closely >= 1 and unclear and not fresh:
+        noise = _measured(problem, past, variables)  # not by a noise of the past
     left_out: list[Item] = []
     if unclear:
         suspects = len({items[i].direction.variable for i in unclear})
@@ -231,8 +241,10 @@ def _look_alone(problem, shapes, directions, plan, past, clock, rng, found, tell
     items = confirm(problem, items, noise, tolerance, rng)
     searches = max(1, clock.pairs() / SEARCH)
     items += locate(problem, items, noise, tolerance, rng, searches)
+    found.pending -= {i.direction.variable for i in items}
+    # Lost in noise, and not worth a close look: they were compared all the same.
+    items += [item for item in left_out if item.is_faint]
     found.items[:0] = items
-    found.pending -= set(variables)
     found.pending |= {
         i.direction.variable for i in left_out if i.word == words.MISMATCH
     }

@@ -34,6 +34,11 @@ NOISE_SPACING = 1e-10
 NOISE_POINTS = np.arange(1.0, 9.0)
 # As many different values tell noise from a plateau.
 _FEWEST_VALUES = 5
+# Other steps to try where the first tells too little, as multiples of it: smaller
+# ones, which pass over fewer kinks, or larger ones, which stand out of the noise.
+_FINER, _COARSER = (0.1, 0.01), (10.0, 100.0)
+# The range of first steps, in units of each variable's scale.
+_SMALLEST, _LARGEST = 5e-7, 3e-2
 # How far away the nearby point is, relative to each variable's scale.
 NEARBY = 1e-3
 
@@ -100,6 +105,11 @@ class Item:
         sharp = 100 * self.slope.error_bar <= abs(self.deviation)
         return sharp and self.slope.shows(self.analytic, FINE)
 
+    @property
+    def is_faint(self) -> bool:
+        """Whether the slope is lost in noise: nothing known speaks against it."""
+        return self.word in (words.NOISY, words.ZERO)
+
     def has_teeth(self, tolerance: float) -> bool:
         return words.has_teeth(
             self.analytic, self.slope, tolerance, self.floor, self.roundoff
@@ -156,7 +166,7 @@ def examine(
     tolerance: float,
     affordable: float = np.inf,
 ) -> list[Item]:
-    """Judges each direction: a first look at all, a close look at suspects.
+    """Judges each direction: a first look at all, others at suspects.
 
     Args:
         problem: The loss and its analytic gradient.
@@ -170,6 +180,7 @@ def examine(
         stayed unclear.
     """
     items, unclear = first_looks(problem, directions, noise, tolerance)
+    items, unclear = look_again(problem, items, unclear, noise, tolerance)
     return second_looks(problem, items, unclear, noise, tolerance, affordable)[0]
 
 
@@ -178,17 +189,68 @@ def first_looks(problem, directions, noise, tolerance) -> tuple[list[Item], list
 
     Returns:
         A tuple `(items, unclear)`: an `Item` for each direction, and positions of
-        those that ask for a close look.
+        those that ask for another look.
     """
     steps = [_first_step(problem, d, noise[d.variable], tolerance) for d in directions]
+    items = _looks(problem, directions, steps, noise, tolerance)
+    unclear = [i for i, item in enumerate(items) if _needs_close_look(item, problem)]
+    return items, unclear
+
+
+def look_again(
+    problem, items, unclear, noise, tolerance, affordable=np.inf
+) -> tuple[list[Item], list[int]]:
+    """Tries two other steps where the first was unclear: for a kink nearby, or noise.
+
+    Args:
+        problem: The loss and its analytic gradient.
+        items: What `first_looks` returned.
+        unclear: Positions of the items to look at.
+        noise: Bound on the error of a loss value, for each variable.
+        tolerance: Largest relative error that still is a match.
+        affordable: How many pairs of losses to spend on those that are lost in noise.
+
+    Returns:
+        What `first_looks` returns, with those that are clear by now.
+    """
+    items, unclear = list(items), list(unclear)
+    waiting = [i for i in unclear if items[i].word != words.NONFINITE]
+    for finer, coarser in zip(_FINER, _COARSER, strict=True):
+        steps = {}
+        for i in waiting:
+            item = items[i]
+            scale = problem.scales[item.direction.variable]
+            # From the first step on, which an unclear item keeps.
+            step = item.slope.step * (coarser if item.is_faint else finer)
+            if item.is_faint and (affordable < 1 or step > _LARGEST * scale):
+                continue
+            affordable -= item.is_faint
+            steps[i] = step
+        directions = [items[i].direction for i in steps]
+        found = _looks(problem, directions, list(steps.values()), noise, tolerance)
+        for i, item in zip(steps, found, strict=True):
+            before = items[i]
+            # What was off must not be lost in the noise of smaller steps.
+            told = before.is_faint or 4 * item.slope.error_bar <= abs(before.deviation)
+            if told and not _needs_close_look(item, problem):
+                items[i] = item
+                unclear.remove(i)
+                waiting.remove(i)
+            elif before.is_faint and not item.is_faint:
+                items[i] = item  # something is off, and was lost in noise
+                waiting.remove(i)
+    return items, unclear
+
+
+def _looks(problem, directions, steps, noise, tolerance) -> list[Item]:
+    """Judges each direction by the difference at one step."""
     losses = _both_sides(problem, directions, [[step] for step in steps])
     items = []
     for direction, step, (plus, minus) in zip(directions, steps, losses, strict=True):
         k = direction.variable
         slope = first_look(step, problem.scales[k], plus[0], minus[0], noise[k])
         items.append(judged(problem, direction, slope, tolerance))
-    unclear = [i for i, item in enumerate(items) if _needs_close_look(item, problem)]
-    return items, unclear
+    return items
 
 
 def second_looks(
@@ -198,7 +260,7 @@ def second_looks(
 
     Args:
         problem: The loss and its analytic gradient.
-        items: What `first_looks` returned.
+        items: What `first_looks` or `look_again` returned.
         unclear: Positions of the items to look at.
         noise: Bound on the error of a loss value, for each variable.
         tolerance: Largest relative error that still is a match.
@@ -302,7 +364,7 @@ def _first_step(problem, direction, noise, tolerance):
     step = noise.share**0.4
     if expected:
         step = min(step, 100 * noise.floor / (tolerance * expected))
-    step = float(np.clip(step, 5e-7, 3e-2))
+    step = float(np.clip(step, _SMALLEST, _LARGEST))
     if not direction.is_coordinate and step < 1e-4:
         step /= 10  # moves every entry at once: kinks are nearer
     return step * scale

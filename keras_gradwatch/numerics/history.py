@@ -28,7 +28,7 @@ class History:
         self.looks = [0] * len(sizes)
         self._whole = [False] * len(sizes)
         self._entries: list[set[int]] = [set() for _ in sizes]
-        self._share: float | None = None
+        self._noise: tuple[Noise, float] | None = None  # and where it was measured
 
     def add(self, items: Iterable[Item]) -> None:
         """Takes note of the comparisons of a check."""
@@ -62,12 +62,19 @@ class History:
         return sorted(order, key=lambda k: self.looks[k])
 
     def remember(self, noise: Noise, base: float) -> None:
-        """Keeps how noisy the loss was, as a share of its value."""
+        """Keeps how noisy the loss was at a value."""
         if base and np.isfinite(noise.floor):
-            self._share = max(noise.share, float(noise.at(base)) / abs(base))
+            self._noise = noise, base
 
     def noise(self, base: float) -> Noise | None:
-        """How noisy the loss may be at this value, if that was ever measured."""
-        if self._share is None:
+        """About how noisy the loss is at this value, if that was ever measured.
+
+        With the root of the value, between two cases: the rounding of the value
+        itself, and that of what cancels out in it, which stays as it is.
+        """
+        if self._noise is None:
             return None
-        return Noise(self._share * abs(base), self._share)
+        noise, measured = self._noise
+        floor = float(noise.at(measured)) * np.sqrt(abs(base / measured))
+        floor = max(floor, 2 * np.finfo(np.float64).eps * abs(base))
+        return Noise(floor, floor / abs(base) if base else noise.share)

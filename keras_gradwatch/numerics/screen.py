@@ -5,13 +5,15 @@ the slope: a small gradient is not drowned by a large one. Whatever the slope is
 off by is held against each variable in turn, as if all others were right. Only
 where that is a match for every one of them the group is clean; else it is halved,
 down to the variables that are to be looked at alone. Of a healthy model, two
-losses a sweep say of each variable what a direction of its own would say.
+losses a sweep say of each variable what a direction of its own would say. Variables
+without influence, such as a bias before batch normalisation, don't disturb a sweep:
+they come along in the last one, moved much further.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -20,8 +22,9 @@ from keras_gradwatch.numerics.directions import Direction, Sweep, draw_signs, no
 from keras_gradwatch.numerics.examine import Item, Problem, deviates, judged
 from keras_gradwatch.numerics.slopes import LADDER, Noise, Slope
 
-# Independent sweeps over each group. In one, a wrong part may go unseen by chance.
-SWEEPS = 2
+# Independent sweeps over each group. In one, a wrong part may go unseen by chance. More
+# of them, up to so many, where kinks ask for steps in which some slopes are lost.
+SWEEPS, MOST = 2, 5
 # The range of steps, in units of each variable's scale: to move all variables at
 # once takes small steps, for kinks are near. Gradients that show only in larger
 # ones are swept apart from those that show in small ones.
@@ -31,8 +34,9 @@ RETRIES = (1.0, 0.1, 10.0, 0.01)
 # The slope of each variable is to be so many times the round-off of differences.
 CLEARANCE = 2e4
 # If as many of a group match, another step is not worth its price: what happens to
-# have next to no slope along one sweep has one along the next.
-ENOUGH = 0.8
+# have next to no slope along one sweep has one along the next. Fewer will do where
+# larger steps are off: it is kinks that they pass over, if nothing is off in this one.
+ENOUGH, HALF = 0.8, 0.5
 # A deviation that changes less than this from one step to the next is there.
 STAYS = 0.1
 
@@ -74,36 +78,42 @@ def screen(
         A `Screened`. All of a group that was not halved is suspect.
     """
     sweeper = _Sweeper(problem, noise, tolerance, rng)
-    items, single, rest = [], [], []
-    groups, faint = _groups(problem, sweeper.norms, sweeper.noise)
-    waiting = [group for group in groups if group]
-    unsplit = len(waiting)
-    while waiting:
-        group = waiting.pop(0)
-        unsplit -= 1
-        if unsplit < 0 and affordable <= 0:
-            rest += group
-            continue
-        before = sweeper.pairs
-        found = sweeper.look(group)
-        if unsplit < 0:
-            affordable -= sweeper.pairs - before
+    items, single, rest, halves = [], [], [], []
+
+    def look(group, idle=()):
+        found = sweeper.look(group, idle)
         if found is not None:
-            items += found
+            items.extend(found.items)
+            single.extend(found.doubtful)
         elif len(group) == 1:
-            single += group
+            single.extend(group)
         else:
             middle = len(group) // 2
             # The later half first: near the loss, fewer are wrong.
-            waiting += [group[middle:], group[:middle]]
+            halves.extend([group[middle:], group[:middle]])
+
+    (near, far, quiet, silent), faint = _groups(problem, sweeper.norms, sweeper.noise)
+    for group in (near, far, quiet, silent):
+        seen = {i.direction.variable for i in items}
+        if group and not seen.issuperset(group):
+            look(group, [k for k in quiet if k not in seen] if group is near else ())
+    while halves:
+        group = halves.pop(0)
+        if affordable <= 0:
+            rest += group
+            continue
+        before = sweeper.pairs
+        look(group)
+        affordable -= sweeper.pairs - before
     proven = {
         i.direction.variable
         for i in items
         if i.word == words.ZERO or (i.word == words.MATCH and i.has_teeth(tolerance))
     }
     clean = dict.fromkeys(i.direction.variable for i in items)
-    unproven = [k for k in [*clean, *faint] if k not in proven]
-    return Screened(items, [*single, *rest], unproven)
+    suspects = [*single, *rest]
+    unproven = [k for k in [*clean, *faint] if k not in proven and k not in suspects]
+    return Screened(items, suspects, unproven)
 
 
 def _groups(problem, norms, error):
@@ -134,6 +144,25 @@ def _groups(problem, norms, error):
     return [near, far, quiet, silent], faint
 
 
+@dataclass
+class _Clean:
+    """Comparisons in which nothing is off.
+
+    Args:
+        items: The comparisons.
+        doubtful: Variables that none of them proves, while something was off in
+            larger steps.
+    """
+
+    items: list[Item]
+    doubtful: set[int] = field(default_factory=set)
+
+    def __or__(self, other: _Clean) -> _Clean:
+        items = self.items + other.items
+        matching = {i.direction.variable for i in items if i.word == words.MATCH}
+        return _Clean(items, (self.doubtful | other.doubtful) - matching)
+
+
 class _Sweeper:
     """Compares all variables of a group in a few sweeps."""
 
@@ -147,42 +176,87 @@ class _Sweeper:
         self.pairs = 0
         self.usual = 1.0  # the retry that was good last time
 
-    def look(self, group: Sequence[int]) -> list[Item] | None:
-        """The comparisons of a group that is clean, None of one that is off."""
+    def look(self, group: Sequence[int], idle: Sequence[int] = ()) -> _Clean | None:
+        """The comparisons of a group that is clean, None of one that is off.
+
+        Args:
+            group: Variables.
+            idle: Others that, by their gradients, don't move the loss. They may be
+                among the comparisons, too.
+        """
         reach = {k: self.norms.get(k, 0) * self.problem.scales[k] for k in group}
         least = min(reach.values())
         if least and CLEARANCE * self.noise <= LARGEST * least:
             step = float(np.clip(CLEARANCE * self.noise / least, SMALLEST, LARGEST))
             shares = {k: least / reach[k] for k in group}
-            found = [self._steady(group, shares, step)]
-            while found[-1] is not None and len(found) < SWEEPS:
-                found.append(self._steady(group, shares, step))
-        else:
-            found = [self._still(group)]
-        if found[-1] is None:
-            return None
-        return [item for items in found for item in items]
+            return self._swept(group, shares, step, idle)
+        items = self._still(group)
+        return items and _Clean(items)
+
+    def _swept(self, group, shares, step, idle):
+        """Compares along several sweeps; None if one of them is off."""
+        found = _Clean([])
+        for sweep in range(MOST):
+            if sweep >= SWEEPS and not found.doubtful:
+                break
+            one = None
+            if idle and sweep == SWEEPS - 1:
+                one = self._with_idle(group, shares, step, idle)
+            one = one or self._steady(group, shares, step)
+            if one is None:
+                return None
+            found |= one
+        return found
 
     def _steady(self, group, shares, step):
-        """Compares along one sweep, at the first step at which nothing is off."""
+        """Compares along one sweep, at a step at which nothing is off; None if none."""
         sweep = self._draw(group, shares)
         slopes = self._analytic(sweep)
-        noisy, seen = [], []
+        clean, seen = {}, {}
         for factor in dict.fromkeys([self.usual, *RETRIES]):
             off, items = self._compare(sweep, slopes, factor * step)
             if any(_is_off(item, self.problem) for item in items):
                 if not np.isfinite(off) or any(
-                    abs(off - other) <= STAYS * abs(off) for other in seen
+                    abs(off - other) <= STAYS * abs(off) for other in seen.values()
                 ):
                     return None
-                seen.append(off)
+                seen[factor] = off
             elif _matches(items) >= ENOUGH * len(items):
                 self.usual = factor
-                return items
+                return _Clean(items)
             else:
-                noisy.append(items)
+                clean[factor] = items
+            for finer, tried in clean.items():
+                if seen and self._tells(tried, finer * step, seen, finer):
+                    self.usual = finer
+                    lost = {
+                        i.direction.variable for i in tried if i.word != words.MATCH
+                    }
+                    return _Clean(tried, lost)
         # Noise must not hide what another step shows.
-        return None if seen else max(noisy, key=_matches)
+        return None if seen else _Clean(max(clean.values(), key=_matches))
+
+    def _tells(self, items, step, seen, factor):
+        """Whether a clean step says that kinks are what is off in larger ones."""
+        shows = 2 * self.noise / step <= min(map(abs, seen.values()))
+        enough = _matches(items) >= HALF * len(items)
+        return factor < min(seen) and shows and enough
+
+    def _with_idle(self, group, shares, step, idle):
+        """Compares along one sweep that moves idle variables far; None unless clean."""
+        step *= self.usual
+        far = self._draw(idle, dict.fromkeys(idle, LARGEST / step))
+        near = self._draw(group, shares)
+        sweep = Sweep(near.parts + far.parts, near.lengths + far.lengths)
+        _, items = self._compare(sweep, self._analytic(sweep), step)
+        own, others = items[: len(group)], items[len(group) :]
+        if (
+            any(_is_off(item, self.problem) for item in own)
+            or any(item.word != words.ZERO for item in others)
+            or _matches(own) < ENOUGH * len(own)
+        ):
+            return None
+        return _Clean(items)
 
     def _still(self, group):
         """Compares variables that, by their gradients, don't move the loss."""

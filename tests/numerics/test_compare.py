@@ -10,6 +10,7 @@ import pytest
 from keras_gradwatch.numerics import words
 from keras_gradwatch.numerics.compare import Plan, compare
 from keras_gradwatch.numerics.history import History
+from tests.numerics.problems import ArrayProblem
 from tests.numerics.test_screen import network
 
 
@@ -71,6 +72,52 @@ def test_what_is_left_goes_to_those_seen_least():
     assert max(past.looks) - min(past.looks) <= 1
     assert all(seen)
     assert set.union(*seen[:10]) == set(range(40))
+
+
+def test_an_entry_lost_in_noise_is_not_worth_a_close_look_under_a_budget():
+    """The gradients of most entries are too small for this noise."""
+    problem = network(12, spread=4, noise=1e-9)
+    _, past = compared(problem, pairs=0)
+    for seed in range(12):
+        found, past = compared(problem, pairs=30, past=past, seed=seed)
+        assert problem.evaluations <= 70
+        assert not wrong(found)
+        assert not found.pending
+    # Compared it was: others are due the next time.
+    assert max(past.looks) - min(past.looks) <= 2
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0])
+def test_what_larger_steps_show_to_be_wrong_is_found_under_a_budget(factor):
+    """A small gradient, which is lost in noise at the first step."""
+    found_in_time = 0
+    for seed in range(10):
+        usual = network(12, seed=seed)
+        size = 10 ** np.random.default_rng(seed).uniform(-5, -3)
+        start = [a.copy() for a in usual.arrays]
+
+        def shrunk(arrays, size=size, start=start):
+            return [
+                start[k] + size * (x - start[k]) if k == 3 else x
+                for k, x in enumerate(arrays)
+            ]
+
+        def loss(arrays, usual=usual, shrunk=shrunk):
+            return usual.loss(shrunk(arrays))
+
+        def gradients(arrays, usual=usual, shrunk=shrunk, size=size):
+            found = usual.of(shrunk(arrays))
+            return [factor * size * g if k == 3 else g for k, g in enumerate(found)]
+
+        problem = ArrayProblem(loss, start, gradients, noise=1e-9, seed=seed)
+        past = None
+        for turn in range(12):
+            found, past = compared(problem, 30, past, seed=100 * seed + turn)
+            assert wrong(found) <= {3}
+            if wrong(found):
+                found_in_time += 1
+                break
+    assert found_in_time == 10
 
 
 @pytest.mark.parametrize("factor", [0.0, 0.9, -1.0])

@@ -69,6 +69,12 @@ def test_a_healthy_gradient_is_never_a_mismatch(name, setting):
         assert not wrong, wrong[0]
 
 
+def test_no_false_alarm_where_noise_hides_which_side_of_a_kink_is_seen():
+    for seed in range(20):
+        items, _ = judged(FAMILIES["rippled"], seed, noise=1e-6)
+        assert count(items, words.MISMATCH) == 0
+
+
 SMOOTH = ("quadratic", "tanh", "exponential", "oscillating")
 
 
@@ -127,6 +133,27 @@ def test_a_grossly_wrong_gradient_is_found_under_noise(factor, setting):
             assert count(items, words.MISMATCH) >= 0.97 * CASES
 
 
+@pytest.mark.parametrize("factor", [0.0, -1.0])
+@pytest.mark.parametrize(
+    ("slope", "setting"),
+    [(1e-8, "loss of 1"), (1e-2, "float32"), (1e-4, "noise of 1e-10")],
+)
+def test_a_slope_that_only_the_first_step_shows_is_not_lost_again(
+    slope, setting, factor
+):
+    def build(rng, n):
+        a = slope * rng.uniform(1, 2, n)
+        return (
+            lambda x, k: a[k] * np.sin(x),
+            lambda x, k: a[k] * np.cos(x),
+            rng.standard_normal(n),
+        )
+
+    for seed in SEEDS:
+        items, _ = judged(build, seed, factor, **SETTINGS[setting])
+        assert count(items, words.MISMATCH) >= 0.95 * CASES
+
+
 def test_small_gradients_are_judged_as_far_as_the_loss_shows_them():
     for factor, word in ((1.0, words.MATCH), (0.5, words.MISMATCH)):
         items, problem = judged(FAMILIES["small_gradients"], 0, factor=factor)
@@ -140,6 +167,22 @@ def test_what_is_exactly_zero_needs_no_close_look():
     items, problem = judged(FAMILIES["exactly_zero"], 0)
     assert count(items, words.ZERO) == CASES
     assert problem.evaluations == 2 * CASES
+
+
+def test_a_kink_that_the_first_step_passes_over_costs_another_look_no_close_one():
+    def build(rng, n):
+        a, b, x = rng.standard_normal((3, n))
+        at = x + 2e-7 * np.abs(x)
+        return (
+            lambda x, k: a[k] * x + b[k] * np.maximum(x - at[k], 0),
+            lambda x, k: a[k] + b[k] * (x > at[k]),
+            x,
+        )
+
+    for factor, word in ((1.0, words.MATCH), (0.9, words.MISMATCH)):
+        items, problem = judged(build, 0, factor)
+        assert count(items, word) >= 0.95 * CASES
+        assert word == words.MISMATCH or problem.evaluations <= 8 * CASES
 
 
 def test_a_jump_is_called_a_jump():

@@ -169,6 +169,60 @@ def test_kinks_nearby_do_no_harm(seed):
     assert len(proven(found)) >= 50
 
 
+def among_kinks(spoil=lambda k, gradient: gradient, *, seed):
+    """Kinks so near that the usual step passes over some of them."""
+    rng = np.random.default_rng(seed)
+    smooth = network(60, seed=seed)
+    start, parts = smooth.arrays, []
+    for x, scale in zip(start, smooth.scales, strict=True):
+        away = 10 ** rng.uniform(-7, -5.5, x.shape) * rng.choice([-1, 1], x.shape)
+        bend = 0.02 * rng.standard_normal(x.shape) / np.sqrt(x.size)
+        parts.append((bend, x + scale * away))
+
+    def loss(arrays):
+        bent = zip(arrays, parts, strict=True)
+        kinks = [float(np.sum(b * np.maximum(x - at, 0))) for x, (b, at) in bent]
+        return smooth.loss(arrays) + sum(kinks)
+
+    def gradients(arrays):
+        found = zip(smooth.of(arrays), arrays, parts, strict=True)
+        return [spoil(k, g + b * (x > at)) for k, (g, x, (b, at)) in enumerate(found)]
+
+    return ArrayProblem(loss, start, gradients, noise=1e-14, seed=seed)
+
+
+def test_kinks_around_the_usual_step_ask_for_a_smaller_one():
+    prices = []
+    for seed in range(10):
+        problem = among_kinks(seed=seed)
+        found = screened(problem, seed)
+        assert len(found.suspects) <= 1
+        assert len(proven(found)) >= 58
+        prices.append(problem.evaluations)
+    assert np.median(prices) <= 12
+
+
+@pytest.mark.parametrize("factor", [1.02, 0.0, -1.0])
+def test_what_is_wrong_among_kinks_is_suspect(factor):
+    for seed in range(10):
+        problem = among_kinks(lambda k, g: factor * g if k == 20 else g, seed=seed)
+        assert 20 in screened(problem, seed).suspects
+
+
+@pytest.mark.parametrize("count", [4, 8, 120])
+def test_variables_without_influence_come_along_at_no_price(count):
+    def spoil(k, gradient):
+        return 1e-19 * gradient if k % 2 else gradient
+
+    idle = set(range(1, count, 2))
+    problem = without_influence(network(count), idle, spoil)
+    found = screened(problem)
+    assert not found.suspects
+    assert idle == {i.direction.variable for i in found.items if i.word == words.ZERO}
+    assert proven(found) | idle == set(range(count))
+    assert problem.evaluations == 4
+
+
 @pytest.mark.parametrize("count", [8, 120])
 def test_zero_gradients_are_neither_proof_nor_suspicion(count):
     """A third None, a third zero, a third zero up to round-off; none matters."""
