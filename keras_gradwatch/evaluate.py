@@ -109,9 +109,7 @@ class Evaluator:
         with restored(graphs_.handles):
             loss, present = graphs_.gradient(states, batch)
         dense = iter(present)
-        gradients = [
-            next(dense).numpy() if there else None for there in graphs_.present
-        ]
+        gradients = [view(next(dense)) if there else None for there in graphs_.present]
         return float(loss), gradients
 
     def prepare(self, values, states, batch, probes: Sequence[Probe]) -> None:
@@ -254,12 +252,22 @@ class Evaluator:
         return tf.stack(results)
 
 
-def dense(gradient) -> tf.Tensor:
-    """A gradient as a plain float64 tensor: rows of an embedding are summed up."""
+def view(tensor: tf.Tensor) -> np.ndarray:
+    """The entries of a float64 tensor, not copied: they are not to be written to."""
+    return np.asarray(memoryview(tensor))
+
+
+def dense(gradient, dtype=tf.float64) -> tf.Tensor:
+    """A gradient as a plain tensor: rows of an embedding are summed up, in float64.
+
+    Args:
+        gradient: What a tape returned.
+        dtype: What others are cast to; they keep their own if None.
+    """
     if isinstance(gradient, tf.IndexedSlices):
         gradient = tf.IndexedSlices(
             tf.cast(gradient.values, tf.float64), gradient.indices, gradient.dense_shape
         )
         shape = tf.cast(gradient.dense_shape, gradient.indices.dtype)
         return tf.scatter_nd(gradient.indices[:, None], gradient.values, shape)
-    return tf.cast(gradient, tf.float64)
+    return gradient if dtype is None else tf.cast(gradient, dtype)

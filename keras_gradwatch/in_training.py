@@ -35,7 +35,11 @@ def with_training(
         step: The training step.
         trained: What it did with this loss.
     """
-    own = {v.path: g for v, g in zip(reports, trained.gradients, strict=True)}
+    # By size: one of them may have been handed to the wrong variable.
+    of_size: dict[int, dict[str, np.ndarray]] = {}
+    for report, gradient in zip(reports, trained.gradients, strict=True):
+        if gradient is not None:
+            of_size.setdefault(gradient.size, {})[report.path] = gradient
     result = []
     for k, report in enumerate(reports):
         gradient, exact = trained.gradients[k], problem.gradients[k]
@@ -49,19 +53,10 @@ def with_training(
             )
         handed = trained.handed[k]
         if handed is not None:
-            others = {
-                path: other
-                for path, other in own.items()
-                if other is not None
-                and path != report.path
-                # Of the same size: it may have been handed to the wrong variable.
-                and gradient is not None
-                and other.size == gradient.size
-            }
             words = handed_on(
                 gradient,
                 handed,
-                others,
+                {} if gradient is None else of_size[gradient.size],
                 _PRECISION[step.dtype],
                 trained.siblings[k],
             )

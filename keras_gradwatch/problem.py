@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.errors import UncheckableError
-from keras_gradwatch.evaluate import Evaluator
+from keras_gradwatch.evaluate import Evaluator, view
 from keras_gradwatch.numerics import examine
 from keras_gradwatch.numerics.directions import Direction, Sweep
 from keras_gradwatch.numerics.slopes import Noise
@@ -61,8 +61,8 @@ class ReplicaProblem:
         if values is not None:
             for copy, value in zip(replica.values, values, strict=True):
                 copy.assign(tf.cast(value, copy.dtype))
-        self._values = [tf.cast(tf.identity(v), tf.float64) for v in replica.values]
-        arrays = [v.numpy() for v in self._values]
+        self._values = [tf.cast(v.read_value(), tf.float64) for v in replica.values]
+        arrays = list(map(view, self._values))
         self.sizes = [a.size for a in arrays]
         self.scales = [scale_of(a) for a in arrays]
         self.evaluations, self._spent = 0, 0.0
@@ -206,11 +206,11 @@ class ReplicaProblem:
 
 def _largest(gradients):
     """The largest finite entry of all gradients."""
-    return max(
-        (
-            float(np.max(np.abs(g), initial=0, where=np.isfinite(g)))
-            for g in gradients
-            if g is not None
-        ),
-        default=0.0,
-    )
+    return max((_peak(g) for g in gradients if g is not None), default=0.0)
+
+
+def _peak(gradient):
+    peak = max(np.max(gradient, initial=0.0), -np.min(gradient, initial=0.0))
+    if not np.isfinite(peak):
+        peak = np.max(np.abs(gradient), initial=0.0, where=np.isfinite(gradient))
+    return float(peak)

@@ -24,8 +24,8 @@ class Trained:
 
     Args:
         loss: The loss, in the precision of training.
-        gradients: A flat array for each variable of the loss, None where the
-            tape returned None. Of the loss that is not scaled.
+        gradients: A flat array for each variable of the loss, in float32 or float64,
+            None where the tape returned None. Of the loss that is not scaled.
         handed: For each variable, what optimizers were handed for it, in the
             order of the step; None where that can't be told.
         siblings: For each variable, its gradients of the step's other losses.
@@ -69,6 +69,10 @@ class TrainingStep:
         ]
         return max(scales, default=None)
 
+    def is_traced_for(self, batch) -> bool:
+        """Whether there is a graph for this batch."""
+        return self._rehearsal.is_traced_for(batch)
+
     def run(self, batch) -> tuple[Trained, ...]:
         """Runs the step on one batch; nothing is updated.
 
@@ -106,7 +110,9 @@ class TrainingStep:
         def value(slot):
             if slot is None:
                 return None
-            array = tensors[slot].astype(np.float64)
+            array = tensors[slot]
+            if array.dtype != np.float32 or scale != 1:
+                array = array.astype(np.float64, copy=False)
             return array if scale == 1 else array / scale
 
         return Trained(
@@ -149,7 +155,7 @@ def _plan(objective, recording, tensors):
     def put(value):
         if id(value) not in slots:
             slots[id(value)] = len(tensors)
-            tensors.append(tf.reshape(dense(value), [-1]))
+            tensors.append(tf.reshape(dense(value, None), [-1]))
         return slots[id(value)]
 
     def handed(variable):

@@ -45,8 +45,8 @@ class Direction:
 
 
 def norm_of(gradient: np.ndarray) -> float:
-    """Norm of a flat gradient; not by BLAS, whose threads wait for TensorFlow's."""
-    return float(np.sqrt(np.einsum("i,i->", gradient, gradient)))
+    """Norm of a flat array, summed in float64; not by BLAS (see `Direction.slope`)."""
+    return float(np.sqrt(np.einsum("i,i->", gradient, gradient, dtype=np.float64)))
 
 
 @dataclass(frozen=True, eq=False)

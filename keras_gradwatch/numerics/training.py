@@ -31,7 +31,7 @@ def rounding(exact: np.ndarray, own: np.ndarray, floor: float) -> Rounding:
 
     Args:
         exact: Flat float64 gradient `a`.
-        own: The gradient `g` as training computes it, same shape.
+        own: The gradient `g` as training computes it, same shape, perhaps in float32.
         floor: How far round-off may move an entry of `exact`.
     """
     finite = np.isfinite(exact)
@@ -59,7 +59,7 @@ def handed_on(
     Args:
         gradient: Flat gradient of one variable, None if the tape returned None.
         handed: What optimizers were handed for the variable, in order.
-        others: Gradients of other variables that have the same shape, by name.
+        others: Gradients of all variables that have the same size, by name.
         precision: Relative rounding error to allow for.
         siblings: Gradients of the same variable, of the step's other losses.
 
@@ -72,6 +72,10 @@ def handed_on(
         return "a gradient that the tape did not return" if given else ""
     if not given:
         return "nothing"
+    if not siblings and all(h is gradient for h in given):
+        return ""
+    gradient, *given = map(_double, [gradient, *given])
+    siblings = list(map(_double, siblings))
     # What another loss of the step accounts for is said of that loss.
     foreign = [h for h in given if not _is_multiple(h, siblings, precision)]
     words = [_describe(gradient, h, others, siblings, precision) for h in foreign]
@@ -88,7 +92,7 @@ _OWN = " times the gradient"
 
 def _describe(gradient, handed, others, siblings, precision):
     """What one thing that was handed on is; empty if it is the gradient."""
-    if handed is gradient or np.array_equal(handed, gradient, equal_nan=True):
+    if np.array_equal(handed, gradient, equal_nan=True):
         return ""
     if not handed.any():
         return "zeros"
@@ -97,7 +101,7 @@ def _describe(gradient, handed, others, siblings, precision):
         is_one = abs(factor - 1) <= precision
         return "" if is_one else f"{factor:.3g}{_OWN}"
     for name, other in others.items():
-        factor = _factor(other, handed, precision)
+        factor = _factor(_double(other), handed, precision)
         if factor is not None:
             times = "" if abs(factor - 1) <= precision else f"{factor:.3g} times "
             return f"{times}the gradient of {name}"
@@ -133,6 +137,10 @@ def _factor(gradient, handed, precision):
     factor = float(np.einsum("i,i->", gradient, handed)) / square
     rest = norm_of(handed - factor * gradient)
     return factor if factor and rest <= precision * norm_of(handed) else None
+
+
+def _double(gradient):
+    return np.asarray(gradient, dtype=np.float64)
 
 
 def _share(part, whole):

@@ -35,6 +35,10 @@ class Rehearsal:
         self._replica.keep_native(model)
         self._steps: dict[tuple, _Traced] = {}
 
+    def is_traced_for(self, batch) -> bool:
+        """Whether there is a graph for this batch."""
+        return batches.signature(batch) in self._steps
+
     def run(self, batch) -> tuple[list[tf.Tensor], object]:
         """Runs the step on one batch.
 

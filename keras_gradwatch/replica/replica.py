@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.errors import InvalidArgumentError, UncheckableError
+from keras_gradwatch.numerics.directions import norm_of
 from keras_gradwatch.replica import batch as batches
 from keras_gradwatch.replica import keras_internals as internals
 from keras_gradwatch.replica import precision, randomness
@@ -104,7 +105,7 @@ class Replica:
         """
         read = read or read_variable
         for copy, live in zip(self.values, self._trainable, strict=True):
-            copy.assign(tf.cast(read(live), copy.dtype))
+            copy.assign(tf.cast(read(live), copy.dtype), read_value=False)
         return [_as_state(read(v)) for v in self._states]
 
     def loss(self, values, states, batch, still=None) -> tf.Tensor:
@@ -366,5 +367,5 @@ def _unique(paths):
 
 def scale_of(value: np.ndarray) -> float:
     """Typical size of the entries of a weight: the unit of its steps."""
-    rms = float(np.sqrt(np.mean(np.square(value)))) if value.size else 0.0
+    rms = norm_of(value.ravel()) / np.sqrt(value.size) if value.size else 0.0
     return max(rms, 1e-2) if rms and np.isfinite(rms) else 1.0
