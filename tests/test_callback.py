@@ -151,11 +151,11 @@ def test_fixed_data_is_checked_instead_of_the_live_batch(data):
 
 
 def test_the_loss_is_that_of_the_batch_before_the_step(data):
-    x, y = data
+    x, y = (part[:8] for part in data)  # of so few, all are checked
     check = kgw.GradientCheck(warmup_steps=0, check_freq=1, verbose=0)
     model = functional()
     history = model.fit(
-        x, y, batch_size=24, epochs=3, shuffle=False, verbose=0, callbacks=[check]
+        x, y, batch_size=8, epochs=3, shuffle=False, verbose=0, callbacks=[check]
     )
     np.testing.assert_allclose(
         [r.loss for r in check.reports], history.history["loss"], rtol=1e-6

@@ -1,6 +1,8 @@
-"""In training, a large batch is checked on a part, where the model can do with it."""
+"""In training, a batch is checked on a part, where the model can do with it."""
 
+import functools
 import json
+import operator
 
 import keras
 import numpy as np
@@ -139,21 +141,21 @@ def test_the_report_says_what_was_used_and_training_is_the_same(rng, wrong):
 
     checks = check(on_failure="warn", check_freq=2)
     if wrong:
-        with pytest.warns(kgw.GradientMismatchWarning, match="on 32 of 80 examples"):
+        with pytest.warns(kgw.GradientMismatchWarning, match="on 20 of 80 examples"):
             found = after_fit(checks)
     else:
         found = after_fit(checks)
     np.testing.assert_equal(found, after_fit())
     verdict = "FAIL" if wrong else "PASS"
     assert [(r.verdict, r.examples) for r in checks.reports] == [
-        (verdict, (32, 80))
+        (verdict, (20, 80))
     ] * 2
-    assert all("variables, on 32 of 80 examples" in str(r) for r in checks.reports)
+    assert all("variables, on 20 of 80 examples" in str(r) for r in checks.reports)
     failed = {v.path.split("/")[1] for v in checks.reports[0].failures}
     assert failed == ({"conv2d", "batch_normalization"} if wrong else set())
     back = kgw.GradientReport.from_json(checks.reports[0].to_json())
     assert back == checks.reports[0]
-    assert back.examples == (32, 80)
+    assert back.examples == (20, 80)
 
 
 def test_the_part_is_another_one_each_time(data):
@@ -164,15 +166,42 @@ def test_the_part_is_another_one_each_time(data):
     whole = kgw.check_gradients(model, x, y)
     assert whole.examples == (80, 80)
     assert "examples" not in str(whole)
-    parts = [slice(0, 32), slice(32, 64), slice(48, 80), slice(0, 32)]
+    parts = [slice(turn, None, 4) for turn in range(4)]
     expected = [kgw.check_gradients(model, x[p], y[p]).loss for p in parts]
     np.testing.assert_allclose([r.loss for r in checks.reports], expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("batch", "used"),
+    [(5, 5), (8, 8), (9, 8), (32, 8), (50, 12), (80, 20), (128, 32), (1000, 32)],
+)
+def test_how_many_examples_of_a_batch(rng, batch, used):
+    x = rng.normal(size=(batch, 4)).astype("float32")
+    checks = check()
+    dense().fit(x, rng.integers(0, 3, batch), batch, verbose=0, callbacks=[checks])
+    assert [(r.verdict, r.examples) for r in checks.reports] == [
+        ("PASS", (used, batch))
+    ]
+
+
+@pytest.mark.parametrize("batch", [9, 31, 45])
+def test_in_turn_all_examples_are_used(batch):
+    """The loss is the mean of the inputs: it tells which of them were there."""
+    x = np.eye(batch, dtype="float32")
+    model = keras.Sequential([keras.Input((batch,)), Scale()])
+    model.compile(keras.optimizers.SGD(0.0), lambda y, z: ops.sum(z * y, axis=-1))
+    checks = check()
+    powers = np.tile(2.0 ** np.arange(batch) / 2.0 ** (batch // 2), (batch, 1))
+    model.fit(x, powers, batch, 12, verbose=0, shuffle=False, callbacks=[checks])
+    seen = [round(r.loss * r.examples[0] * 2.0 ** (batch // 2)) for r in checks.reports]
+    assert all(bin(s).count("1") == checks.reports[0].examples[0] for s in seen)
+    assert functools.reduce(operator.or_, seen) == 2**batch - 1
+
+
 def test_what_is_wrong_for_few_examples_is_found_when_their_turn_comes(data):
     x, y = data
-    x[70:, :] = 0
-    x[:, 0] = np.where(np.arange(80) < 70, x[:, 0], 10)
+    x[2::4, :] = 0
+    x[2::4, 0] = 10
     model = keras.Sequential(
         [keras.Input((4,)), Scale(), OnSomeExamples(), layers.Dense(3)]
     )
@@ -230,7 +259,7 @@ def test_losses_over_the_batch_and_nested_data(data, build, wrong):
     else:
         build(wrong).fit(x, y[:, None], 80, verbose=0, callbacks=[checks], **weights)
     (report,) = checks.reports
-    assert (report.verdict, report.examples) == ("FAIL" if wrong else "PASS", (32, 80))
+    assert (report.verdict, report.examples) == ("FAIL" if wrong else "PASS", (20, 80))
     assert report.dtype == "float64"
 
 
@@ -242,10 +271,10 @@ def test_class_weights_come_with_their_examples(data):
         x, y, 80, verbose=0, shuffle=False, callbacks=[checks], class_weight={0: 2.0}
     )
     (report,) = checks.reports
-    weights = np.where(y == 0, 2.0, 1.0)[:32]
-    again = kgw.check_gradients(model, x[:32], y[:32], weights)
+    weights = np.where(y == 0, 2.0, 1.0)[::4]
+    again = kgw.check_gradients(model, x[::4], y[::4], weights)
     assert report.loss == pytest.approx(again.loss, rel=1e-12)
-    assert (report.verdict, report.examples) == ("PASS", (32, 80))
+    assert (report.verdict, report.examples) == ("PASS", (20, 80))
 
 
 class FixedReshape(layers.Layer):
