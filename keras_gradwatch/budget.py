@@ -24,6 +24,10 @@ class Budget:
     def __truediv__(self, parts: int) -> Budget:
         return Budget(self.seconds / parts, self.extra / parts)
 
+    def without(self, seconds: float) -> Budget:
+        """What is left if so many seconds are needed for something else."""
+        return Budget(max(0.0, self.seconds - seconds), self.extra)
+
 
 class Clock:
     """What is left of a budget, in pairs of losses.
@@ -69,8 +73,9 @@ class Allowance:
     """
 
     SHARE = 0.05
-    # Until one has been timed, what a check takes at least, in training steps.
-    STEPS = 8
+    # In training steps: what a check takes at least, until one has been timed; and
+    # what it may take, for a longer pause would be felt.
+    FEWEST, MOST = 6, 20
     # Seconds in a fit for closer looks at what may be wrong.
     EXTRA = 30.0
 
@@ -86,9 +91,9 @@ class Allowance:
         self._least: float | None = None
         self._checks = 0
 
-    def count_step(self) -> None:
-        """Tells that a training step is done."""
-        self._steps += 1
+    def count_steps(self, steps: int = 1) -> None:
+        """Tells that training steps are done."""
+        self._steps += steps
 
     def affords_a_check(self) -> bool:
         """Whether it is time for a check. The first always is."""
@@ -96,7 +101,8 @@ class Allowance:
 
     def budget(self) -> Budget:
         """What the next check may take."""
-        return Budget(max(0.0, self._granted() - self._over), self._extra)
+        seconds = min(self._granted() - self._over, self.MOST * self._step_seconds())
+        return Budget(max(0.0, seconds), self._extra)
 
     def spend(self, seconds: float, closely: float = 0.0) -> None:
         """Tells what a check took.
@@ -129,4 +135,7 @@ class Allowance:
     def _cheapest(self):
         if self._least is not None:
             return self._least
-        return self.STEPS * self._trained() / max(1, self._steps)
+        return self.FEWEST * self._step_seconds()
+
+    def _step_seconds(self):
+        return self._trained() / max(1, self._steps)

@@ -172,6 +172,7 @@ class GradientChecker:
         self._trained: list | None = None
         self._evaluators: list[Evaluator] = []
         self._step: TrainingStep | None = None
+        self._step_seconds = 0.0  # of what comes after the comparison
         self._past: dict[int, History] = {}
 
     def check(
@@ -220,6 +221,7 @@ class GradientChecker:
         self.close_seconds = 0.0
         if budget is None:
             budget = Budget(self.settings.time_budget or math.inf)
+        budget = budget.without(self._step_seconds)
         with ONE_AT_A_TIME, outside_strategies():
             progress.stage("tracing")
             evaluators = self._prepare(batch, refusals)
@@ -249,7 +251,9 @@ class GradientChecker:
             reports, said, is_seen = self._in_training(batch, compared)
         variables = tuple(v for found in reports for v in found)
         for (problem, _), found in zip(compared.values(), reports, strict=True):
-            notes += [self._where_to_look(problem, found), *_notes(problem)]
+            if any(v.verdict == FAIL for v in found):
+                notes.append(self._where_to_look(problem, found))
+            notes += _notes(problem)
         notes += said
         verdict, reason = overall(variables, refusals)
         if variables:
@@ -288,7 +292,7 @@ class GradientChecker:
                 return []
             self._evaluators = list(map(Evaluator, self._replicas(found)))
             self._step = TrainingStep(self.model, self.settings.dropout, found)
-            self._past = {}
+            self._step_seconds, self._past = 0.0, {}
             self._trained = list(now)
         return self._evaluators
 
@@ -325,6 +329,7 @@ class GradientChecker:
         reports = [found for _, found in compared.values()]
         if not compared:
             return reports, [], False
+        began, is_traced = time.perf_counter(), self._step.is_traced_for(batch)
         try:
             trained = self._step.run(batch)
         except Exception as error:
@@ -340,7 +345,10 @@ class GradientChecker:
         everything = [v for found in reports for v in found]
         losses = [problem.level for problem, _ in compared.values()]
         run = [trained[k] for k in compared]
-        return reports, list(remarks(everything, self._step, run, losses)), True
+        notes = list(remarks(everything, self._step, run, losses))
+        if is_traced:  # tracing comes on top
+            self._step_seconds = time.perf_counter() - began
+        return reports, notes, True
 
     def _where_to_look(self, problem, variables) -> str:
         return where_to_look(problem.stages, variables)

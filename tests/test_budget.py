@@ -24,7 +24,7 @@ class Run:
     def train(self, steps, seconds=1.0):
         for _ in range(steps):
             self.time += seconds
-            self.allowance.count_step()
+            self.allowance.count_steps()
 
     def check(self, seconds, closely=0.0):
         self.time += seconds
@@ -84,6 +84,12 @@ def test_checks_go_on_while_tracing_is_paid_off():
     run.train(250)
     assert run.allowance.affords_a_check()
     assert run.allowance.budget().seconds == pytest.approx(0.025 * 350)
+
+
+def test_a_check_is_no_long_pause_however_long_training_took():
+    run = Run()
+    run.train(10_000, seconds=0.1)
+    assert run.allowance.budget().seconds == pytest.approx(20 * 0.1)
 
 
 def test_a_closer_look_is_not_held_against_the_checks_to_come():

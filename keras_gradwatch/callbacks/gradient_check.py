@@ -48,9 +48,10 @@ class GradientCheck(Watcher):
         check_freq: `"epoch"` checks before the first step past the warm-up in
             each epoch; an integer, every so many optimizer iterations.
         data: `(x, y)` or `(x, y, sample_weight)`, one batch to check on each
-            time. If None, the batch that is about to be trained on: of one of more
-            than 32 examples, 32, and others the next time. All of them with
-            `dropout="freeze"`, and where the model can't do with fewer.
+            time. If None, a quarter of the batch that is about to be trained on, at
+            least 8 examples and at most 32; others of them the next time. All of
+            the batch with `dropout="freeze"`, and where the model can't do with
+            fewer.
         samples: How many entries of each variable to compare singly.
         directions: How many random directions of each variable to compare.
         tolerance: Largest relative error that counts as agreement.
@@ -61,10 +62,11 @@ class GradientCheck(Watcher):
             `GradientMismatchWarning`, `"stop"` also ends training after this
             step, `"raise"` raises `GradientMismatchError` out of `fit`. A check
             that breaks only warns, unless this is `"raise"`.
-        time_budget: Seconds that a check may take, tracing apart. If None, checks
-            take 5 % of the time that training takes, as measured in the run: what
-            does not fit is left for the next check, and with
-            `check_freq="epoch"` a check waits until it is affordable. In any case
+        time_budget: Seconds that a check may take, tracing apart. If None, a check
+            takes 20 training steps at most, and all checks together 5 % of the time
+            that training takes, as measured in the run: what does not fit is left
+            for the next check, and with `check_freq="epoch"` a check waits until it
+            is affordable. In any case
             all variables are screened, and at least one that looks wrong is looked
             at closely.
         seed: Seed of the draws; each check draws others.
@@ -127,7 +129,7 @@ class GradientCheck(Watcher):
 
     def on_train_batch_end(self, batch, logs=None):
         if self._allowance is not None:
-            self._allowance.count_step()
+            self._allowance.count_steps(self.model.steps_per_execution)
 
     def on_epoch_end(self, epoch, logs=None):
         self._put_off += self._waits
