@@ -5,7 +5,7 @@
 Curves, each in training steps of the same model and batch:
 - width and number of variables of a dense net: the screen.
 - batch of a convolutional net with batch normalisation: the screen on the whole
-  batch, and as in training, where it takes 32 examples at most.
+  batch, and as in training, where it takes a quarter, 32 examples at most.
 - entries that are compared singly, of each of the 4 variables of a dense net: the
   whole check, and the loop that one would write by hand over as many entries.
 
