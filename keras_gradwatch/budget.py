@@ -39,15 +39,18 @@ class Clock:
     """
 
     def __init__(self, budget: Budget, started: float, price: Callable[[], float]):
-        self._ends = started + budget.seconds
+        self._ends = self._usual = started + budget.seconds
         self._extra = budget.extra
         self._price = price
         self._suspected: float | None = None
 
     def pairs(self) -> float:
         """How many pairs of losses the time left is good for."""
-        left = self._ends - time.perf_counter()
-        return max(0.0, left / (2 * self._price()))
+        return self._pairs_until(self._ends)
+
+    def usual_pairs(self) -> float:
+        """The same without what a closer look may take on top."""
+        return self._pairs_until(self._usual)
 
     def suspect(self) -> None:
         """Tells that something may be wrong: time for a closer look."""
@@ -59,6 +62,10 @@ class Clock:
         """How long the closer look has taken by now, 0 if there was none."""
         began = self._suspected
         return 0.0 if began is None else time.perf_counter() - began
+
+    def _pairs_until(self, end):
+        left = end - time.perf_counter()
+        return max(0.0, left / (2 * self._price()))
 
 
 class Allowance:
@@ -109,8 +116,8 @@ class Allowance:
 
         Args:
             seconds: How long it took.
-            closely: How long of it something was looked at that may be wrong: that
-                is not held against the checks to come.
+            closely: How long of it something was looked at that is wrong: that is
+                not held against the checks to come.
         """
         if not closely and self._checks:  # the first traces, too
             self._over = max(0.0, seconds - self._granted(besides=seconds))

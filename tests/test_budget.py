@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import keras
 import pytest
 
 import keras_gradwatch as kgw
@@ -118,6 +119,28 @@ def test_a_clock_counts_pairs_and_stretches_on_suspicion():
 @pytest.fixture
 def data(rng):
     return rng.normal(size=(24, 4)).astype("float32"), rng.integers(0, 3, 24)
+
+
+def test_all_steps_of_a_call_are_counted(data, monkeypatch):
+    counted = []
+
+    class Counting(Allowance):
+        def count_steps(self, steps=1):
+            counted.append(steps)
+            super().count_steps(steps)
+
+    monkeypatch.setattr(gradient_check, "Allowance", Counting)
+    model = small_model()
+    model.compile("sgd", model.loss, steps_per_execution=3)
+    check = kgw.GradientCheck(warmup_steps=0, verbose=0)
+    model.fit(*data, batch_size=4, verbose=0, callbacks=[check])
+    assert counted == [3, 3]
+
+
+def test_keras_need_not_wait_for_each_step():
+    """It does for callbacks that have this hook, and reads all metrics for it."""
+    hook = kgw.GradientCheck.on_train_batch_end
+    assert hook is keras.callbacks.Callback.on_train_batch_end
 
 
 def test_epochs_without_a_check_are_counted_and_said(data, monkeypatch, capsys):

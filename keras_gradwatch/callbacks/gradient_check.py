@@ -127,9 +127,11 @@ class GradientCheck(Watcher):
         self._put_off = 0
         self._known_failures = set()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_begin(self, batch, logs=None):
+        # Not at its end: for that hook, Keras would wait for the step each time.
         if self._allowance is not None:
             self._allowance.count_steps(self.model.steps_per_execution)
+        super().on_train_batch_begin(batch, logs)
 
     def on_epoch_end(self, epoch, logs=None):
         self._put_off += self._waits
@@ -179,8 +181,11 @@ class GradientCheck(Watcher):
             _, error = attempt(lambda: chief and self._writer.write(report))
             _, error = workers.agree(strategy, None, error)
         if self._allowance is not None:
-            seconds = time.perf_counter() - started
-            self._allowance.spend(seconds, self._checker.close_seconds)
+            found = report is not None and report.verdict == FAIL
+            self._allowance.spend(
+                time.perf_counter() - started,
+                self._checker.close_seconds if found else 0.0,
+            )
         if error is not None:
             self.broke(error)
         if report is None:

@@ -50,6 +50,11 @@ class Schedule:
         """Whether what is due may come later in the epoch."""
         return self.check_freq == "epoch"
 
+    @property
+    def is_served(self) -> bool:
+        """Whether nothing can be due before the next epoch."""
+        return self._epoch_is_served
+
     def is_due(self, iterations: int) -> bool:
         """Whether something is due before the next step; asked once a step.
 

@@ -44,6 +44,7 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
         self._schedule = Schedule(warmup_steps, check_freq)
         self._data = None if data is None else _fixed_batch(data)
         self._looks = 0
+        self._is_built = False
 
     @abc.abstractmethod
     def look(self, batch: Callable) -> None:
@@ -59,6 +60,7 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
 
     def set_model(self, model):
         self._take_back()
+        self._is_built = False
         super().set_model(model)
 
     def on_train_begin(self, logs=None):
@@ -71,8 +73,11 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
 
     def on_train_batch_begin(self, batch, logs=None):
         self._take_back()
+        if self._schedule.is_served:
+            return
         # A model that `fit` itself builds has no weights before its first step.
-        if not has_weights(self.model):
+        self._is_built = self._is_built or has_weights(self.model)
+        if not self._is_built:
             return
         if not self._schedule.is_due(iterations(self.model)):
             return

@@ -88,7 +88,8 @@ def compare(
         plan: How much to compare at most.
         past: Earlier checks of this loss; takes note of this one.
         clock: `clock.pairs()` tells how many pairs of losses the time left is good
-            for; `clock.suspect()` is called where the screen is off.
+            for, `clock.usual_pairs()` how many without what `clock.suspect()` adds,
+            which is called where the screen is off.
         rng: Source of randomness.
         tell: Called with what comes next, in a few words, and of how many variables
             one by one.
@@ -99,8 +100,10 @@ def compare(
     tell("screening all variables at once")
     drawn = Draws(problem, plan, rng)
     screened, roomy = _screen(problem, plan, past, clock, drawn.count(), rng)
-    affordable = math.inf if roomy else FIRST * clock.pairs()
-    directions = _choose(drawn, screened, past, affordable, rng)
+    affordable, spare = FIRST * clock.pairs(), FIRST * clock.usual_pairs()
+    if roomy:
+        affordable = math.inf
+    directions = _choose(drawn, screened, past, affordable, spare, rng)
     found = Found(list(screened.items), pending=set(screened.suspects))
     if directions:
         _look_alone(problem, shapes, directions, plan, past, clock, rng, found, tell)
@@ -151,8 +154,8 @@ class Draws:
 def _screen(problem, plan, past, clock, count, rng) -> tuple[Screened, bool]:
     """The screen, and whether there is time for all else.
 
-    With noise as it is remembered; measured, if that is off. Groups are halved only
-    where there is no time to look at each variable anyway.
+    With noise as it is remembered; where that is off, measured, and groups are halved,
+    unless there is time to look at each variable anyway.
     """
     everyone = list(range(len(problem.sizes)))
     roomy = count <= clock.pairs()
@@ -162,12 +165,14 @@ def _screen(problem, plan, past, clock, count, rng) -> tuple[Screened, bool]:
     if noise is None:
         noise = _measured(problem, past, everyone)[0]
     screened = screen(problem, noise, plan.tolerance, rng, 0)
-    if not screened.suspects:
+    if roomy or not screened.suspects:
         return screened, roomy
-    clock.suspect()
-    if count <= clock.pairs():
-        return screened, True
+    # Once more: by chance a sweep may pass over kinks that others don't.
     noise = _measured(problem, past, everyone)[0]
+    screened = screen(problem, noise, plan.tolerance, rng, 0)
+    if not screened.suspects:
+        return screened, False
+    clock.suspect()
     return screen(problem, noise, plan.tolerance, rng, clock.pairs() / 2), False
 
 
@@ -179,8 +184,17 @@ def _measured(problem, past, variables):
     return noise
 
 
-def _choose(drawn, screened, past, affordable, rng) -> list[Direction]:
-    """What to look at alone: suspects first, then what is due."""
+def _choose(drawn, screened, past, affordable, spare, rng) -> list[Direction]:
+    """What to look at alone: suspects first, then what is due.
+
+    Args:
+        drawn: What there is to compare.
+        screened: What the screen found.
+        past: The checks so far.
+        affordable: Pairs of losses in all.
+        spare: How many of them what is due may take, at most.
+        rng: Source of randomness.
+    """
     everyone = range(len(drawn))
     if affordable == math.inf:
         return [d for k in everyone for d in drawn[k]]
@@ -194,7 +208,7 @@ def _choose(drawn, screened, past, affordable, rng) -> list[Direction]:
         if position < len(drawn[k])
     ]
     chosen = rounds[:many]
-    left = affordable - SUSPICION * len(chosen)
+    left = min(spare, affordable - SUSPICION * len(chosen))
     due = past.least_seen(set(screened.unproven), rng)
     rest = set(everyone) - set(screened.suspects) - set(due)
     for k in [*due, *past.least_seen(rest, rng)]:
