@@ -50,7 +50,7 @@ def test_the_first_check_is_always_affordable():
     assert run.allowance.affords_a_check()
     assert run.allowance.budget().seconds == 0
     run.train(100)
-    assert run.allowance.budget().seconds == pytest.approx(5)
+    assert run.allowance.budget().seconds == pytest.approx(4)
 
 
 @pytest.mark.parametrize("screen", [0.5, 6.0, 100.0])
@@ -84,7 +84,7 @@ def test_checks_go_on_while_tracing_is_paid_off():
     assert not run.allowance.affords_a_check()
     run.train(250)
     assert run.allowance.affords_a_check()
-    assert run.allowance.budget().seconds == pytest.approx(0.025 * 350)
+    assert run.allowance.budget().seconds == pytest.approx(0.02 * 350)
 
 
 def test_a_check_is_no_long_pause_however_long_training_took():
@@ -97,10 +97,10 @@ def test_a_closer_look_is_not_held_against_the_checks_to_come():
     run = Run()
     run.train(100)
     assert run.allowance.budget().extra == Allowance.EXTRA
-    run.check(25.0, closely=20.0)
+    run.check(24.0, closely=20.0)
     assert run.allowance.budget().extra == Allowance.EXTRA - 20
     run.train(20)
-    assert run.allowance.budget().seconds == pytest.approx(1.0)
+    assert run.allowance.budget().seconds == pytest.approx(0.8)
     run.check(50.0, closely=50.0)
     assert run.allowance.budget().extra == 0
 

@@ -55,7 +55,7 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
         """
 
     def may_wait(self) -> bool:
-        """Whether what is due should wait for the next step."""
+        """Whether what may be due should wait for the next step."""
         return False
 
     def set_model(self, model):
@@ -73,7 +73,8 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
 
     def on_train_batch_begin(self, batch, logs=None):
         self._take_back()
-        if self._schedule.is_served:
+        # The cheapest questions first: of a small model, a step takes a millisecond.
+        if self._schedule.is_served or self.may_wait():
             return
         # A model that `fit` itself builds has no weights before its first step.
         self._is_built = self._is_built or has_weights(self.model)
@@ -81,9 +82,7 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
             return
         if not self._schedule.is_due(iterations(self.model)):
             return
-        if self.may_wait():
-            self._schedule.not_done()
-        elif self._data is not None:
+        if self._data is not None:
             self._look(lambda: self._data)
         else:
             show_next_batch(self.model, self._look_live)
