@@ -207,7 +207,7 @@ def _choose(drawn, screened, past, affordable, spare, rng) -> list[Direction]:
         for k in suspects
         if position < len(drawn[k])
     ]
-    chosen = rounds[:many]
+    chosen = rounds[: max(2, many)]  # one alone may miss what is off, by chance
     left = min(spare, affordable - SUSPICION * len(chosen))
     due = past.least_seen(set(screened.unproven), rng)
     rest = set(everyone) - set(screened.suspects) - set(due)
@@ -259,9 +259,10 @@ def _look_alone(problem, shapes, directions, plan, past, clock, rng, found, tell
     # Lost in noise, and not worth a close look: they were compared all the same.
     items += [item for item in left_out if item.is_faint]
     found.items[:0] = items
+    known = {i.direction.variable for i in items if i.word == words.MISMATCH}
     found.pending |= {
         i.direction.variable for i in left_out if i.word == words.MISMATCH
-    }
+    } - known
     for k in variables:
         own = [i for i in items if i.direction.variable == k]
         if any(i.word == words.MISMATCH for i in own) and (
