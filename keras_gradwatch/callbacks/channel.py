@@ -19,14 +19,16 @@ def standing(model, iterator, batches: list):
     Args:
         model: Whose training it serves.
         iterator: The `tf.data.Iterator` that the batches were drawn from.
-        batches: At least one.
+        batches: As many as the model takes steps per execution, or fewer at the end
+            of the data.
 
     Returns:
         A `tf.data.Iterator`; at its end after the batches.
     """
     channel = _CHANNELS.get(model)
-    if channel is None or not channel.serves(iterator, len(batches)):
-        channel = _CHANNELS[model] = _Channel(iterator, max(len(batches), 1))
+    steps = model.steps_per_execution
+    if channel is None or not channel.serves(iterator, steps):
+        channel = _CHANNELS[model] = _Channel(iterator, steps)
     return channel.filled_with(batches)
 
 
@@ -49,19 +51,20 @@ class _Channel:
         self._used_to_the_end = False
         self._iterator = iter(self._dataset())
 
-    def serves(self, iterator, count) -> bool:
+    def serves(self, iterator, capacity) -> bool:
         """Whether it can hand on as many batches of the same kind."""
         return (
             not self._used_to_the_end
-            and self._capacity >= count
+            and self._capacity == capacity
             and self._spec == iterator.element_spec
             and int(self._queue.size()) == 0
         )
 
     def filled_with(self, batches):
         for batch in batches:
-            self._queue.enqueue(tf.nest.flatten(batch, expand_composites=True))
-        # Of fewer than it was made for, the reader will look for more.
+            leaves = tf.nest.flatten(batch, expand_composites=True)
+            self._queue.enqueue([leaf for leaf in leaves if leaf is not None])
+        # Where there are fewer, the reader looks for more.
         self._used_to_the_end = len(batches) < self._capacity
         return self._iterator
 

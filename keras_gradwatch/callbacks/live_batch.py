@@ -31,8 +31,7 @@ def show_next_batch(model, look: Callable) -> None:
 def watch_next_call(model, look: Callable, then: Callable) -> None:
     """Lets a watcher look before and after the next call of the training function.
 
-    As `show_next_batch`, for those who look at each step: batches are handed on
-    without making a new iterator each time.
+    As `show_next_batch`, for those who look at what came of it, too.
 
     Args:
         model: A model that is about to take a training step.
@@ -131,26 +130,15 @@ class _NextBatch:
                 look(batches)
         if not batches:
             return train_function(iterator)  # exhausted: let it say so itself
-        often = any(then is not None for _, then in watchers)
-        logs = train_function(_again(model, iterator, batches, often))
+        logs = train_function(_again(model, iterator, batches))
         for _, then in watchers:
             if then is not None:
                 then(logs)
         return logs
 
 
-def _again(model, iterator, batches, often):
-    """An iterator over drawn batches that is of the same type as their source.
-
-    Its elements are declared as those of the source are, the unknown sizes
-    included: Keras then runs the very graph that it runs without us.
-    """
+def _again(model, iterator, batches):
+    """An iterator over drawn batches that is of the same type as their source."""
     if not isinstance(iterator, tf.data.Iterator):
         return iter(batches)
-    if often:
-        return channel.standing(model, iterator, batches)
-    dataset = tf.data.Dataset.from_tensors(batches[0])
-    for batch in batches[1:]:
-        dataset = dataset.concatenate(tf.data.Dataset.from_tensors(batch))
-    variant = tf.data.experimental.to_variant(dataset)
-    return iter(tf.data.experimental.from_variant(variant, iterator.element_spec))
+    return channel.standing(model, iterator, batches)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import keras
 
 from keras_gradwatch.arguments import is_count, refuse
+from keras_gradwatch.callbacks import channel
 from keras_gradwatch.callbacks.live_batch import show_next_batch, take_back
 from keras_gradwatch.callbacks.schedule import Schedule
 from keras_gradwatch.errors import GradwatchWarning
@@ -89,6 +90,7 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
 
     def on_train_end(self, logs=None):
         self._take_back()
+        channel.forget(self.model)
         if not self._looks:
             warnings.warn(
                 f"No {self._what} ran: training ended after "

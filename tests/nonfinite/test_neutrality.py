@@ -50,7 +50,7 @@ def test_training_is_bitwise_untouched(build, compiled, fitted, others):
 
 
 def ways_to_hand_data():
-    """Data of an unknown number of batches, ragged, sparse, of strings, without y."""
+    """Data of an unknown number of batches, with weights or None, as a dict."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(22, 4)).astype("float32")
     y = rng.integers(0, 3, 22)
@@ -60,10 +60,16 @@ def ways_to_hand_data():
         for k in range(0, 20, 5):
             yield x[k : k + 5], y[k : k + 5]
 
+    def without_weights():
+        return ((*batch, None) for batch in batches())
+
     return {
         "unknown size": plain.filter(lambda x, y: True).batch(5),
         "generator": batches,
         "weights": plain.map(lambda x, y: (x, y, 1.0)).batch(5),
+        "no weights": plain.map(lambda x, y: (x, y, None)).batch(5),
+        "generator, no weights": without_weights,
+        "an optional input": plain.map(lambda x, y: ({"a": x, "b": None}, y)).batch(5),
         "dict": plain.map(lambda x, y: ({"a": x}, y)).batch(5),
         "repeated": plain.repeat().batch(5),
     }
@@ -83,7 +89,15 @@ class TakesAll(keras.Model):
 def test_all_data_reaches_the_training(steps):
     for name, data in ways_to_hand_data().items():
         left = []
-        for callbacks in ([], [kgw.NonFiniteLocator(on_failure="raise")]):
+        often = {"warmup_steps": 0, "check_freq": 2}
+        for kind, options in (
+            (None, {}),
+            (kgw.NonFiniteLocator, {}),
+            (kgw.GradientCheck, often),
+            (kgw.GradientStats, often),
+        ):
+            options = {"on_failure": "raise", "verbose": 0, **options}
+            callbacks = [] if kind is None else [kind(**options)]
             keras.utils.set_random_seed(0)
             model = TakesAll()
             model.compile(
@@ -103,4 +117,5 @@ def test_all_data_reaches_the_training(steps):
                 for _ in range(2)
             ]
             left.append((history, model.get_weights(), int(model.optimizer.iterations)))
-        np.testing.assert_equal(left[1], left[0], err_msg=name)
+        for found in left[1:]:
+            np.testing.assert_equal(found, left[0], err_msg=name)
