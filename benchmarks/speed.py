@@ -15,7 +15,7 @@ Tables:
   the step in the precision of training included.
 - ways: other ways to check the gradients of a small dense net, tracing included;
   those of PyTorch, if that is installed beside TensorFlow.
-- fits: a fit with the callback at its defaults, as a ratio to the fit without.
+- fits: whole fits with and without the callback at its defaults; see `fits.py`.
 
 `growth.py` beside this script tells how the price of a check grows.
 
@@ -29,6 +29,7 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import fits as whole_fits
 import keras
 import models
 import numpy as np
@@ -315,39 +316,7 @@ def torch_ways(x, y):
 
 
 def fits(names, rounds):
-    print("\nA fit with the callback at its defaults, as a ratio to one without")
-    # Long enough for tracing to be paid off.
-    for build, epochs in ((digits, 200), (mobilenet, 100)):
-        model, x, y = build()
-        model.fit(x, y, epochs=1, verbose=0)
-        check = kgw.GradientCheck(verbose=0)
-        plain = timed(lambda: model.fit(x, y, epochs=epochs, verbose=0))  # noqa: B023
-        watched = timed(
-            lambda: model.fit(x, y, epochs=epochs, verbose=0, callbacks=[check])  # noqa: B023
-        )
-        verdicts = ", ".join(sorted({r.verdict for r in check.reports}))
-        inside = sum(r.seconds for r in check.reports)
-        print(
-            f"{build.__name__:<14}{watched / plain:>6.3f}  of {plain:.0f} s; in checks "
-            f"{inside:.1f} s, the first {check.reports[0].seconds:.1f} s; "
-            f"{len(check.reports)} checks, {verdicts}",
-            flush=True,
-        )
-
-
-def digits():
-    from sklearn.datasets import load_digits
-
-    keras.utils.set_random_seed(0)
-    found = load_digits()
-    model, _, _ = models.convolutional(shape=(8, 8, 1))
-    return model, found.images[..., None].astype("float32") / 16, found.target
-
-
-def mobilenet():
-    keras.utils.set_random_seed(0)
-    model, _, _ = models.mobilenet_v2()
-    return model, models.numbers(640, 96, 96, 3), models.RNG.integers(0, 10, 640)
+    whole_fits.table()
 
 
 TABLES = {f.__name__: f for f in (evaluations, checks, ways, fits)}
