@@ -9,10 +9,10 @@ Tables:
   each. Spread: weights of all variables moved one by one, as in a check without a
   time budget; what comes before a weight is computed once, where that pays.
 - checks: the screen alone, and a check with the time of 20 training steps, in
-  training steps of the same model and batch. As the callback does it, on a part of
-  the batch; the screen also on all of it. And what comes before the first, as a ratio
-  to the first step of `fit`: tracing and the first gradient, and all that is traced,
-  the step in the precision of training included.
+  training steps of the same model. As the callback does it, on a part of a batch,
+  each time another; the screen also on all of it. And what comes before the first,
+  as a ratio to the first step of `fit`: tracing and the first gradient, and all that
+  is traced, the step in the precision of training included.
 - ways: other ways to check the gradients of a small dense net, tracing included;
   those of PyTorch, if that is installed beside TensorFlow.
 - fits: whole fits with and without the callback at its defaults; see `fits.py`.
@@ -23,6 +23,7 @@ Medians over rounds, in each of which everything runs once, in one process.
 """
 
 import argparse
+import itertools
 import os
 import statistics
 import time
@@ -90,11 +91,16 @@ class Case:
         # As `fit` takes it: a tensor in, and the loss read once in a while.
         self.model.train_on_batch(self.x, self.y)
 
-    def check(self, seconds=0.0):
-        return self.checker.check(self.batch, Budget(seconds))
+    def another_batch(self):
+        """Of the same shapes. Where kinks are near differs from one to the next."""
+        x = models.numbers(*self.x.shape)
+        return batches.from_arrays(x, models.RNG.permutation(self.y))
 
-    def check_whole(self):
-        return self.whole.check(self.batch, Budget(0.0))
+    def check(self, seconds=0.0, batch=None):
+        return self.checker.check(batch or self.batch, Budget(seconds))
+
+    def check_whole(self, batch=None):
+        return self.whole.check(batch or self.batch, Budget(0.0))
 
     def problem(self, part=None):
         """The first one traces, and computes the first gradient."""
@@ -198,10 +204,10 @@ def checks(names, rounds):
         shares = [one_off(case) for case in cases]
         gradient, traced = map(statistics.median, zip(*shares, strict=True))
         case = cases[-1]
-        found, losses, report = one_check(case, rounds)
+        found, losses, passed, counts = one_check(case, rounds)
+        proven = passed / case.variables
         step = found["step"]
-        proven = report.count("PASS") / case.variables
-        examples = "{} of {}".format(*report.examples)
+        examples = "{} of {}".format(*counts)
         print(
             f"{name:<24}{case.variables:>10}{1e3 * step:>7.1f} ms{examples:>10}"
             f"{found['screen'] / step:>8.1f}{losses['screen']:>7}{proven:>8.0%}"
@@ -225,22 +231,27 @@ def one_off(case):
 def one_check(case, rounds):
     seconds = 20 * statistics.median(timed(case.step) for _ in range(5))
     reports = {"screen": [], "check": []}
+    drawn = {
+        what: itertools.cycle([case.another_batch() for _ in range(rounds)])
+        for what in ("screen", "check", "whole")
+    }
 
     def run(what, budget):
-        reports[what].append(case.check(budget))
+        reports[what].append(case.check(budget, next(drawn[what])))
 
     found = interleaved(
         rounds,
         step=case.step,
         screen=lambda: run("screen", 0.0),
         check=lambda: run("check", seconds),
-        whole=case.check_whole,
+        whole=lambda: case.check_whole(next(drawn["whole"])),
     )
     losses = {
         what: int(statistics.median(r.evaluations for r in all_))
         for what, all_ in reports.items()
     }
-    return found, losses, reports["screen"][-1]
+    passed = statistics.median(r.count("PASS") for r in reports["screen"])
+    return found, losses, passed, reports["screen"][-1].examples
 
 
 def ways(names, rounds):
