@@ -63,7 +63,7 @@ class GradientCheck(Watcher):
             step, `"raise"` raises `GradientMismatchError` out of `fit`. A check
             that breaks only warns, unless this is `"raise"`.
         time_budget: Seconds that a check may take, tracing apart. If None, a check
-            takes 20 training steps at most, and all checks together 4 % of the time
+            takes 20 training steps at most, and all checks together 3.5 % of the time
             that training takes, as measured in the run: what does not fit is left
             for the next check, and with `check_freq="epoch"` a check waits until it
             is affordable. In any case
