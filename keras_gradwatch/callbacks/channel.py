@@ -70,7 +70,8 @@ class _Channel:
 
     def _dataset(self):
         # A waiting read would hang a reader that asks for more than there is.
-        dataset = tf.data.Dataset.counter()
+        # Not `Dataset.counter`: TensorFlow keeps the graph of each one for good.
+        dataset = tf.data.Dataset.range(tf.int64.max)
         dataset = dataset.take_while(lambda _: self._queue.size() > 0).map(self._next)
         options = tf.data.Options()
         options.autotune.enabled = False

@@ -9,7 +9,7 @@ import pytest
 import keras_gradwatch as kgw
 from tests.faults import FAULTS
 
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1, pytest.param(2, marks=pytest.mark.slow))
 
 
 def check(fault, wrong, seed, **options):
