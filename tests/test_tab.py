@@ -15,9 +15,7 @@ from tests.tab_logs import HOSTILE, LOOK, RUNS, check, network, write_all
 
 pytest.importorskip("playwright.sync_api", reason="needs playwright, as in `[test]`")
 pytestmark = [
-    pytest.mark.skipif(
-        not CHROMIUM, reason="needs chromium, as of `apt install chromium`"
-    ),
+    pytest.mark.skipif(not CHROMIUM, reason="needs chromium: apt install chromium"),
     # One worker has them all: they share the server and the browser.
     pytest.mark.xdist_group("tab"),
 ]

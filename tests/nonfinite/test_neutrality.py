@@ -116,4 +116,6 @@ def test_all_data_reaches_the_training(steps):
                 for _ in range(2)
             ]
             left.append((history, model.get_weights(), int(model.optimizer.iterations)))
+        assert all_three[1].reports, name
+        assert all_three[2].readings, name
         np.testing.assert_equal(left[1], left[0], err_msg=name)
