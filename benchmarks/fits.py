@@ -36,17 +36,17 @@ class Turn(keras.callbacks.Callback):
         super().__init__()
         self.seconds = self.cpu_seconds = 0.0
         self.next: Turn | None = None
-        self._may_go = threading.Semaphore(0)
+        self.may_go = threading.Semaphore(0)
         self._since = None
 
     def take(self):
-        self._may_go.acquire()
+        self.may_go.acquire()
         self._since, self._cpu_since = time.perf_counter(), time.process_time()
 
-    def give(self, to=None):
+    def give(self):
         self.seconds, self._since = self.now(), None
         self.cpu_seconds += time.process_time() - self._cpu_since
-        (to or self.next)._may_go.release()
+        self.next.may_go.release()
 
     def now(self):
         """A clock that stands still while others have their turn."""
@@ -100,7 +100,7 @@ def side_by_side(build, epochs):
     ]
     for thread in threads:
         thread.start()
-    turns[0]._may_go.release()
+    turns[0].may_go.release()  # it has the first turn
     for thread in threads:
         thread.join()
     return turns, check

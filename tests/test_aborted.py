@@ -206,7 +206,7 @@ def everything_that_is_changed(model):
 @pytest.mark.parametrize("kind", [keras.Sequential, OwnStep])
 def test_ctrl_c_in_the_middle_of_a_check(rng, kind, eagerly, monkeypatch):
     monkeypatch.setattr(Progress, "AFTER", 0.0)  # it tells what it does
-    # What a shell runs in the background ignores Ctrl-C from the start.
+    # In the background of a shell, Ctrl-C is ignored from the start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     x, y = rng.normal(size=(24, 4)), rng.normal(size=(24, 3))
     CtrlC.at = None

@@ -52,7 +52,7 @@ class _Channel:
         self._iterator = iter(self._dataset())
 
     def serves(self, iterator, capacity) -> bool:
-        """Whether it can hand on as many batches of the same kind."""
+        """Whether it hands on as many batches of the same kind, once more."""
         return (
             not self._used_to_the_end
             and self._capacity == capacity
