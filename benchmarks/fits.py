@@ -21,7 +21,7 @@ import keras
 import models
 
 import keras_gradwatch as kgw
-from keras_gradwatch.budget import Allowance
+from keras_gradwatch.callbacks.allowance import Allowance
 
 
 class Turn(keras.callbacks.Callback):

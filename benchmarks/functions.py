@@ -2,7 +2,7 @@
 
     python benchmarks/functions.py [--every N] [--quiet]
 
-Over the functions of `tests/zoo/functions`: each as it is, and three times with a
+Over the functions of `tests/support/functions`: each as it is, and three times with a
 mistake in the gradient for its first argument: off by 1 %, doubled, one entry zero.
 Both get the same float64 arguments; an alarm of `tf.test.compute_gradient` (default
 step, all entries) is a ratio |a - n| / (|a| + |n|) above 1e-3, over each argument.
@@ -23,9 +23,9 @@ import numpy as np
 import tensorflow as tf
 
 import keras_gradwatch as kgw
-from tests.zoo.functions import FUNCTIONS
-from tests.zoo.functions.arguments import normal
-from tests.zoo.functions.wrong import FLAT, NO_GRADIENT, WRONG
+from tests.support.functions import FUNCTIONS
+from tests.support.functions.arguments import normal
+from tests.support.functions.wrong import FLAT, NO_GRADIENT, WRONG
 
 THRESHOLD = 1e-3
 

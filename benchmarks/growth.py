@@ -21,10 +21,10 @@ from pathlib import Path
 import models
 from speed import Case, interleaved
 
-from keras_gradwatch.arguments import Settings
-from keras_gradwatch.budget import Budget
-from keras_gradwatch.checks import GradientChecker
-from keras_gradwatch.excerpt import Excerpt
+from keras_gradwatch.check.budget import Budget
+from keras_gradwatch.check.checker import GradientChecker
+from keras_gradwatch.check.settings import Settings
+from keras_gradwatch.check.subset import Excerpt
 
 WIDTHS = (32, 128, 512, 1024)
 VARIABLES = (4, 10, 50, 100, 200)

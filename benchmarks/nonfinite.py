@@ -21,8 +21,8 @@ import models
 import tensorflow as tf
 
 import keras_gradwatch as kgw
-from keras_gradwatch.callbacks import channel
-from keras_gradwatch.nonfinite.detect import Watch
+from keras_gradwatch.callbacks import standing_iterator as channel
+from keras_gradwatch.nonfinite.watch import Watch
 
 MODELS = {
     "dense, 784-128-10": models.dense,

@@ -13,9 +13,9 @@ import time
 
 import models
 
-from keras_gradwatch.replica import batch as batches
+from keras_gradwatch.framework import batch as batches
 from keras_gradwatch.replica.train_step import objectives
-from keras_gradwatch.stats.measure import Gauge
+from keras_gradwatch.stats.gauge import Gauge
 
 
 def timed(function, *arguments):

@@ -37,14 +37,14 @@ import numpy as np
 import tensorflow as tf
 
 import keras_gradwatch as kgw
-from keras_gradwatch.arguments import Settings
-from keras_gradwatch.budget import Budget
-from keras_gradwatch.checks import GradientChecker
-from keras_gradwatch.excerpt import Excerpt
-from keras_gradwatch.numerics.directions import Direction
-from keras_gradwatch.probes import pack
-from keras_gradwatch.problem import ReplicaProblem
-from keras_gradwatch.replica import batch as batches
+from keras_gradwatch.check.budget import Budget
+from keras_gradwatch.check.checker import GradientChecker
+from keras_gradwatch.check.evaluation.perturbations import pack
+from keras_gradwatch.check.numerics.directions import Direction
+from keras_gradwatch.check.problem import ReplicaProblem
+from keras_gradwatch.check.settings import Settings
+from keras_gradwatch.check.subset import Excerpt
+from keras_gradwatch.framework import batch as batches
 
 PROBES = 8
 # Probes of all variables one by one, at least; and as many of each variable tell

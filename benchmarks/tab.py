@@ -24,8 +24,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import keras_gradwatch as kgw
-from keras_gradwatch.tensorboard.writer import ReportWriter
-from tests.browser import Tab, chromium, tensorboard
+from keras_gradwatch.tensorboard.report_writer import ReportWriter
+from tests.support.browser import Tab, chromium, tensorboard
 
 LAYERS = 4  # variables of each
 # TensorBoard up to the address that it prints, with or without the tab.

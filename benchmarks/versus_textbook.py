@@ -2,7 +2,7 @@
 
     python benchmarks/versus_textbook.py [--seeds N]
 
-Over the models of `tests/faults`: each with a mistake in its gradient, and each
+Over the models of `tests/support/faults`: each with a mistake in its gradient, and each
 without. An alarm on a healthy model is a false alarm; a wrong model without an
 alarm is a miss. The other ways are
 
@@ -27,13 +27,13 @@ import numpy as np
 import tensorflow as tf
 
 import keras_gradwatch as kgw
-from keras_gradwatch.evaluate import Evaluator
-from keras_gradwatch.numerics.directions import Direction
-from keras_gradwatch.replica import batch as batches
-from keras_gradwatch.replica import keras_internals as internals
+from keras_gradwatch.check.evaluation.evaluator import Evaluator
+from keras_gradwatch.check.numerics.directions import Direction
+from keras_gradwatch.framework import batch as batches
+from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.replica.replica import Replica
 from keras_gradwatch.replica.train_step import objectives
-from tests.faults.library import FAULTS
+from tests.support.faults.library import FAULTS
 
 SAMPLES, STEP, THRESHOLD = 5, 1e-4, 1e-3
 

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from PIL import Image
 
-from tests.browser import Tab, chromium, tensorboard
+from tests.support.browser import Tab, chromium, tensorboard
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent

@@ -17,73 +17,129 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what `__getattr__` finds, for those who read types
-    from keras_gradwatch.alerts import Alert
-    from keras_gradwatch.callbacks.gradient_check import GradientCheck
-    from keras_gradwatch.callbacks.gradient_stats import GradientStats
-    from keras_gradwatch.callbacks.non_finite_locator import NonFiniteLocator
-    from keras_gradwatch.checks import assert_gradients, check_gradients
+    from keras_gradwatch.callbacks.gradient_check import (
+        GradientCheck,
+    )
+    from keras_gradwatch.callbacks.gradient_stats import (
+        GradientStats,
+    )
+    from keras_gradwatch.callbacks.non_finite_locator import (
+        NonFiniteLocator,
+    )
     from keras_gradwatch.errors import (
         BackendError,
-        GradientAlertError,
         GradientAlertWarning,
-        GradientMismatchError,
         GradientMismatchWarning,
         GradwatchError,
         GradwatchWarning,
         InvalidArgumentError,
         MissingPackageError,
-        NonFiniteError,
         NonFiniteWarning,
         UncheckableError,
     )
-    from keras_gradwatch.nonfinite.finding import NonFinite
-    from keras_gradwatch.nonfinite.saved import SavedFailure, load_failure
-    from keras_gradwatch.parts import (
+    from keras_gradwatch.findings.alert import (
+        Alert,
+    )
+    from keras_gradwatch.findings.nonfinite import (
+        NonFinite,
+    )
+    from keras_gradwatch.findings.raised import (
+        GradientAlertError,
+        GradientMismatchError,
+        NonFiniteError,
+    )
+    from keras_gradwatch.findings.reading import (
+        GradientReading,
+        VariableStats,
+    )
+    from keras_gradwatch.findings.report import (
+        GradientReport,
+    )
+    from keras_gradwatch.findings.variable import (
+        Comparison,
+        VariableReport,
+    )
+    from keras_gradwatch.functions import (
         assert_function,
+        assert_gradients,
         assert_layer,
         assert_loss,
         check_function,
+        check_gradients,
         check_layer,
         check_loss,
     )
-    from keras_gradwatch.report import Comparison, GradientReport, VariableReport
-    from keras_gradwatch.stats.reading import GradientReading, VariableStats
-    from keras_gradwatch.tensorboard.reader import read_alerts, read_reports
+    from keras_gradwatch.nonfinite.saved import (
+        SavedFailure,
+        load_failure,
+    )
+    from keras_gradwatch.tensorboard.reader import (
+        read_alerts,
+        read_reports,
+    )
 
 # Where the public names live, below this package.
 _NAMES = {
-    "alerts": ["Alert"],
-    "callbacks.gradient_check": ["GradientCheck"],
-    "callbacks.gradient_stats": ["GradientStats"],
-    "callbacks.non_finite_locator": ["NonFiniteLocator"],
-    "checks": ["assert_gradients", "check_gradients"],
+    "callbacks.gradient_check": [
+        "GradientCheck",
+    ],
+    "callbacks.gradient_stats": [
+        "GradientStats",
+    ],
+    "callbacks.non_finite_locator": [
+        "NonFiniteLocator",
+    ],
     "errors": [
         "BackendError",
-        "GradientAlertError",
         "GradientAlertWarning",
-        "GradientMismatchError",
         "GradientMismatchWarning",
         "GradwatchError",
         "GradwatchWarning",
         "InvalidArgumentError",
         "MissingPackageError",
-        "NonFiniteError",
         "NonFiniteWarning",
         "UncheckableError",
     ],
-    "nonfinite.finding": ["NonFinite"],
-    "nonfinite.saved": ["SavedFailure", "load_failure"],
-    "parts": [
+    "findings.alert": [
+        "Alert",
+    ],
+    "findings.nonfinite": [
+        "NonFinite",
+    ],
+    "findings.raised": [
+        "GradientAlertError",
+        "GradientMismatchError",
+        "NonFiniteError",
+    ],
+    "findings.reading": [
+        "GradientReading",
+        "VariableStats",
+    ],
+    "findings.report": [
+        "GradientReport",
+    ],
+    "findings.variable": [
+        "Comparison",
+        "VariableReport",
+    ],
+    "functions": [
         "assert_function",
+        "assert_gradients",
         "assert_layer",
         "assert_loss",
         "check_function",
+        "check_gradients",
         "check_layer",
         "check_loss",
     ],
-    "report": ["Comparison", "GradientReport", "VariableReport"],
-    "stats.reading": ["GradientReading", "VariableStats"],
-    "tensorboard.reader": ["read_alerts", "read_reports"],
+    "nonfinite.saved": [
+        "SavedFailure",
+        "load_failure",
+    ],
+    "tensorboard.reader": [
+        "read_alerts",
+        "read_reports",
+    ],
 }
 _HOMES = {name: f"{__name__}.{home}" for home in _NAMES for name in _NAMES[home]}
 

@@ -15,12 +15,12 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from keras_gradwatch.digest import digest
 from keras_gradwatch.errors import GradwatchError
-from keras_gradwatch.report import FAIL, PASS
-from keras_gradwatch.story import headline, trainings
+from keras_gradwatch.findings.digest import digest
+from keras_gradwatch.findings.headline import headline, trainings
+from keras_gradwatch.findings.text import plain
+from keras_gradwatch.findings.verdicts import FAIL, PASS
 from keras_gradwatch.tensorboard.reader import Run, read_runs
-from keras_gradwatch.text import plain
 
 RIGHT, WRONG, UNKNOWN = 0, 1, 2
 

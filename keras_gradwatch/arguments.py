@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from numbers import Integral, Real
 
 from keras_gradwatch.errors import InvalidArgumentError
@@ -22,49 +20,6 @@ def refuse(name: str, expected: str, received) -> None:
 def is_count(value) -> bool:
     """Whether a value is an integer, 0 or more, and not a truth value."""
     return isinstance(value, Integral) and not isinstance(value, bool) and value >= 0
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to check; the arguments of `check_gradients` say what each means.
-
-    Raises:
-        InvalidArgumentError: If an argument is wrong.
-    """
-
-    samples: int = 5
-    directions: int = 2
-    tolerance: float = 1e-3
-    dropout: str = "bypass"
-    expected: Sequence[str] = ()
-    time_budget: float | None = None
-    seed: int = 0
-
-    def __post_init__(self):
-        for name in ("samples", "directions", "seed"):
-            if not is_count(getattr(self, name)):
-                refuse(name, "an integer, 0 or more", getattr(self, name))
-        if not self.samples and not self.directions:
-            raise InvalidArgumentError(
-                "Nothing would be compared: at least one of `samples` and "
-                "`directions` must be 1 or more. Received: samples=0, directions=0"
-            )
-        if not is_number(self.tolerance) or not 0 < self.tolerance <= 0.1:
-            refuse("tolerance", "a number above 0, 0.1 at most", self.tolerance)
-        if self.dropout not in DROPOUT:
-            refuse("dropout", f"one of {DROPOUT}", self.dropout)
-        if not isinstance(self.expected, tuple | list) or not all(
-            isinstance(pattern, str) for pattern in self.expected
-        ):
-            refuse("expected", "a tuple or list of path patterns", self.expected)
-        object.__setattr__(self, "expected", tuple(self.expected))
-        # As plain numbers, whatever NumPy type they came in.
-        object.__setattr__(self, "seed", int(self.seed))
-        object.__setattr__(self, "tolerance", float(self.tolerance))
-        if self.time_budget is not None and (
-            not is_number(self.time_budget) or self.time_budget <= 0
-        ):
-            refuse("time_budget", "seconds above 0, or None", self.time_budget)
 
 
 def is_number(value) -> bool:

@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from keras_gradwatch.alerts import Alert
-    from keras_gradwatch.nonfinite.finding import NonFinite
-    from keras_gradwatch.report import GradientReport
-
 
 class GradwatchError(Exception):
     """Base class of every error that keras_gradwatch raises on purpose."""
@@ -31,39 +24,6 @@ class UncheckableError(GradwatchError, RuntimeError):
 
     Nothing is known about the gradient then: neither right nor wrong.
     """
-
-
-class GradientMismatchError(GradwatchError, AssertionError):
-    """A gradient is wrong. `report` holds what was found."""
-
-    def __init__(self, report: GradientReport):
-        super().__init__(str(report))
-        self.report = report
-
-    def __reduce__(self):
-        return type(self), (self.report,)
-
-
-class GradientAlertError(GradwatchError, ArithmeticError):
-    """Gradients vanish, explode or are dead. `alert` says what was seen."""
-
-    def __init__(self, alert: Alert):
-        super().__init__(str(alert))
-        self.alert = alert
-
-    def __reduce__(self):
-        return type(self), (self.alert,)
-
-
-class NonFiniteError(GradwatchError, ArithmeticError):
-    """Training gave a NaN or an infinity. `finding` says where it came from."""
-
-    def __init__(self, finding: NonFinite):
-        super().__init__(str(finding))
-        self.finding = finding
-
-    def __reduce__(self):
-        return type(self), (self.finding,)
 
 
 class GradwatchWarning(UserWarning):

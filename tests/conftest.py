@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_gradwatch.progress import Progress
-from tests.zoo.summary import pytest_terminal_summary  # noqa: F401
+from keras_gradwatch.check.progress import Progress
+from tests.support.summary import pytest_terminal_summary  # noqa: F401
 
 
 @pytest.fixture(autouse=True)

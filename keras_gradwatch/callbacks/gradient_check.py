@@ -8,17 +8,19 @@ from collections.abc import Sequence
 
 import keras
 
-from keras_gradwatch.arguments import Settings
-from keras_gradwatch.budget import Allowance
 from keras_gradwatch.callbacks import workers
+from keras_gradwatch.callbacks.allowance import Allowance
 from keras_gradwatch.callbacks.watcher import Watcher, attempt
-from keras_gradwatch.checks import GradientChecker
-from keras_gradwatch.errors import GradientMismatchError, GradientMismatchWarning
-from keras_gradwatch.excerpt import Excerpt
-from keras_gradwatch.progress import SILENCE, Progress
-from keras_gradwatch.replica.optimizers import iterations
-from keras_gradwatch.report import FAIL, GradientReport
-from keras_gradwatch.tensorboard.writer import ReportWriter
+from keras_gradwatch.check.checker import GradientChecker
+from keras_gradwatch.check.progress import SILENCE, Progress
+from keras_gradwatch.check.settings import Settings
+from keras_gradwatch.check.subset import Excerpt
+from keras_gradwatch.errors import GradientMismatchWarning
+from keras_gradwatch.findings.raised import GradientMismatchError
+from keras_gradwatch.findings.report import GradientReport
+from keras_gradwatch.findings.verdicts import FAIL
+from keras_gradwatch.framework.optimizers import iterations
+from keras_gradwatch.tensorboard.report_writer import ReportWriter
 
 
 class GradientCheck(Watcher):

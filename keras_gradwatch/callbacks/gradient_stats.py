@@ -5,19 +5,20 @@ from __future__ import annotations
 import operator
 import warnings
 
-from keras_gradwatch.alerts import Alert
 from keras_gradwatch.arguments import DROPOUT, refuse
 from keras_gradwatch.callbacks import workers
 from keras_gradwatch.callbacks.watcher import Watcher, attempt
-from keras_gradwatch.errors import GradientAlertError, GradientAlertWarning
-from keras_gradwatch.replica.devices import outside_strategies
-from keras_gradwatch.replica.isolation import ONE_AT_A_TIME
-from keras_gradwatch.replica.optimizers import iterations
-from keras_gradwatch.replica.replica import assert_ready
+from keras_gradwatch.errors import GradientAlertWarning
+from keras_gradwatch.findings.alert import Alert
+from keras_gradwatch.findings.raised import GradientAlertError
+from keras_gradwatch.findings.reading import GradientReading
+from keras_gradwatch.framework.devices import outside_strategies
+from keras_gradwatch.framework.isolation import ONE_AT_A_TIME
+from keras_gradwatch.framework.model import assert_ready
+from keras_gradwatch.framework.optimizers import iterations
 from keras_gradwatch.replica.train_step import objectives
 from keras_gradwatch.stats.alarms import Alarms, Thresholds
-from keras_gradwatch.stats.measure import Gauge
-from keras_gradwatch.stats.reading import GradientReading
+from keras_gradwatch.stats.gauge import Gauge
 from keras_gradwatch.tensorboard.stats_writer import StatsWriter
 
 

@@ -12,20 +12,22 @@ import keras
 import tensorflow as tf
 
 from keras_gradwatch.arguments import is_count, refuse
-from keras_gradwatch.callbacks import channel, workers
-from keras_gradwatch.callbacks.live_batch import take_back, watch_next_call
+from keras_gradwatch.callbacks import standing_iterator as channel
+from keras_gradwatch.callbacks import workers
+from keras_gradwatch.callbacks.next_batch import take_back, watch_next_call
 from keras_gradwatch.callbacks.watcher import ON_FAILURE, attempt
-from keras_gradwatch.errors import GradwatchWarning, NonFiniteError, NonFiniteWarning
-from keras_gradwatch.nonfinite.detect import Watch, slots_that_tell
-from keras_gradwatch.nonfinite.finding import UNKNOWN, Entries, NonFinite
+from keras_gradwatch.errors import GradwatchWarning, NonFiniteWarning
+from keras_gradwatch.findings.nonfinite import UNKNOWN, Entries, NonFinite
+from keras_gradwatch.findings.raised import NonFiniteError
+from keras_gradwatch.framework import batch as batches
+from keras_gradwatch.framework.keras_internals import has_default_train_step
+from keras_gradwatch.framework.model import has_weights, read_variable
+from keras_gradwatch.framework.optimizers import iterations, optimizers
 from keras_gradwatch.nonfinite.locate import Failure, Located, locate
+from keras_gradwatch.nonfinite.logs import in_words, learning_rate, losses_of
 from keras_gradwatch.nonfinite.probes import is_finite
-from keras_gradwatch.nonfinite.readings import in_words, learning_rate, losses_of
 from keras_gradwatch.nonfinite.saved import save_failure
-from keras_gradwatch.replica import batch as batches
-from keras_gradwatch.replica.keras_internals import has_default_train_step
-from keras_gradwatch.replica.optimizers import iterations, optimizers
-from keras_gradwatch.replica.replica import has_weights, read_variable
+from keras_gradwatch.nonfinite.watch import Watch, slots_that_tell
 from keras_gradwatch.tensorboard.alert_writer import AlertWriter
 
 # How many readings of the loss before the failure are told.

@@ -9,13 +9,13 @@ from collections.abc import Callable
 import keras
 
 from keras_gradwatch.arguments import is_count, refuse
-from keras_gradwatch.callbacks import channel
-from keras_gradwatch.callbacks.live_batch import show_next_batch, take_back
+from keras_gradwatch.callbacks import standing_iterator as channel
+from keras_gradwatch.callbacks.next_batch import show_next_batch, take_back
 from keras_gradwatch.callbacks.schedule import Schedule
 from keras_gradwatch.errors import GradwatchWarning
-from keras_gradwatch.replica import batch as batches
-from keras_gradwatch.replica.optimizers import iterations
-from keras_gradwatch.replica.replica import has_weights
+from keras_gradwatch.framework import batch as batches
+from keras_gradwatch.framework.model import has_weights
+from keras_gradwatch.framework.optimizers import iterations
 
 ON_FAILURE = ("warn", "stop", "raise")
 

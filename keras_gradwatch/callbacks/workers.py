@@ -12,9 +12,10 @@ import json
 
 import tensorflow as tf
 
-from keras_gradwatch.alerts import Alert
 from keras_gradwatch.errors import UncheckableError
-from keras_gradwatch.report import FAIL, INCONCLUSIVE, PASS, GradientReport
+from keras_gradwatch.findings.alert import Alert
+from keras_gradwatch.findings.report import GradientReport
+from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE, PASS
 
 _WORST_FIRST = (FAIL, PASS, INCONCLUSIVE)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from keras_gradwatch.nonfinite.probes import IN, Mark
-from keras_gradwatch.nonfinite.replay import Run, StepReplay, bad_data
+from keras_gradwatch.nonfinite.rerun import Run, StepReplay, bad_data
 
 # How many places are tried one by one.
 _TRIED = 16

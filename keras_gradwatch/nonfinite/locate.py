@@ -8,10 +8,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from keras_gradwatch.nonfinite import words
-from keras_gradwatch.nonfinite.culprit import failing, find, first_in_backward
-from keras_gradwatch.nonfinite.examples import Blame, blame, rows_of
-from keras_gradwatch.nonfinite.finding import (
+from keras_gradwatch.findings.nonfinite import (
     DATA,
     STEP,
     UNKNOWN,
@@ -21,19 +18,22 @@ from keras_gradwatch.nonfinite.finding import (
     Extent,
     NonFinite,
 )
-from keras_gradwatch.nonfinite.place import (
+from keras_gradwatch.framework.batch import batch_size
+from keras_gradwatch.framework.devices import outside_strategies
+from keras_gradwatch.framework.isolation import ONE_AT_A_TIME
+from keras_gradwatch.framework.model import read_variable
+from keras_gradwatch.nonfinite import words
+from keras_gradwatch.nonfinite.culprit import failing, find, first_in_backward
+from keras_gradwatch.nonfinite.evidence import (
     bad_rows,
-    batch_size,
     of_backward,
     of_example,
     of_forward,
 )
+from keras_gradwatch.nonfinite.examples import Blame, blame, rows_of
 from keras_gradwatch.nonfinite.probes import is_finite
-from keras_gradwatch.nonfinite.replay import Run, StepReplay
+from keras_gradwatch.nonfinite.rerun import Run, StepReplay
 from keras_gradwatch.nonfinite.updates import updated
-from keras_gradwatch.replica.devices import outside_strategies
-from keras_gradwatch.replica.isolation import ONE_AT_A_TIME
-from keras_gradwatch.replica.replica import read_variable
 
 
 @dataclass(frozen=True)

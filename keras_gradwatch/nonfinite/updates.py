@@ -5,10 +5,10 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from keras_gradwatch.nonfinite.detect import counter_of
-from keras_gradwatch.replica import keras_internals as internals
+from keras_gradwatch.framework import keras_internals as internals
+from keras_gradwatch.framework.model import read_variable
+from keras_gradwatch.nonfinite.watch import counter_of
 from keras_gradwatch.replica.recorder import Update
-from keras_gradwatch.replica.replica import read_variable
 
 
 def updated(

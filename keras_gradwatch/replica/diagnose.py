@@ -7,7 +7,7 @@ import re
 import keras
 
 from keras_gradwatch.errors import UncheckableError
-from keras_gradwatch.replica import graphs
+from keras_gradwatch.framework import graphs
 
 _NODE = re.compile(r"\{\{node ([^}]+)\}\}")
 

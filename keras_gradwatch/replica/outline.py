@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from keras_gradwatch.replica import graphs
+from keras_gradwatch.framework import graphs
 
 
 @dataclass(frozen=True)

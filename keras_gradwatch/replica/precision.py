@@ -6,20 +6,12 @@ import contextlib
 import threading
 
 import keras
-import tensorflow as tf
 
-from keras_gradwatch.replica import keras_internals as internals
-from keras_gradwatch.replica.patches import Patch
+from keras_gradwatch.framework import keras_internals as internals
+from keras_gradwatch.framework.dtypes import is_float
+from keras_gradwatch.framework.patches import Patch
 
 DOUBLE = "float64"
-
-
-def is_float(dtype) -> bool:
-    """Whether a dtype, given by any name, is a real floating-point one."""
-    try:
-        return tf.as_dtype(dtype).is_floating
-    except TypeError:
-        return False
 
 
 def double_precision(model, variables, kept=frozenset()) -> list[Patch]:

@@ -8,8 +8,8 @@ import inspect
 import keras
 import tensorflow as tf
 
-from keras_gradwatch.replica import keras_internals as internals
-from keras_gradwatch.replica.patches import Patch, Replacement, replaced
+from keras_gradwatch.framework import keras_internals as internals
+from keras_gradwatch.framework.patches import Patch, Replacement, replaced
 
 _KNOBS = {
     keras.layers.Dropout: ("rate",),

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import keras
 import tensorflow as tf
 
-from keras_gradwatch.replica import keras_internals as internals
-from keras_gradwatch.replica.patches import Replacement, replaced
+from keras_gradwatch.framework import keras_internals as internals
+from keras_gradwatch.framework.patches import Replacement, replaced
 
 
 @dataclass(eq=False)

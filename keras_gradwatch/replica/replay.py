@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from keras_gradwatch.errors import UncheckableError
-from keras_gradwatch.replica import keras_internals as internals
+from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.replica.recorder import Stage
 
 

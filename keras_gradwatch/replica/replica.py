@@ -7,17 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from keras_gradwatch.errors import InvalidArgumentError, UncheckableError
-from keras_gradwatch.numerics.directions import norm_of
-from keras_gradwatch.replica import batch as batches
-from keras_gradwatch.replica import keras_internals as internals
+from keras_gradwatch.errors import UncheckableError
+from keras_gradwatch.framework import batch as batches
+from keras_gradwatch.framework import keras_internals as internals
+from keras_gradwatch.framework.isolation import untouched
+from keras_gradwatch.framework.model import read_variable, states_of
+from keras_gradwatch.framework.patches import applied
 from keras_gradwatch.replica import precision, randomness
-from keras_gradwatch.replica.devices import local_value
-from keras_gradwatch.replica.isolation import untouched
-from keras_gradwatch.replica.patches import applied
 from keras_gradwatch.replica.recorder import Recording, recorded, total
 from keras_gradwatch.replica.replay import Replay, Scope, full_tracebacks, inlined
 from keras_gradwatch.replica.train_step import Objective
@@ -268,16 +266,6 @@ class Replica:
         return values
 
 
-def has_weights(model) -> bool:
-    """Whether the model is built: all of its weights exist."""
-    # A model that only its own `train_step` calls, part by part, is never built.
-    parts = internals.all_layers(model)[1:]
-    built = model.built or (parts and all(layer.built for layer in parts))
-    return bool(built) and all(
-        internals.raw_value(v) is not None for v in model.trainable_variables
-    )
-
-
 def unreplayable(error) -> UncheckableError:
     """What to raise where the model's code fails in the replay."""
     return UncheckableError(
@@ -285,70 +273,6 @@ def unreplayable(error) -> UncheckableError:
         "`model.train_on_batch` accepts the data, the replay is to blame, else the "
         f"data does not fit the model. Received: {type(error).__name__}: {error}"
     )
-
-
-def assert_ready(model) -> None:
-    """Looks at a model before anything runs.
-
-    Raises:
-        InvalidArgumentError: If it can't be trained as it is.
-    """
-    if not isinstance(model, keras.Model):
-        raise InvalidArgumentError(
-            f"Argument `model` must be a keras.Model. Received: model={model!r} "
-            f"of type {type(model).__name__}"
-        )
-    if not model.compiled:
-        raise InvalidArgumentError(
-            "The model must be compiled: the check differentiates the compiled "
-            f"loss. Call `model.compile(...)` first. Received: model={model.name!r}"
-        )
-    if not has_weights(model):
-        raise InvalidArgumentError(
-            "The model must be built: it has no weights yet. Call it on a batch, "
-            f"or `model.build(input_shape)`, first. Received: model={model.name!r}"
-        )
-    if not model.trainable_variables:
-        raise InvalidArgumentError(
-            "The model has no trainable weights: there is no gradient to check. "
-            f"Received: model={model.name!r}, whose {len(model.layers)} layers "
-            "hold none, or all are frozen (`trainable=False`)"
-        )
-
-
-def states_of(model, trainable) -> list:
-    """Variables that the model reads and the optimizer does not change."""
-    seen = {id(v) for v in trainable}
-    states = []
-    hidden = [
-        leaf
-        for layer in internals.all_layers(model)
-        for value in layer.__dict__.values()
-        if isinstance(value, keras.Variable | list | tuple | dict)
-        for leaf in tf.nest.flatten(_without_layers(value))
-    ]
-    seed = internals.global_seed_state()
-    hidden += [] if seed is None else [seed]
-    for variable in [*model.variables, *model.metrics_variables, *hidden]:
-        if isinstance(variable, keras.Variable) and id(variable) not in seen:
-            seen.add(id(variable))
-            if internals.raw_value(variable) is not None:
-                states.append(variable)
-    return states
-
-
-def _without_layers(value):
-    # Only what may hold untracked variables, such as the states of an RNN.
-    if isinstance(value, dict):
-        return [v for v in value.values() if isinstance(v, keras.Variable)]
-    if isinstance(value, list | tuple):
-        return [v for v in value if isinstance(v, keras.Variable | list | tuple)]
-    return value
-
-
-def read_variable(variable) -> tf.Tensor:
-    """The live value of a Keras variable."""
-    return local_value(internals.raw_value(variable))
 
 
 def _as_state(value):
@@ -363,9 +287,3 @@ def _unique(paths):
         seen[path] = seen.get(path, 0) + 1
         names.append(path if seen[path] == 1 else f"{path}#{seen[path]}")
     return names
-
-
-def scale_of(value: np.ndarray) -> float:
-    """Typical size of the entries of a weight: the unit of its steps."""
-    rms = norm_of(value.ravel()) / np.sqrt(value.size) if value.size else 0.0
-    return max(rms, 1e-2) if rms and np.isfinite(rms) else 1.0

@@ -8,11 +8,11 @@ import keras
 import tensorflow as tf
 
 from keras_gradwatch.errors import UncheckableError
-from keras_gradwatch.replica import graphs
-from keras_gradwatch.replica import keras_internals as internals
-from keras_gradwatch.replica.isolation import untouched
-from keras_gradwatch.replica.optimizers import optimizers
-from keras_gradwatch.replica.patches import applied
+from keras_gradwatch.framework import graphs
+from keras_gradwatch.framework import keras_internals as internals
+from keras_gradwatch.framework.isolation import untouched
+from keras_gradwatch.framework.optimizers import optimizers
+from keras_gradwatch.framework.patches import applied
 from keras_gradwatch.replica.recorder import Recording, recorded
 
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from keras_gradwatch.alerts import Alert
 from keras_gradwatch.arguments import is_count, is_number, refuse
-from keras_gradwatch.stats.reading import GradientReading, norm
+from keras_gradwatch.findings.alert import Alert
+from keras_gradwatch.findings.reading import GradientReading, norm
 
 # A step that moves the weights by more than their own size is no step.
 _LARGEST_UPDATE = 1.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from keras_gradwatch.alerts import Alert
-from keras_gradwatch.tensorboard import ALERT_TAG, PLUGIN
+from keras_gradwatch.findings.alert import Alert
 from keras_gradwatch.tensorboard.events import TENSORS, Events, metadata
 from keras_gradwatch.tensorboard.records import pack
+from keras_gradwatch.tensorboard.tags import ALERT_TAG, PLUGIN
 
 
 class AlertWriter:

@@ -14,7 +14,7 @@ import weakref
 import numpy as np
 import tensorflow as tf
 
-from keras_gradwatch.tensorboard import RUN
+from keras_gradwatch.tensorboard.tags import RUN
 
 # TensorBoard's classes of data: it loads the first whole, the other on demand.
 TENSORS, BLOBS = 2, 3

@@ -11,17 +11,17 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 from tensorboard.compat.proto import event_pb2
 
-from keras_gradwatch.alerts import Alert
 from keras_gradwatch.arguments import refuse
 from keras_gradwatch.errors import GradwatchWarning
-from keras_gradwatch.report import GradientReport
-from keras_gradwatch.tensorboard import ALERT_TAG, REPORT_TAG, RUN
+from keras_gradwatch.findings.alert import Alert
+from keras_gradwatch.findings.report import GradientReport
 from keras_gradwatch.tensorboard.records import (
     DAMAGE,
     read_records,
     unpack_alert,
     unpack_report,
 )
+from keras_gradwatch.tensorboard.tags import ALERT_TAG, REPORT_TAG, RUN
 
 
 def read_reports(log_dir) -> list[GradientReport]:

@@ -8,9 +8,9 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from keras_gradwatch.alerts import Alert
-from keras_gradwatch.digest import Digest, digest
-from keras_gradwatch.report import GradientReport
+from keras_gradwatch.findings.alert import Alert
+from keras_gradwatch.findings.digest import Digest, digest
+from keras_gradwatch.findings.report import GradientReport
 
 # What reading bytes that are no report, or no longer one, may raise.
 DAMAGE = (ValueError, TypeError, KeyError, AttributeError, zlib.error)

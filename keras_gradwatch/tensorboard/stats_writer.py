@@ -6,11 +6,11 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.histogram import metadata as histograms
 
-from keras_gradwatch.alerts import Alert
-from keras_gradwatch.stats.reading import GradientReading
-from keras_gradwatch.tensorboard import HISTOGRAM_GROUP, STATS_GROUP, STATS_GROUPS
+from keras_gradwatch.findings.alert import Alert
+from keras_gradwatch.findings.reading import GradientReading
 from keras_gradwatch.tensorboard.alert_writer import AlertWriter
 from keras_gradwatch.tensorboard.events import Events, write_scalar
+from keras_gradwatch.tensorboard.tags import HISTOGRAM_GROUP, STATS_GROUP, STATS_GROUPS
 
 
 class StatsWriter:

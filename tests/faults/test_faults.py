@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import keras_gradwatch as kgw
-from tests.faults import FAULTS
+from tests.support.faults import FAULTS
 
 SEEDS = (0, 1, pytest.param(2, marks=pytest.mark.slow))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults import FAULTS
 from tests.faults.test_faults import SEEDS, check
+from tests.support.faults import FAULTS
 
 
 @pytest.mark.parametrize("seed", SEEDS[:1])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.nonfinite.plants import BAD
+from tests.support.plants import BAD
 
 
 @pytest.fixture

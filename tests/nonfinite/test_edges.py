@@ -7,8 +7,8 @@ import tensorflow as tf
 from keras import layers, ops
 
 import keras_gradwatch as kgw
-from tests.nonfinite.plants import BAD
-from tests.nonfinite.training import fitted, logs_model
+from tests.support.nonfinite_fits import fitted, logs_model
+from tests.support.plants import BAD
 
 
 def test_steps_that_a_loss_scale_skips_are_no_alarm(data):

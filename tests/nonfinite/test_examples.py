@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from keras_gradwatch.findings.nonfinite import Entries, Extent
 from keras_gradwatch.nonfinite.examples import blame, rows_of
-from keras_gradwatch.nonfinite.finding import Entries, Extent
 
 
 def tried(guilty, count, hint=()):

@@ -4,7 +4,7 @@ import keras
 import pytest
 
 import keras_gradwatch as kgw
-from tests.nonfinite.plants import BATCH, PLANTS, Plant
+from tests.support.plants import BATCH, PLANTS, Plant
 
 WAYS = {
     "graph": {"jit_compile": False},

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_gradwatch as kgw
-from tests.programs.programs import PROGRAMS
+from tests.support.programs import PROGRAMS
 
 
 def after(program, callbacks):

@@ -5,7 +5,7 @@ import inspect
 import keras
 import pytest
 
-from tests.zoo.sandwich import BATCH, SEEDS, check, compiled, numbers
+from tests.support.sandwich import BATCH, SEEDS, check, compiled, numbers
 
 # Activations that need arguments, halve the features, or saturate too soon.
 CALL = {

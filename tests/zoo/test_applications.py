@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import keras_gradwatch as kgw
-from tests.zoo.sandwich import integers, numbers
+from tests.support.sandwich import integers, numbers
 
 # The smallest model of each family, and the smallest input that it takes.
 FAMILIES = {

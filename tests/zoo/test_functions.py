@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import keras_gradwatch as kgw
-from tests.zoo.functions import FUNCTIONS
-from tests.zoo.functions.wrong import (
+from tests.support.functions import FUNCTIONS
+from tests.support.functions.wrong import (
     FLAT,
     NO_GRADIENT,
     NO_SECOND,

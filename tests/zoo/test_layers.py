@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from tests.zoo.layer_table import AT_INPUT, EXCLUDED, KIND, MAKE
-from tests.zoo.sandwich import BATCH, SEEDS, SHAPES, check, ended, integers, numbers
+from tests.support.layer_table import AT_INPUT, EXCLUDED, KIND, MAKE
+from tests.support.sandwich import BATCH, SEEDS, SHAPES, check, ended, integers, numbers
 
 layers = keras.layers
 

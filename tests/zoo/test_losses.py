@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.zoo.sandwich import BATCH, SEEDS, check, compiled, integers, numbers
+from tests.support.sandwich import BATCH, SEEDS, check, compiled, integers, numbers
 
 losses = keras.losses
 CLASSES = 3

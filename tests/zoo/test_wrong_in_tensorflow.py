@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.zoo.functions.wrong import WRONG, WRONG_SECOND
+from tests.support.functions.wrong import WRONG, WRONG_SECOND
 
 
 def _relative_error(function, x, delta=1e-3):

@@ -7,9 +7,9 @@ import functools
 import hashlib
 import math
 
-from keras_gradwatch.report import GradientReport
-from keras_gradwatch.story import headline, trainings
-from keras_gradwatch.tensorboard.plugin.history import History
+from keras_gradwatch.findings.headline import headline, trainings
+from keras_gradwatch.findings.report import GradientReport
+from keras_gradwatch.tensorboard.plugin.runs import History
 
 _ABSENT = " "
 # A letter for each verdict, so that a long history stays small.

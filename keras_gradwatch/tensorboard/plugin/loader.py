@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tensorboard.plugins import base_plugin
 
-from keras_gradwatch.tensorboard import PLUGIN
+from keras_gradwatch.tensorboard.tags import PLUGIN
 
 _ALL = 0  # in TensorBoard's words: keep every sample
 
@@ -24,6 +24,6 @@ class GradientCheckLoader(base_plugin.TBLoader):
     def load(self, context):
         if context.data_provider is None:
             return None
-        from keras_gradwatch.tensorboard.plugin.backend import GradientCheckPlugin
+        from keras_gradwatch.tensorboard.plugin.server import GradientCheckPlugin
 
         return GradientCheckPlugin(context)

@@ -1,0 +1,1 @@
+"""Many perturbed losses of a replica in one graph."""

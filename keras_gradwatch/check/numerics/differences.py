@@ -1,0 +1,165 @@
+"""Numerical slopes of a loss along a direction, each with an error bar."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from keras_gradwatch.check.numerics.noise import Noise
+
+# Steps of a close look, in units of the variable's scale.
+LADDER = 10.0 ** np.arange(-1.0, -9.1, -0.5)
+# In the same units: a deviation seen at the first is no work of kinks nearby; one
+# not even seen at the second says nothing of the derivative.
+FINE = 1e-8
+COARSE = 1e-2
+
+
+@dataclass(frozen=True, eq=False)
+class Slope:
+    """What differences say about the derivative along one direction.
+
+    Args:
+        numerical: The derivative, NaN where nothing finite was seen.
+        error_bar: How far `numerical` may be off: round-off plus truncation.
+        step: The step that gave it, in the units of the weights.
+        kink: The one-sided derivatives differ, however small the step.
+        jump: The loss itself is discontinuous at the point.
+        left: One-sided slopes from below, at this step and all smaller ones.
+        right: One-sided slopes from above, at the same steps.
+        roundoff: How far round-off may move a centred slope at these steps.
+        unit_roundoff: The same at a step of 1, in units of the variable's
+            scale.
+    """
+
+    numerical: float
+    error_bar: float
+    step: float
+    kink: bool = False
+    jump: bool = False
+    left: np.ndarray = field(default_factory=lambda: np.empty(0))
+    right: np.ndarray = field(default_factory=lambda: np.empty(0))
+    roundoff: np.ndarray = field(default_factory=lambda: np.empty(0))
+    unit_roundoff: float = np.inf
+
+    def allows(self, analytic: float) -> bool:
+        """Whether `analytic` lies between the one-sided slopes of small steps.
+
+        At a kink the derivative is anything between them. Asked of the two
+        smallest steps whose round-off is small against the deviation.
+        """
+        if not len(self.roundoff):  # of a quick look
+            return False
+        telling = np.flatnonzero(4 * self.roundoff <= abs(analytic - self.numerical))
+        if self.kink and not len(telling):  # noise hides what either side is
+            return abs(analytic - self.numerical) <= 2 * self.error_bar
+        last = telling[-2:]
+        sides, slack = (
+            np.stack([self.left, self.right])[:, last],
+            2 * self.roundoff[last],
+        )
+        inside = (sides.min(axis=0) - slack <= analytic) & (
+            analytic <= sides.max(axis=0) + slack
+        )
+        return bool(np.any(inside))
+
+    def shows(self, analytic: float, step: float) -> bool:
+        """Whether a deviation from `analytic` is clear of round-off at a step.
+
+        Args:
+            analytic: Slope that the analytic gradient implies.
+            step: Step of the difference, in units of the variable's scale.
+        """
+        return 4 * self.unit_roundoff <= step * abs(analytic - self.numerical)
+
+
+def first_look(step, scale, plus, minus, noise: Noise) -> Slope:
+    """The slope from a single pair of losses; the bar holds round-off only."""
+    error = float(noise.at(plus, minus))
+    slope = float((plus - minus) / (2 * step))
+    return Slope(slope, error / step, step, unit_roundoff=error / scale)
+
+
+def close_look(steps, plus, minus, base, noise: Noise) -> Slope:
+    """The slope from many steps, and what kind of point this is.
+
+    A centred difference is off by round-off, `noise / h`, and by truncation,
+    which falls with h^2 on smooth ground. Truncation at one step is read off
+    the change from the next larger one. The step with the smallest bar wins.
+    (Numerical Recipes, section 5.7; Shi et al., Adaptive finite-difference
+    interval estimation for noisy derivative-free optimization, 2021.)
+
+    Args:
+        steps: Steps, largest first, in the ratio of `LADDER`, shape `(n,)`.
+        plus: Losses at `+step`, shape `(n,)`.
+        minus: Losses at `-step`, shape `(n,)`.
+        base: Loss at the point itself.
+        noise: A bound on the error of one loss value.
+
+    Returns:
+        The `Slope`.
+    """
+    scale = steps[0] / LADDER[0]
+    finite = np.isfinite(plus) & np.isfinite(minus)
+    steps, plus, minus = steps[finite], plus[finite], minus[finite]
+    if len(steps) < 3:
+        return Slope(np.nan, np.inf, np.nan)
+    errors = noise.at(plus, minus, np.full(len(steps), base))
+    roundoff = errors / steps
+    central = (plus - minus) / (2 * steps)
+    bars = roundoff + _truncation(central, steps, roundoff)
+    best = int(np.argmin(bars))
+    second = plus - 2 * base + minus
+    return Slope(
+        float(central[best]),
+        float(bars[best]),
+        float(steps[best]),
+        kink=_is_kink(second, steps, errors, best),
+        jump=_is_jump(plus - minus, steps, errors),
+        left=(base - minus[best:]) / steps[best:],
+        right=(plus[best:] - base) / steps[best:],
+        roundoff=roundoff[best:],
+        unit_roundoff=float(noise.at(base) / scale),
+    )
+
+
+def _truncation(central, steps, roundoff):
+    """How far each centred difference may be from the limit, round-off apart."""
+    change = np.abs(np.diff(central))  # change[j]: from step j to step j + 1
+    allowed = roundoff[1:] + roundoff[:-1]
+    bars = np.full(len(steps), np.inf)
+    bars[1:] = change
+    # Where the changes fall as h^2 does, Richardson's estimate holds; where they
+    # don't fall at all, there is no limit in sight.
+    ratio = (steps[:-1] / steps[1:]) ** 2
+    for j in range(2, len(steps)):
+        if change[j - 2] >= 0.3 * ratio[j - 1] * change[j - 1]:
+            bars[j] = 2 * change[j - 1] / (ratio[j - 1] - 1)
+        elif change[j - 1] > max(0.8 * change[j - 2], allowed[j - 1]):
+            bars[j] = np.inf
+    # All smaller steps must agree within round-off.
+    apart = np.abs(central[:, None] - central) - (roundoff[:, None] + roundoff)
+    return bars + np.max(np.triu(np.maximum(0.0, apart)), axis=1)
+
+
+def _is_jump(difference, steps, errors):
+    """Whether f(x+h) - f(x-h) stays put while h shrinks."""
+    last, before = abs(difference[-1]), abs(difference[-2])
+    shrinks_to = 0.5 * (1 + steps[-1] / steps[-2])
+    return bool(last > 8 * errors[-1] and last > shrinks_to * before)
+
+
+def _is_kink(second, steps, errors, best):
+    """Whether the one-sided slopes differ for good.
+
+    On smooth ground they differ by `f'' h`, which shrinks with the step; at a
+    kink the difference stays. Looked for at the smallest step that shows it,
+    and at the best step: a kink much nearer than that bends its slope too.
+    """
+    gap = np.abs(second) / steps
+    clear = np.flatnonzero(np.abs(second) > 8 * errors)
+    return any(
+        j and gap[j] > 0.5 * (1 + steps[j] / steps[j - 1]) * gap[j - 1]
+        for j in (*clear[-1:], *clear[clear == best])
+    )

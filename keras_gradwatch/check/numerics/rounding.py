@@ -1,0 +1,148 @@
+"""What becomes of an exact gradient in the precision of training, and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_gradwatch.check.numerics.directions import norm_of
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """How a gradient differs from the exact one.
+
+    Args:
+        error: `|g - a| / (|g| + |a|)`, norms over what is finite in both. None
+            if nothing is, or if both are zero.
+        vanished: Share of the entries above `floor` that are exactly zero in `g`.
+        overflowed: Share of the finite entries that are not finite in `g`.
+    """
+
+    error: float | None
+    vanished: float
+    overflowed: float
+
+
+def rounding(exact: np.ndarray, own: np.ndarray, floor: float) -> Rounding:
+    """Compares a gradient with the exact one, entry by entry.
+
+    Args:
+        exact: Flat float64 gradient `a`.
+        own: The gradient `g` as training computes it, same shape, perhaps in float32.
+        floor: How far round-off may move an entry of `exact`.
+    """
+    finite = np.isfinite(exact)
+    both = finite & np.isfinite(own)
+    above = both & (np.abs(exact) > floor)
+    a, g = (exact, own) if both.all() else (exact[both], own[both])
+    scale = norm_of(g) + norm_of(a)
+    known = above.any() and scale > 0
+    return Rounding(
+        error=norm_of(g - a) / scale if known else None,
+        vanished=_share(above & (own == 0), above),
+        overflowed=_share(finite & ~both, finite),
+    )
+
+
+def handed_on(
+    gradient: np.ndarray | None,
+    handed: Sequence[np.ndarray | None],
+    others: Mapping[str, np.ndarray],
+    precision: float,
+    siblings: Sequence[np.ndarray] = (),
+) -> str:
+    """Says what an optimizer is handed instead of a gradient.
+
+    Args:
+        gradient: Flat gradient of one variable, None if the tape returned None.
+        handed: What optimizers were handed for the variable, in order.
+        others: Gradients of all variables that have the same size, by name.
+        precision: Relative rounding error to allow for.
+        siblings: Gradients of the same variable, of the step's other losses.
+
+    Returns:
+        A few words; empty if the gradient itself is handed, and nothing that is
+        no gradient.
+    """
+    given = [h for h in handed if h is not None]
+    if gradient is None:
+        return "a gradient that the tape did not return" if given else ""
+    if not given:
+        return "nothing"
+    if not siblings and all(h is gradient for h in given):
+        return ""
+    gradient, *given = map(_double, [gradient, *given])
+    siblings = list(map(_double, siblings))
+    # What another loss of the step accounts for is said of that loss.
+    foreign = [h for h in given if not _is_multiple(h, siblings, precision)]
+    words = [_describe(gradient, h, others, siblings, precision) for h in foreign]
+    if not words:
+        return "nothing" if siblings else ""
+    strange = list(dict.fromkeys(w for w in words if w))
+    if "" in words:
+        return f"the gradient, and {strange[0]}" if strange else ""
+    return next((w for w in strange if w.endswith(_OWN)), strange[-1])
+
+
+_OWN = " times the gradient"
+
+
+def _describe(gradient, handed, others, siblings, precision):
+    """What one thing that was handed on is; empty if it is the gradient."""
+    if np.array_equal(handed, gradient, equal_nan=True):
+        return ""
+    if not handed.any():
+        return "zeros"
+    factor = _factor(gradient, handed, precision)
+    if factor is not None:
+        is_one = abs(factor - 1) <= precision
+        return "" if is_one else f"{factor:.3g}{_OWN}"
+    for name, other in others.items():
+        factor = _factor(_double(other), handed, precision)
+        if factor is not None:
+            times = "" if abs(factor - 1) <= precision else f"{factor:.3g} times "
+            return f"{times}the gradient of {name}"
+    share = _share_of_sum(gradient, siblings, handed, precision)
+    if share is not None:
+        return f"{share:.3g} times the gradient, added to that of another loss"
+    if not np.isfinite(gradient).all():
+        return "another value: the gradient is not finite"
+    norm = norm_of(gradient)
+    away = norm_of(handed - gradient) / norm if norm else np.inf
+    return f"another value, {away:.0%} of the gradient's norm away from it"
+
+
+def _is_multiple(handed, gradients, precision):
+    return any(_factor(g, handed, precision) is not None for g in gradients)
+
+
+def _share_of_sum(gradient, siblings, handed, precision):
+    """How often `gradient` is in a sum of gradients, None if it is no such sum."""
+    terms = np.stack([gradient, *siblings], axis=-1)
+    if not siblings or terms.shape[0] <= terms.shape[1] or not np.isfinite(terms).all():
+        return None
+    shares, *_ = np.linalg.lstsq(terms, handed, rcond=None)
+    rest = norm_of(handed - terms @ shares)
+    return float(shares[0]) if rest <= precision * norm_of(handed) else None
+
+
+def _factor(gradient, handed, precision):
+    """By what `handed` is a multiple of `gradient`, None if it is none."""
+    square = float(np.einsum("i,i->", gradient, gradient))
+    if not square or not np.isfinite(square) or not np.isfinite(handed).all():
+        return None
+    factor = float(np.einsum("i,i->", gradient, handed)) / square
+    rest = norm_of(handed - factor * gradient)
+    return factor if factor and rest <= precision * norm_of(handed) else None
+
+
+def _double(gradient):
+    return np.asarray(gradient, dtype=np.float64)
+
+
+def _share(part, whole):
+    count = np.count_nonzero(whole)
+    return float(np.count_nonzero(part) / count) if count else 0.0

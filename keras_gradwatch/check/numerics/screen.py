@@ -1,0 +1,338 @@
+"""The cheapest question first: the gradients of many variables at once.
+
+A sweep moves all variables of a group, each so far that it has an equal share in
+the slope: a small gradient is not drowned by a large one. Whatever the slope is
+off by is held against each variable in turn, as if all others were right. Only
+where that is a match for every one of them the group is clean; else it is halved,
+down to the variables that are to be looked at alone. Of a healthy model, two
+losses a sweep say of each variable what a direction of its own would say. Variables
+without influence, such as a bias before batch normalisation, don't disturb a sweep:
+they come along in the last one, moved much further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from keras_gradwatch.check.numerics import judgement as words
+from keras_gradwatch.check.numerics.comparison import Item, Problem, deviates, judged
+from keras_gradwatch.check.numerics.differences import LADDER, Slope
+from keras_gradwatch.check.numerics.directions import (
+    Direction,
+    Sweep,
+    draw_signs,
+    norm_of,
+)
+from keras_gradwatch.check.numerics.noise import Noise
+
+# Independent sweeps over each group. In one, a wrong part may go unseen by chance. More
+# of them, up to so many, where kinks ask for steps in which some slopes are lost.
+SWEEPS, MOST = 2, 5
+# The range of steps, in units of each variable's scale: to move all variables at
+# once takes small steps, for kinks are near. Gradients that show only in larger
+# ones are swept apart from those that show in small ones.
+SMALLEST, SMALL, LARGEST = 1e-9, 1e-5, 1e-4
+# The first step and, where something is off there, others, as multiples of it.
+RETRIES = (1.0, 0.1, 10.0, 0.01)
+# The slope of each variable is to be so many times the round-off of differences.
+CLEARANCE = 2e4
+# If as many of a group match, another step is not worth its price: what happens to
+# have next to no slope along one sweep has one along the next. Fewer will do where
+# larger steps are off: it is kinks that they pass over, if nothing is off in this one.
+ENOUGH, HALF = 0.8, 0.5
+# A deviation that changes less than this from one step to the next is there.
+STAYS = 0.1
+
+
+@dataclass(frozen=True)
+class Screened:
+    """What the screen found.
+
+    Args:
+        items: Comparisons of variables in clean groups, as if along a direction
+            of each variable alone; of each variable, one a sweep.
+        suspects: Variables of groups that are off, those singled out first.
+        unproven: Other variables of which the screen proves nothing.
+    """
+
+    items: list[Item]
+    suspects: list[int]
+    unproven: list[int]
+
+
+def screen(
+    problem: Problem,
+    noise: Noise,
+    tolerance: float,
+    rng: np.random.Generator,
+    affordable: float = np.inf,
+) -> Screened:
+    """Sweeps over all variables, and halves the groups that are off.
+
+    Args:
+        problem: The loss and its analytic gradient.
+        noise: A bound on the error of a loss value. If it is too small, healthy
+            groups look as if they were off, never the other way round.
+        tolerance: Largest relative error that still is a match.
+        rng: Source of randomness.
+        affordable: Pairs of losses to spend on halving.
+
+    Returns:
+        A `Screened`. All of a group that was not halved is suspect.
+    """
+    sweeper = _Sweeper(problem, noise, tolerance, rng)
+    items, single, rest, halves = [], [], [], []
+
+    def look(group, idle=()):
+        found = sweeper.look(group, idle)
+        if found is not None:
+            items.extend(found.items)
+            single.extend(found.doubtful)
+        elif len(group) == 1:
+            single.extend(group)
+        else:
+            middle = len(group) // 2
+            # The later half first: near the loss, fewer are wrong.
+            halves.extend([group[middle:], group[:middle]])
+
+    (near, far, quiet, silent), faint = _groups(problem, sweeper.norms, sweeper.noise)
+    for group in (near, far, quiet, silent):
+        seen = {i.direction.variable for i in items}
+        if group and not seen.issuperset(group):
+            look(group, [k for k in quiet if k not in seen] if group is near else ())
+    while halves:
+        group = halves.pop(0)
+        if affordable <= 0:
+            rest += group
+            continue
+        before = sweeper.pairs
+        look(group)
+        affordable -= sweeper.pairs - before
+    proven = {
+        i.direction.variable
+        for i in items
+        if i.word == words.ZERO or (i.word == words.MATCH and i.has_teeth(tolerance))
+    }
+    clean = dict.fromkeys(i.direction.variable for i in items)
+    suspects = [*single, *rest]
+    unproven = [k for k in [*clean, *faint] if k not in proven and k not in suspects]
+    return Screened(items, suspects, unproven)
+
+
+def _groups(problem, norms, error):
+    """Groups to sweep over, and variables too faint for any of them.
+
+    Those with a gradient to see in small steps; in larger steps; zero up to
+    round-off; and exactly zero or None.
+    """
+    near, far, quiet, silent, faint = [], [], [], [], []
+    roundoff = problem.roundoff
+    for k, gradient in enumerate(problem.gradients):
+        norm = norms.get(k, 0.0)
+        if not norm and (gradient is None or not np.any(gradient)):
+            silent.append(k)
+            continue
+        if not norm or not np.isfinite(norm):  # a norm may also under- or overflow
+            faint.append(k)
+            continue
+        needed = CLEARANCE * error / (norm * problem.scales[k])
+        if needed <= SMALL:
+            near.append(k)
+        elif needed <= LARGEST:
+            far.append(k)
+        elif needed <= CLEARANCE * LADDER[0]:  # a large step may show it
+            (faint if norm > roundoff * np.sqrt(problem.sizes[k]) else quiet).append(k)
+        else:
+            quiet.append(k)
+    return [near, far, quiet, silent], faint
+
+
+@dataclass
+class _Clean:
+    """Comparisons in which nothing is off.
+
+    Args:
+        items: The comparisons.
+        doubtful: Variables that none of them proves, while something was off in
+            larger steps.
+    """
+
+    items: list[Item]
+    doubtful: set[int] = field(default_factory=set)
+
+    def __or__(self, other: _Clean) -> _Clean:
+        items = self.items + other.items
+        matching = {i.direction.variable for i in items if i.word == words.MATCH}
+        return _Clean(items, (self.doubtful | other.doubtful) - matching)
+
+
+class _Sweeper:
+    """Compares all variables of a group in a few sweeps."""
+
+    def __init__(self, problem, noise, tolerance, rng):
+        self.problem, self.bound, self.tolerance = problem, noise, tolerance
+        self.rng = rng
+        self.noise = float(noise.at(problem.level))
+        self.norms = {
+            k: norm_of(g) for k, g in enumerate(problem.gradients) if g is not None
+        }
+        self.pairs = 0
+        self.usual = 1.0  # the retry that was good last time
+
+    def look(self, group: Sequence[int], idle: Sequence[int] = ()) -> _Clean | None:
+        """The comparisons of a group that is clean, None of one that is off.
+
+        Args:
+            group: Variables.
+            idle: Others that, by their gradients, don't move the loss. They may be
+                among the comparisons, too.
+        """
+        reach = {k: self.norms.get(k, 0) * self.problem.scales[k] for k in group}
+        least = min(reach.values())
+        if least and CLEARANCE * self.noise <= LARGEST * least:
+            step = float(np.clip(CLEARANCE * self.noise / least, SMALLEST, LARGEST))
+            shares = {k: least / reach[k] for k in group}
+            return self._swept(group, shares, step, idle)
+        items = self._still(group)
+        return items and _Clean(items)
+
+    def _swept(self, group, shares, step, idle):
+        """Compares along several sweeps; None if one of them is off."""
+        found = _Clean([])
+        for sweep in range(MOST):
+            if sweep >= SWEEPS and not found.doubtful:
+                break
+            one = None
+            if idle and sweep == SWEEPS - 1:
+                one = self._with_idle(group, shares, step, idle)
+            one = one or self._steady(group, shares, step)
+            if one is None:
+                return None
+            found |= one
+        return found
+
+    def _steady(self, group, shares, step):
+        """Compares along one sweep, at a step at which nothing is off; None if none."""
+        sweep = self._draw(group, shares)
+        slopes = self._analytic(sweep)
+        clean, seen = {}, {}
+        for factor in dict.fromkeys([self.usual, *RETRIES]):
+            off, items = self._compare(sweep, slopes, factor * step)
+            if any(_is_off(item, self.problem) for item in items):
+                if not np.isfinite(off) or any(
+                    abs(off - other) <= STAYS * abs(off) for other in seen.values()
+                ):
+                    return None
+                seen[factor] = off
+            elif _matches(items) >= ENOUGH * len(items):
+                self.usual = factor
+                return _Clean(items)
+            else:
+                clean[factor] = items
+            for finer, tried in clean.items():
+                if seen and self._tells(tried, finer * step, seen, finer):
+                    self.usual = finer
+                    lost = {
+                        i.direction.variable for i in tried if i.word != words.MATCH
+                    }
+                    return _Clean(tried, lost)
+        # Noise must not hide what another step shows.
+        return None if seen else _Clean(max(clean.values(), key=_matches))
+
+    def _tells(self, items, step, seen, factor):
+        """Whether a clean step says that kinks are what is off in larger ones."""
+        shows = 2 * self.noise / step <= min(map(abs, seen.values()))
+        enough = _matches(items) >= HALF * len(items)
+        return factor < min(seen) and shows and enough
+
+    def _with_idle(self, group, shares, step, idle):
+        """Compares along one sweep that moves idle variables far; None unless clean."""
+        step *= self.usual
+        far = self._draw(idle, dict.fromkeys(idle, LARGEST / step))
+        near = self._draw(group, shares)
+        sweep = Sweep(near.parts + far.parts, near.lengths + far.lengths)
+        _, items = self._compare(sweep, self._analytic(sweep), step)
+        own, others = items[: len(group)], items[len(group) :]
+        if (
+            any(_is_off(item, self.problem) for item in own)
+            or any(item.word != words.ZERO for item in others)
+            or _matches(own) < ENOUGH * len(own)
+        ):
+            return None
+        return _Clean(items)
+
+    def _still(self, group):
+        """Compares variables that, by their gradients, don't move the loss."""
+        sweep = self._draw(group, dict.fromkeys(group, 1.0))
+        _, items = self._compare(sweep, self._analytic(sweep), LARGEST)
+        exact = all(not np.any(self._gradient(k)) for k in group)
+        for item in items:
+            if item.word != words.ZERO or (exact and item.slope.numerical != 0):
+                return None
+        return items
+
+    def _draw(self, group, shares):
+        """Random signs, and lengths that are no multiples of one another.
+
+        Two mistakes can then cancel out only by chance.
+        """
+        parts = [
+            Direction(k, signs=draw_signs(self.problem.sizes[k], self.rng))
+            for k in group
+        ]
+        spread = self.rng.uniform(0.5, 1.0, len(parts))
+        lengths = [
+            float(s * shares[k] * self.problem.scales[k])
+            for s, k in zip(spread, group, strict=True)
+        ]
+        return Sweep(tuple(parts), tuple(lengths))
+
+    def _gradient(self, variable):
+        gradient = self.problem.gradients[variable]
+        return np.zeros(1) if gradient is None else gradient
+
+    def _analytic(self, sweep):
+        gradients = [self.problem.gradients[d.variable] for d in sweep.parts]
+        return [
+            0.0 if g is None else d.slope(g)
+            for d, g in zip(sweep.parts, gradients, strict=True)
+        ]
+
+    def _compare(self, sweep, slopes, step):
+        """What the slope along a sweep is off by, and what that makes of each."""
+        self.pairs += 1
+        plus, minus = self.problem.losses([(sweep, step), (sweep, -step)])
+        error = float(self.bound.at(plus, minus))
+        off = (plus - minus) / (2 * step) - np.dot(sweep.lengths, slopes)
+        items = []
+        for part, length, analytic in zip(
+            sweep.parts, sweep.lengths, slopes, strict=True
+        ):
+            k = part.variable
+            slope = Slope(
+                numerical=float(analytic + off / length),
+                error_bar=error / (step * length),
+                step=step * length,
+                unit_roundoff=error / self.problem.scales[k],
+            )
+            item = judged(
+                self.problem,
+                part,
+                slope,
+                self.tolerance,
+                known=(analytic, self.norms.get(k, 0.0)),
+            )
+            items.append(replace(item, among=len(sweep.parts)))
+        return off, items
+
+
+def _is_off(item, problem):
+    told = item.word in (words.MATCH, words.NOISY, words.ZERO)
+    return not told or deviates(item, problem)
+
+
+def _matches(items):
+    return sum(item.word == words.MATCH for item in items)

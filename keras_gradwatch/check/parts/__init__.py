@@ -1,0 +1,1 @@
+"""A layer, a loss or a function, checked as if it were a model."""

@@ -1,0 +1,214 @@
+"""A model at its present weights, on one batch, as a numerical problem."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from keras_gradwatch.check.evaluation.evaluator import Evaluator, view
+from keras_gradwatch.check.numerics.directions import Direction, Sweep, scale_of
+from keras_gradwatch.check.numerics.loss_at_point import NEARBY
+from keras_gradwatch.check.numerics.noise import Noise, noise_of
+from keras_gradwatch.check.progress import SILENCE, Silence
+from keras_gradwatch.errors import UncheckableError
+from keras_gradwatch.framework.dtypes import PRECISIONS
+from keras_gradwatch.replica.outline import Stage, outline
+
+# Seconds of one call for losses, and the fewest of a call: what is computed once
+# for all of them must pay.
+_CALL, _FEWEST = 2.0, 8
+# Round-off of a gradient that cancels out, as a share of the largest entry of all.
+_ROUNDOFF = {"float64": 1e-13, "float32": 1e-5, "bfloat16": 0.1, "float16": 0.02}
+# Spacing of the points of the noise measurement: well above the rounding of a
+# weight to that precision, and small enough for differences to vanish.
+_SPACING = {"float32": 1e-5, "bfloat16": 5e-2, "float16": 2e-2}
+
+
+class ReplicaProblem:
+    """The training loss of a model at one point, as `numerics` asks for it.
+
+    Args:
+        evaluator: The `Evaluator` of the model's replica.
+        batch: Nested tensors, floats in float64.
+        rng: Source of randomness.
+        values: Weights to use instead of the live ones.
+        progress: Is told which losses come next.
+
+    Attributes:
+        level: The loss, as it came with the gradient: the same up to round-off.
+        gradients: Flat float64 arrays, None where the tape returned None, or
+            something of another shape than the weight.
+        misshapen: That other shape, by the position of the weight.
+        sizes: Number of entries of each weight.
+        scales: Typical size of the entries of each weight.
+        roundoff: How far round-off may move an entry of the gradients.
+        evaluations: How often the loss was evaluated so far.
+    """
+
+    def __init__(
+        self, evaluator: Evaluator, batch, rng, values=None, progress: Silence = SILENCE
+    ):
+        self._evaluator, self._batch, self.rng = evaluator, batch, rng
+        self._progress = progress
+        replica = evaluator.replica
+        self._states = replica.copy_weights()
+        if values is not None:
+            for copy, value in zip(replica.values, values, strict=True):
+                copy.assign(tf.cast(value, copy.dtype))
+        self._values = [tf.cast(v.read_value(), tf.float64) for v in replica.values]
+        arrays = list(map(view, self._values))
+        self.sizes = [a.size for a in arrays]
+        self.scales = [scale_of(a) for a in arrays]
+        self.evaluations, self._spent = 0, 0.0
+        self.level, found = evaluator.gradient(self._states, batch)
+        self.misshapen = {
+            k: gradient.shape
+            for k, (gradient, weight) in enumerate(zip(found, arrays, strict=True))
+            if gradient is not None and gradient.shape != weight.shape
+        }
+        self.gradients = [
+            None if gradient is None or k in self.misshapen else gradient.ravel()
+            for k, gradient in enumerate(found)
+        ]
+        self.roundoff = _ROUNDOFF[self.dtype] * _largest(self.gradients)
+
+    @functools.cached_property
+    def base(self) -> float:
+        """The loss, to the last bit as the perturbed ones are evaluated."""
+        return self._loss()
+
+    @property
+    def seconds(self) -> float:
+        """How long one evaluation of the loss takes."""
+        if not self.evaluations:
+            if self._evaluator.seconds is not None:  # of an earlier check
+                return self._evaluator.seconds
+            self._loss()
+        return self._spent / self.evaluations
+
+    @property
+    def weights(self):
+        """The `Weight` of each checked variable."""
+        return self._evaluator.replica.weights
+
+    @property
+    def target(self) -> str:
+        """Name of the loss among those of the training step."""
+        return self._evaluator.replica.objective.name
+
+    @functools.cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """The layers in the order in which the loss goes through them."""
+        gradient = self._evaluator.graphs_for(self._states, self._batch).gradient
+        return outline(self._evaluator.replica, getattr(gradient, "graph", None))
+
+    @property
+    def low_precision(self) -> dict[str, list[str]]:
+        """Layers that compute in less than float64, by dtype."""
+        return self._evaluator.graphs_for(self._states, self._batch).low_precision
+
+    @property
+    def dtype(self) -> str:
+        """The lowest precision that the loss goes through."""
+        return next((p for p in PRECISIONS if p in self.low_precision), "float64")
+
+    def losses(self, probes: Sequence[tuple[Direction | Sweep, float]]) -> np.ndarray:
+        """Losses with one weight or several moved by a step, for each probe."""
+        if not probes:
+            return np.empty(0)
+        arguments = self._values, self._states, self._batch, probes
+        self._evaluator.prepare(*arguments)
+        started = time.perf_counter()
+        found = self._evaluator.losses(
+            *arguments, self._in_one_call(), self._progress.comes_to
+        )
+        self.evaluations += len(probes)
+        self._spent += time.perf_counter() - started
+        self._evaluator.seconds = self._spent / self.evaluations
+        return found
+
+    def _in_one_call(self):
+        """How many losses to ask for at once: between calls, Ctrl-C gets through."""
+        price = self._evaluator.seconds
+        return _FEWEST if price is None else max(_FEWEST, int(_CALL / price))
+
+    def nearby(self) -> ReplicaProblem:
+        """The same loss at weights moved at random, by a thousandth."""
+        values = [
+            v + NEARBY * scale * self.rng.standard_normal(v.shape)
+            for v, scale in zip(self._values, self.scales, strict=True)
+        ]
+        return ReplicaProblem(
+            self._evaluator, self._batch, self.rng, values, self._progress
+        )
+
+    @property
+    def is_precise(self) -> bool:
+        """Whether all of the loss is computed in float64."""
+        return self.dtype == "float64"
+
+    def noise(self, variables: Sequence[int]) -> list[Noise]:
+        """A bound on the error of a loss value, for each weight.
+
+        Args:
+            variables: The weights that it is asked for.
+        """
+        if self.is_precise:
+            few = sorted({0, len(self.sizes) - 1})
+            return [noise_of(self, few, self.rng)] * len(self.sizes)
+        spacing, unknown = _SPACING[self.dtype], Noise(np.inf)
+        noise = [unknown] * len(self.sizes)
+        for k in variables:
+            noise[k] = noise_of(self, [k], self.rng, spacing)
+        return noise
+
+    def assert_checkable(self) -> None:
+        """Makes sure that differences of the loss mean something.
+
+        Raises:
+            UncheckableError: If the loss is not finite.
+        """
+        if not np.isfinite(self.level):
+            raise UncheckableError(
+                f"The loss is {self.level}: there is no gradient to check. Look for "
+                "what first returns NaN or infinity."
+            )
+
+    def assert_repeatable(self) -> None:
+        """Makes sure that the loss is the same each time.
+
+        Raises:
+            UncheckableError: If it isn't.
+        """
+        again = self.level
+        if self._differs(again):  # by another order of rounding, perhaps
+            again = self._loss()
+        if self._differs(again):
+            raise UncheckableError(
+                "The loss differs between two evaluations at the same weights "
+                f"({self.base!r} and {again!r}): it has something random in it that "
+                "can't be replayed. Draw random numbers with `keras.random` and a "
+                "`keras.random.SeedGenerator`."
+            )
+
+    def _loss(self):
+        return float(self.losses([(Direction(0, entry=0), 0.0)])[0])
+
+    def _differs(self, loss):
+        return abs(self.base - loss) > 1e-9 * abs(self.base)
+
+
+def _largest(gradients):
+    """The largest finite entry of all gradients."""
+    return max((_peak(g) for g in gradients if g is not None), default=0.0)
+
+
+def _peak(gradient):
+    peak = max(np.max(gradient, initial=0.0), -np.min(gradient, initial=0.0))
+    if not np.isfinite(peak):
+        peak = np.max(np.abs(gradient), initial=0.0, where=np.isfinite(gradient))
+    return float(peak)

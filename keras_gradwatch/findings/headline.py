@@ -1,0 +1,132 @@
+"""What the checks of one training say together, in one sentence."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from keras_gradwatch.findings.digest import Digest
+from keras_gradwatch.findings.text import plain
+from keras_gradwatch.findings.verdicts import EXPECTED, FAIL, INCONCLUSIVE, PASS, UNUSED
+
+_ROOM = 70
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The finding of one run.
+
+    Args:
+        verdict: Verdict of the newest check; FAIL also where an earlier check of
+            the same training failed.
+        sentence: What is wrong, since when and by how much, or how much is right.
+    """
+
+    verdict: str
+    sentence: str
+
+    def __str__(self) -> str:
+        return f"{self.verdict}: {self.sentence}"
+
+
+def trainings(digests: Sequence[Digest]) -> list[Sequence[Digest]]:
+    """Cuts the checks of a run where a new training began.
+
+    Several trainings may write to one directory, one after the other; the number
+    of optimizer iterations then falls back.
+
+    Args:
+        digests: The checks in the order of writing.
+    """
+    cuts = [i for i in range(1, len(digests)) if digests[i].step <= digests[i - 1].step]
+    bounds = [0, *cuts, len(digests)]
+    return [digests[a:b] for a, b in itertools.pairwise(bounds) if a < b]
+
+
+def headline(digests: Sequence[Digest]) -> Headline:
+    """One sentence on the newest training of a run.
+
+    Args:
+        digests: All checks of the run in the order of writing, one at least.
+    """
+    checks = trainings(digests)[-1]
+    newest = checks[-1]
+    if newest.verdict == FAIL:
+        return Headline(FAIL, _what_is_wrong(checks))
+    failed = [c for c in checks if c.verdict == FAIL]
+    if failed:
+        until = checks[: checks.index(failed[-1]) + 1]
+        return Headline(
+            FAIL,
+            f"{len(failed)} of {_checks(checks)} failed, the last at step "
+            f"{failed[-1].step}; step {newest.step} is {newest.verdict}. There: "
+            f"{_what_is_wrong(until)}",
+        )
+    if newest.verdict == INCONCLUSIVE:
+        return Headline(INCONCLUSIVE, f"At step {newest.step}. {plain(newest.reason)}")
+    return Headline(PASS, _what_is_right(checks))
+
+
+def _what_is_wrong(checks):
+    newest = checks[-1]
+    wrong = [v for v in newest.variables if v.verdict == FAIL]
+    if not wrong:
+        return f"at step {newest.step}. {plain(newest.reason)}"
+    since = _since(checks, {v.label for v in wrong})
+    finding = f"wrong since step {since}, {_by_how_much(newest, wrong)}"
+    look = f"Look at {plain(newest.look_at, 2 * _ROOM)}" if newest.look_at else ""
+    if len(wrong) == 1:
+        finding = f"{plain(wrong[0].label, _ROOM)}, {finding}"
+        return f"{finding}. {look}" if look else finding
+    finding = f"{len(wrong)} of {len(newest.variables)} gradients {finding}"
+    # Without it, the last of them: it is the closest to the mistake.
+    return f"{look or plain(wrong[-1].label, _ROOM) + ' and others'}: {finding}"
+
+
+def _since(checks, labels) -> int:
+    """First step of the unbroken row of failures of any of these variables.
+
+    A check that did not get round to a variable says nothing about it.
+    """
+    since, open_labels = checks[-1].step, set(labels)
+    for check in reversed(checks):
+        verdicts = {v.label: v.verdict for v in check.variables}
+        if any(verdicts.get(label) == FAIL for label in open_labels):
+            since = check.step
+        open_labels -= {label for label in labels if verdicts.get(label) == PASS}
+    return since
+
+
+def _by_how_much(newest, wrong):
+    kinds = {v.how for v in wrong}
+    if len(kinds) == 1 and (how := kinds.pop()):
+        return how
+    errors = [v.relative_error for v in wrong if v.relative_error is not None]
+    if not errors:
+        return " or ".join(sorted(filter(None, kinds))) or "by an unknown amount"
+    worst = max(errors)
+    up_to = "up to " if len(wrong) > 1 else ""
+    times = float(f"{worst / newest.tolerance:.2g}")
+    return f"relative error {up_to}{worst:.2g} ({times:,.0f} times the tolerance)"
+
+
+def _what_is_right(checks):
+    newest = checks[-1]
+    right = sum(v.verdict == PASS for v in newest.variables)
+    others = [
+        f"{count} {verdict}"
+        for verdict in (EXPECTED, INCONCLUSIVE, UNUSED)
+        if (count := sum(v.verdict == verdict for v in newest.variables))
+    ]
+    passed = sum(c.verdict == PASS for c in checks)
+    tally = "" if passed == len(checks) else f" {passed} of"
+    rest = f" ({', '.join(others)})" if others else ""
+    return (
+        f"{right} of {len(newest.variables)} gradients right at step "
+        f"{newest.step}{rest};{tally or ' all'} {_checks(checks)} passed"
+    )
+
+
+def _checks(checks):
+    return f"{len(checks)} check{'s' if len(checks) > 1 else ''}"

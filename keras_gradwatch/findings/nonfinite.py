@@ -1,0 +1,220 @@
+"""What was found out about a NaN or an infinity: frozen data, and its text."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_gradwatch.findings.alert import Alert
+
+_FIRST = 5
+
+# Where it arose.
+DATA, WEIGHT, FORWARD, LOSS = "data", "weight", "forward", "loss"
+BACKWARD, STEP, UPDATE, UNKNOWN = "backward", "step", "update", "unknown"
+
+
+@dataclass(frozen=True)
+class Entries:
+    """The entries of an array that are not finite.
+
+    Args:
+        shape: Of the array.
+        nan: How many are NaN.
+        positive: How many are plus infinity.
+        negative: How many are minus infinity.
+        first: Indices of the first few.
+    """
+
+    shape: tuple[int, ...]
+    nan: int
+    positive: int
+    negative: int
+    first: tuple[tuple[int, ...], ...]
+
+    @property
+    def count(self) -> int:
+        """How many are not finite."""
+        return self.nan + self.positive + self.negative
+
+    @classmethod
+    def of(cls, array) -> Entries:
+        """Counts them in an array."""
+        array = np.asarray(array).astype(np.float64)
+        where = np.argwhere(~np.isfinite(array))[:_FIRST]
+        return cls(
+            shape=array.shape,
+            nan=int(np.isnan(array).sum()),
+            positive=int(np.isposinf(array).sum()),
+            negative=int(np.isneginf(array).sum()),
+            first=tuple(tuple(int(i) for i in index) for index in where),
+        )
+
+    def __str__(self):
+        kinds = {"nan": self.nan, "inf": self.positive, "-inf": self.negative}
+        kinds = {name: count for name, count in kinds.items() if count}
+        if not self.shape:
+            return next(iter(kinds), "finite")
+        size = int(np.prod(self.shape))
+        if len(kinds) == 1:
+            ((name, count),) = kinds.items()
+            text = f"{count} of {size} {'is' if count == 1 else 'are'} {name}"
+        else:
+            parts = ", ".join(f"{count} {name}" for name, count in kinds.items())
+            text = f"{self.count} of {size} ({parts})"
+        if self.count == size:
+            return text
+        at = ", ".join(str(list(index)) for index in self.first)
+        return f"{text}, at {at}{', ...' if self.count > len(self.first) else ''}"
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How large the finite entries of an array are.
+
+    Args:
+        name: What it is, or the path of a weight.
+        shape: Of the array.
+        low: Smallest.
+        high: Largest.
+        mean: Their mean.
+        bad: How many others there are.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    low: float
+    high: float
+    mean: float
+    bad: int = 0
+
+    @classmethod
+    def of(cls, name: str, array) -> Extent:
+        """Measures an array."""
+        array = np.asarray(array).astype(np.float64)
+        good = array[np.isfinite(array)]
+        low, high, mean = (
+            (float(good.min()), float(good.max()), float(good.mean()))
+            if good.size
+            else (0.0, 0.0, 0.0)
+        )
+        return cls(name, array.shape, low, high, mean, int(array.size - good.size))
+
+    def __str__(self):
+        text = f"{self.name} {self.shape}: from {self.low:.4g} to {self.high:.4g}, "
+        text += f"mean {self.mean:.4g}"
+        return f"{text}, {self.bad} not finite" if self.bad else text
+
+
+@dataclass(frozen=True)
+class NonFinite:
+    """Where the first NaN or infinity of a training came from.
+
+    Args:
+        step: Optimizer iterations done before the step in which it arose.
+        seen: What was noticed, such as `"the loss is nan"`.
+        kind: Where it arose: `"data"`, `"weight"` (it was in a weight before the
+            step), `"forward"`, `"loss"`, `"backward"`, `"step"` (the code of the
+            training step between the gradient and the optimizer), `"update"` (the
+            optimizer), or `"unknown"`.
+        place: Path of the layer, name of the loss, path of the weight, or the part
+            of the data that is to blame; empty if it is not known.
+        where: The same in words.
+        entries: Which entries are not finite there, None if that is not known.
+        examples: Which examples of the batch are to blame, by their index; None if
+            it is the batch as a whole, or is not known.
+        example_note: How that is known, or why not.
+        variables: Paths of weights whose gradients are not finite, the first in
+            the backward pass first.
+        inputs: What went in there.
+        weights: The weights there, just before.
+        loss: The loss of that step, in the replay.
+        history: Pairs of a step and the loss that was logged, up to this step.
+        batch_size: How many examples the batch has, None if it is not known.
+        notes: What else a reader should know.
+        replayed: Whether the replay of the step showed it too.
+        saved: Directory with the batch and the weights, empty if not saved.
+    """
+
+    step: int
+    seen: str
+    kind: str
+    place: str = ""
+    where: str = ""
+    entries: Entries | None = None
+    examples: tuple[int, ...] | None = None
+    example_note: str = ""
+    variables: tuple[str, ...] = ()
+    inputs: tuple[Extent, ...] = ()
+    weights: tuple[Extent, ...] = ()
+    loss: float | None = None
+    history: tuple[tuple[int, float], ...] = ()
+    batch_size: int | None = None
+    notes: tuple[str, ...] = ()
+    replayed: bool = True
+    saved: str = ""
+
+    @property
+    def headline(self) -> str:
+        """One line: what, and where from."""
+        return f"Not finite at step {self.step}: {self._what()}"
+
+    @property
+    def alert(self) -> Alert:
+        """The same in short, for TensorBoard."""
+        more = f"Batch and weights are in {self.saved}." if self.saved else ""
+        message = " ".join(filter(None, [self._what(), self.example_note, more]))
+        where = (self.place,) if self.place else ()
+        return Alert("nonfinite", self.step, where, message, since=self.step)
+
+    def _what(self):
+        where = self.where or "where it came from could not be found out"
+        return f"{self.seen}. {_capital(where)}."
+
+    def __str__(self):
+        lines = [self.headline]
+        if self.entries is not None and self.entries.shape:
+            lines.append(f"Entries that are not finite there: {self.entries}.")
+        if self.example_note:
+            lines.append(self.example_note)
+        if self.inputs:
+            lines.append(f"What went in: {'; '.join(map(str, self.inputs))}.")
+        if self.weights:
+            lines.append(f"Weights there: {'; '.join(map(str, self.weights))}.")
+        if self.variables:
+            shown = ", ".join(self.variables[:3])
+            more = len(self.variables) - 3
+            lines.append(
+                "Gradients that are not finite, first in the backward pass first: "
+                f"{shown}{f' and {more} more' if more > 0 else ''}."
+            )
+        if self.history:
+            readings = ", ".join(f"{loss:.4g} (step {k})" for k, loss in self.history)
+            lines.append(f"Loss as logged: {readings}.")
+        lines += self.notes
+        if self.saved:
+            lines.append(
+                f"Batch and weights are in {self.saved}; `kgw.load_failure` reads them."
+            )
+        return "\n".join(lines)
+
+    def to_json(self) -> str:
+        """The finding as JSON, numbers that are not finite as strings."""
+        return json.dumps(_plain(dataclasses.asdict(self)), indent=1)
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return str(value)
+    return value
+
+
+def _capital(text):
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,30 @@
+"""What a mistake in a gradient looks like, where that is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ZERO = "zero"
+SIGN = "sign"
+SCALED = "scaled"
+TRANSPOSED = "transposed"
+REVERSED = "reversed"
+ENTRY = "entry"
+SLICE = "slice"
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """The shape of a mistake.
+
+    Args:
+        kind: One of the constants of this module.
+        factor: Of `SCALED`: the analytic gradient over the numerical one.
+        axis: Of `REVERSED` and `SLICE`.
+        index: Of `ENTRY`, a tuple; of `SLICE`, the position along the axis.
+    """
+
+    kind: str
+    factor: float | None = None
+    axis: int | None = None
+    index: tuple[int, ...] | int | None = None

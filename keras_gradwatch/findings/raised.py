@@ -1,0 +1,57 @@
+"""What was found, raised as an error."""
+
+from __future__ import annotations
+
+from keras_gradwatch.errors import GradwatchError, UncheckableError
+from keras_gradwatch.findings.alert import Alert
+from keras_gradwatch.findings.nonfinite import NonFinite
+from keras_gradwatch.findings.report import GradientReport
+from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE
+
+
+class GradientMismatchError(GradwatchError, AssertionError):
+    """A gradient is wrong. `report` holds what was found."""
+
+    def __init__(self, report: GradientReport):
+        super().__init__(str(report))
+        self.report = report
+
+    def __reduce__(self):
+        return type(self), (self.report,)
+
+
+class GradientAlertError(GradwatchError, ArithmeticError):
+    """Gradients vanish, explode or are dead. `alert` says what was seen."""
+
+    def __init__(self, alert: Alert):
+        super().__init__(str(alert))
+        self.alert = alert
+
+    def __reduce__(self):
+        return type(self), (self.alert,)
+
+
+class NonFiniteError(GradwatchError, ArithmeticError):
+    """Training gave a NaN or an infinity. `finding` says where it came from."""
+
+    def __init__(self, finding: NonFinite):
+        super().__init__(str(finding))
+        self.finding = finding
+
+    def __reduce__(self):
+        return type(self), (self.finding,)
+
+
+def passing(report: GradientReport) -> GradientReport:
+    """The same report.
+
+    Raises:
+        GradientMismatchError: If its verdict is FAIL.
+        UncheckableError: If it is INCONCLUSIVE.
+    """
+    __tracebackhide__ = True  # pytest then points at the line of the test
+    if report.verdict == FAIL:
+        raise GradientMismatchError(report)
+    if report.verdict == INCONCLUSIVE:
+        raise UncheckableError(str(report))
+    return report

@@ -1,0 +1,150 @@
+"""What one reading of the gradients found: frozen data and its table."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from keras_gradwatch.findings.text import plain
+
+
+@dataclass(frozen=True)
+class VariableStats:
+    """The gradient of one loss for one trainable variable.
+
+    Args:
+        path: Path of the variable.
+        layer: Path of the layer that holds it.
+        target: Name of the loss, empty if the training step has only one.
+        shape: Shape of the variable.
+        norm: Euclidean norm of the gradient.
+        mean_size: Mean of the absolute values of its entries.
+        largest: Largest absolute value of its entries.
+        zeros: Share of its entries that are exactly zero.
+        idle_units: Share of the slices along the last axis (the units of a dense
+            layer, the filters of a convolution) that are zero as a whole. None for
+            a variable of less than two axes.
+        nonfinite: How many entries are NaN or infinite.
+        weight_norm: Euclidean norm of the variable before the step.
+        update_norm: Euclidean norm of what the optimizer then changed it by, per
+            step; None if no step was seen.
+        histogram: `(edges, counts)`, one edge more than counts; None if not asked
+            for, or if the gradient has no finite entries.
+    """
+
+    path: str
+    layer: str
+    target: str
+    shape: tuple[int, ...]
+    norm: float
+    mean_size: float
+    largest: float
+    zeros: float
+    idle_units: float | None
+    nonfinite: int
+    weight_norm: float | None = None
+    update_norm: float | None = None
+    histogram: tuple | None = field(default=None, repr=False)
+
+    @property
+    def label(self) -> str:
+        """The path, with the target where there are several."""
+        return f"{self.path} ({self.target})" if self.target else self.path
+
+    @property
+    def update_ratio(self) -> float | None:
+        """How far a step moves the variable, as a share of its own size."""
+        return _ratio(self.update_norm, self.weight_norm)
+
+
+@dataclass(frozen=True)
+class GradientReading:
+    """The gradients of one training step.
+
+    Args:
+        step: Optimizer iterations done before the step.
+        losses: Name and value of each loss that the step differentiates.
+        variables: A `VariableStats` for each variable, loss by loss. Those that a
+            loss has no gradient for are left out.
+        loss_scale: By what training scaled the loss; all figures are of the loss that
+            is not scaled.
+    """
+
+    step: int
+    losses: tuple[tuple[str, float], ...]
+    variables: tuple[VariableStats, ...]
+    loss_scale: float = 1.0
+
+    @property
+    def loss(self) -> float:
+        """The loss; of several, their sum."""
+        return math.fsum(value for _, value in self.losses)
+
+    @property
+    def global_norm(self) -> float:
+        """Euclidean norm over the gradients of all variables."""
+        return norm(v.norm for v in self.variables)
+
+    @property
+    def update_ratio(self) -> float | None:
+        """How far a step moves all weights, as a share of their size."""
+        # A variable may be there for several losses.
+        moved = {v.path: v for v in self.variables if v.update_norm is not None}
+        if not moved:
+            return None
+        return _ratio(
+            norm(v.update_norm for v in moved.values()),
+            norm(v.weight_norm for v in moved.values()),
+        )
+
+    @property
+    def headline(self) -> str:
+        """The reading in one line."""
+        return (
+            f"Gradients at step {self.step}: global norm {_figure(self.global_norm)}, "
+            f"loss {_figure(self.loss)}, update / weight {_figure(self.update_ratio)}."
+        )
+
+    def __str__(self):
+        rows = [("variable", "norm", "mean size", "zeros", "update / weight")]
+        rows += [
+            (
+                plain(v.label),
+                _figure(v.norm),
+                _figure(v.mean_size),
+                f"{100 * v.zeros:.0f}%",
+                _figure(v.update_ratio),
+            )
+            for v in self.variables
+        ]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join(
+                [
+                    row[0].ljust(widths[0]),
+                    *(
+                        cell.rjust(width)
+                        for cell, width in zip(row[1:], widths[1:], strict=True)
+                    ),
+                ]
+            )
+            for row in rows
+        ]
+        return "\n".join([self.headline, *lines])
+
+
+def norm(parts) -> float:
+    """Euclidean norm of something whose parts have these norms."""
+    return math.hypot(*parts)
+
+
+def _ratio(part, whole):
+    if part is None or whole is None:
+        return None
+    if not whole:
+        return math.inf if part else 0.0
+    return part / whole
+
+
+def _figure(value):
+    return "-" if value is None else f"{value:.2e}"

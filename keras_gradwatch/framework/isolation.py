@@ -1,0 +1,115 @@
+"""Running a model's own code without leaving a trace of it."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+
+import numpy as np
+import tensorflow as tf
+
+from keras_gradwatch.framework import graphs
+from keras_gradwatch.framework import keras_internals as internals
+
+# The model's code is replayed with a few attributes changed, some of them of
+# TensorFlow itself: two checks in two threads must not meet.
+ONE_AT_A_TIME = threading.RLock()
+
+
+@contextlib.contextmanager
+def untouched(model, losses=True):
+    """Puts back everything that the model's Python code may change.
+
+    Writes to Keras variables are not handled here: a `StatelessScope` diverts
+    them.
+
+    Args:
+        model: The live model.
+        losses: Whether what `compile()` made is put back too.
+    """
+    with (
+        _same_random_streams(),
+        internals.same_global_state(),
+        _same_attributes(
+            [*internals.all_layers(model), *(_losses(model) if losses else ())]
+        ),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def restored(handles):
+    """Puts back raw `tf.Variable`s, such as counters, that a graph writes to."""
+    before = [tf.identity(graphs.read_handle(h)) for h in handles]
+    try:
+        yield
+    finally:
+        for handle, old in zip(handles, before, strict=True):
+            new = graphs.read_handle(handle)
+            if new.numpy().tobytes() != old.numpy().tobytes():
+                tf.raw_ops.AssignVariableOp(resource=handle, value=old)
+
+
+def _losses(model):
+    return [loss for loss in internals.loss_objects(model) if loss is not model]
+
+
+@contextlib.contextmanager
+def _same_random_streams():
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
+
+
+@contextlib.contextmanager
+def _same_attributes(objects):
+    """Restores `__dict__`, and the contents of the containers in it."""
+    before = [(thing.__dict__, dict(thing.__dict__)) for thing in objects]
+    contents = [
+        (value, _copy(value))
+        for _, attributes in before
+        for value in attributes.values()
+        if isinstance(value, list | set | dict)
+    ]
+    try:
+        yield
+    finally:
+        for container, content in contents:
+            _refill(container, content)
+        for attributes, original in before:
+            if _differs(attributes, original):
+                attributes.clear()
+                attributes.update(original)
+
+
+def _copy(container):
+    # Through the built-in types: Keras' tracked containers copy with a tracker.
+    if isinstance(container, list):
+        return list(container)
+    return dict(container) if isinstance(container, dict) else set(container)
+
+
+def _refill(container, content):
+    if isinstance(container, list):
+        same = len(container) == len(content) and all(
+            a is b for a, b in zip(container, content, strict=True)
+        )
+        if not same:
+            list.__setitem__(container, slice(None), content)
+    elif isinstance(container, dict):
+        if _differs(container, content):
+            dict.clear(container)
+            dict.update(container, content)
+    elif container != content:
+        set.clear(container)
+        set.update(container, content)
+
+
+def _differs(now, before):
+    return len(now) != len(before) or any(
+        name not in now or now[name] is not value for name, value in before.items()
+    )

@@ -1,0 +1,191 @@
+"""Every private name of Keras that this package uses, each with its reason.
+
+`tests/test_keras_internals.py` says what changed when a new Keras breaks one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import keras
+import tensorflow as tf
+from keras.src.backend.common import global_state
+
+from keras_gradwatch.framework.patches import Patch
+
+
+def all_layers(model) -> list:
+    """The model and every layer in it, nested ones and RNN cells included."""
+    layers = []
+    for layer in model._flatten_layers():
+        layers.append(layer)
+        # A Sequential runs through a Functional that it does not list.
+        functional = layer.__dict__.get("_functional")
+        if functional is not None:
+            layers.append(functional)
+    return layers
+
+
+def loss_objects(model) -> list:
+    """The losses that `compile()` made, and those that the model itself holds."""
+    own = [v for v in model.__dict__.values() if isinstance(v, keras.Loss)]
+    compiled = model._compile_loss
+    if compiled is not None:
+        own += [compiled, *(entry.loss for entry in compiled._flat_losses or ())]
+    return list({id(loss): loss for loss in own}.values())
+
+
+def hidden_metrics(model) -> list[Patch]:
+    """Keeps `compute_metrics` from making the compiled metrics before `fit` does."""
+    return [Patch(model, "_compile_metrics", None)]
+
+
+def build_losses(model, batch) -> None:
+    """Lets Keras make the loss objects of `compile()`, as `fit()` would.
+
+    For the default training step.
+
+    They are made when the structure of the data is known. Variables that are
+    born on the way get their values when the scope closes, outside the graph.
+    """
+    if model._compile_loss is not None and not model._compile_loss.built:
+        present = [(v, v._value) for v in model.variables if v._value is not None]
+        with keras.StatelessScope(state_mapping=present):
+            trace(model, lambda: training_loss(model, batch))
+
+
+def trace(model, function) -> None:
+    """Runs the model's Python code once, with nothing computed if possible.
+
+    A graph draws no random number. Only code that needs values, of a model that
+    runs eagerly, is run with them.
+    """
+    try:
+        tf.function(function, autograph=False).get_concrete_function()
+    except Exception:
+        if not model.run_eagerly:
+            raise
+        function()
+
+
+def training_loss(model, batch):
+    """The loss that the default `train_step` differentiates."""
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+    y_pred = model(x, training=True) if model._call_has_training_arg else model(x)
+    return model._compute_loss(
+        x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
+    )
+
+
+def has_default_train_step(model) -> bool:
+    """Whether training differentiates what `training_loss` returns."""
+    default = keras.Model.train_step
+    return getattr(model.train_step, "__func__", None) is default
+
+
+def tracked_by(optimizer) -> list:
+    """The variables that a built optimizer updates if it is told no others."""
+    return optimizer._trainable_variables
+
+
+def set_policy(layer, policy) -> Patch:
+    """Gives a layer another dtype policy."""
+    return Patch(layer, "_dtype_policy", policy)
+
+
+def set_dtype(thing, dtype: str) -> Patch:
+    """Gives a variable, a symbolic tensor or a loss another dtype."""
+    return Patch(thing, "_dtype", dtype)
+
+
+def symbolic_inputs(layer) -> list:
+    """The symbolic inputs to whose dtype a Functional model casts its data."""
+    return list(layer.__dict__.get("_inputs") or ())
+
+
+def inner_policy(layer):
+    """The policy of one layer, also where it comes from a `DTypePolicyMap`."""
+    policy = layer._dtype_policy
+    if isinstance(policy, keras.dtype_policies.DTypePolicyMap):
+        policy = policy[layer.path]
+    return policy
+
+
+def lowest_compute_dtype(model) -> str:
+    """The lowest float precision in which a layer of the model computes.
+
+    What merely holds layers, or takes the data in, is left out.
+    """
+    layers = all_layers(model)
+    owners = {id(v): layer for layer in layers for v in layer.variables}
+    leaves = [
+        layer
+        for layer in layers
+        if len(all_layers(layer)) == 1
+        and not isinstance(layer, keras.layers.InputLayer)
+    ]
+    found = {inner_policy(layer).compute_dtype for layer in [*owners.values(), *leaves]}
+    order = ("bfloat16", "float16", "float32", "float64")
+    return next((dtype for dtype in order if dtype in found), "float64")
+
+
+def raw_value(variable):
+    """The `tf.Variable` behind a Keras variable, whatever scope is open."""
+    return variable._value
+
+
+def stored_dtype(variable) -> str:
+    """The dtype of a variable, whatever autocast scope is open."""
+    return variable._dtype
+
+
+@contextlib.contextmanager
+def same_global_state():
+    """Puts back what Keras keeps for the whole process: names, default seeds."""
+    tracker = global_state.GLOBAL_STATE_TRACKER
+    before = {
+        name: (value, value.copy()) if isinstance(value, dict) else (value, None)
+        for name, value in tracker.__dict__.items()
+    }
+    try:
+        yield
+    finally:
+        for name in set(tracker.__dict__) - set(before):
+            del tracker.__dict__[name]
+        for name, (value, content) in before.items():
+            if content is not None:
+                value.clear()
+                value.update(content)
+            tracker.__dict__[name] = value
+
+
+def set_path(variable, path: str) -> None:
+    """Gives a variable of our own a path to be known by."""
+    variable._path = path
+
+
+def build_by_call(layer, args, kwargs) -> None:
+    """Makes a layer's weights by a call with symbolic tensors.
+
+    As a functional model would, but that the layer keeps no node of a graph.
+    """
+    nodes = layer._inbound_nodes
+    count = len(nodes)
+    try:
+        layer(*args, **kwargs)
+    finally:
+        del nodes[count:]
+
+
+def global_seed_state():
+    """The state of the generator that draws without a seed; None if none did yet."""
+    generator = global_state.get_global_attribute("global_seed_generator")
+    return None if generator is None else generator.state
+
+
+def take_mask(source, target):
+    """Gives a tensor the mask that Keras attached to another; returns the tensor."""
+    mask = getattr(source, "_keras_mask", None)
+    if mask is not None:
+        target._keras_mask = mask
+    return target

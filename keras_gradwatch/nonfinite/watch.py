@@ -1,0 +1,205 @@
+"""Seeing at once that a variable is no longer finite, for little."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_gradwatch.framework import keras_internals as internals
+from keras_gradwatch.framework.devices import local_value, local_variable
+from keras_gradwatch.framework.dtypes import is_float
+from keras_gradwatch.framework.model import states_of
+from keras_gradwatch.framework.optimizers import optimizers
+
+# Up to how many variables, and entries, a call of a graph is not worth its while.
+_FEW, _SMALL = 24, 300_000
+
+
+class Watch:
+    """Keeps the values of a model's variables, and measures their sizes.
+
+    A copy costs nothing by itself: a tensor that was read shares its memory with
+    the variable until the variable is written. The size of a variable is half its
+    sum of squares: one pass over it, and not finite if any entry is not.
+
+    Args:
+        model: A model whose weights exist.
+        with_slots: Whether the values of optimizers are kept too.
+
+    Attributes:
+        weights: The trainable Keras variables.
+        watched: The Keras variables whose size is measured: all float weights of
+            the model, and slots of optimizers where a gradient may hide in them.
+    """
+
+    def __init__(self, model, with_slots: bool = False):
+        self.weights = list(model.trainable_variables)
+        states = states_of(model, self.weights)
+        slots = slots_of(model)
+        own = {id(v) for v in model.weights}
+        floats = [v for v in [*self.weights, *states] if id(v) in own]
+        self.watched = [v for v in floats if is_float(v.dtype)]
+        self.watched += slots_that_tell(model)
+        self._counters = _counters(model)
+        others = slots if with_slots else ()
+        self._kept = [*self.weights, *states, *others, *self._counters]
+        self._ids = [id(v) for v in self._kept]
+        kept = [local_variable(internals.raw_value(v)) for v in self._kept]
+        watched = [local_variable(internals.raw_value(v)) for v in self.watched]
+        self._copy, self._measure = _reader(kept), _meter(watched)
+        self._known_bad: set[int] = set()
+        trained = {id(v) for v in self.weights}
+        self._trained = [k for k, v in enumerate(self.watched) if id(v) in trained]
+        self._entries = sum(int(np.prod(v.shape)) for v in self.weights)
+
+    def copy(self) -> dict[int, tf.Tensor]:
+        """The present values, by the id of the Keras variable."""
+        return dict(zip(self._ids, self._copy(), strict=True))
+
+    def step(self, values: dict[int, tf.Tensor]) -> int:
+        """Steps that the optimizer has taken; of several optimizers, the most.
+
+        Args:
+            values: What `copy` returned.
+        """
+        return max((int(values[id(v)]) for v in self._counters), default=0)
+
+    def sizes(self) -> np.ndarray:
+        """Half the sum of squares of each of `watched`."""
+        return self._measure()
+
+    def scale(self, sizes: np.ndarray) -> float:
+        """Root mean square of all trainable weights.
+
+        Args:
+            sizes: What `sizes` returned.
+        """
+        total = 2 * np.sum(sizes[self._trained], dtype=np.float64)
+        return float(np.sqrt(total / max(self._entries, 1)))
+
+    def not_finite(self, sizes: np.ndarray) -> list:
+        """The watched variables that are not finite, but for those that never were.
+
+        Args:
+            sizes: What `sizes` returned just now.
+        """
+        return [
+            self.watched[k]
+            for k in np.flatnonzero(~np.isfinite(sizes))
+            if k not in self._known_bad and not _is_finite(self.watched[k])
+        ]
+
+    def expected(self) -> list:
+        """The watched variables that ought to be finite."""
+        return [v for k, v in enumerate(self.watched) if k not in self._known_bad]
+
+    def accept(self, variables: Sequence) -> None:
+        """Takes it that these variables are not finite on purpose."""
+        wanted = {id(v) for v in variables}
+        self._known_bad |= {k for k, v in enumerate(self.watched) if id(v) in wanted}
+
+    def is_of(self, model) -> bool:
+        """Whether it still knows all that there is to watch."""
+        weights = {id(v) for v in self.weights}
+        known = {id(v) for v in [*self.watched, *self._kept]}
+        return weights == {id(v) for v in model.trainable_variables} and all(
+            id(v) in known for v in [*slots_that_tell(model), *_counters(model)]
+        )
+
+
+def slots_of(model) -> list:
+    """What the optimizers of a model keep for each entry of its weights."""
+    return _slots(optimizer for _, optimizer in optimizers(model))
+
+
+def slots_that_tell(model, of_keras: bool = False) -> list:
+    """The slots in which a gradient that is not finite may show before a weight.
+
+    With most optimizers of Keras it is in the weight after the same step.
+
+    Args:
+        model: The model.
+        of_keras: Whether to leave optimizers of other makers out.
+    """
+    those = [optimizer for _, optimizer in optimizers(model)]
+    return _slots(
+        o for o in those if _may_hide(o) and (_is_of_keras(o) or not of_keras)
+    )
+
+
+def counter_of(optimizer):
+    """The variable that counts an optimizer's steps, None if it has none.
+
+    While gradients are accumulated its `iterations` are no variable.
+    """
+    if isinstance(optimizer.iterations, keras.Variable):
+        return optimizer.iterations
+    named = (v for v in optimizer.variables if v.path.endswith("iteration"))
+    return next(named, None)
+
+
+def _may_hide(optimizer):
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    # Lion takes the sign of what is infinite.
+    is_lion = isinstance(inner, keras.optimizers.Lion)
+    accumulates = bool(inner.gradient_accumulation_steps)
+    return is_lion or accumulates or not _is_of_keras(optimizer)
+
+
+def _is_of_keras(optimizer):
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    return type(inner).__module__.startswith("keras.")
+
+
+def _slots(those):
+    found = {id(v): v for optimizer in those for v in optimizer.variables}
+    return [v for v in found.values() if len(v.shape) and is_float(v.dtype)]
+
+
+def _counters(model):
+    found = [counter_of(optimizer) for _, optimizer in optimizers(model)]
+    return [counter for counter in found if counter is not None]
+
+
+def _is_finite(variable):
+    value = local_value(internals.raw_value(variable))
+    return bool(tf.reduce_all(tf.math.is_finite(value)))
+
+
+def _reader(variables):
+    """What reads variables: one by one where a graph takes longer to be called."""
+    if len(variables) > _FEW:
+        return _compiled(lambda: [tf.identity(v) for v in variables])
+    read, pairs = tf.raw_ops.ReadVariableOp, [(v.handle, v.dtype) for v in variables]
+    return lambda: [read(resource=handle, dtype=dtype) for handle, dtype in pairs]
+
+
+def _meter(variables):
+    """What measures variables: with NumPy where a graph takes longer."""
+    entries = sum(int(np.prod(v.shape)) for v in variables)
+    on_cpu = all("GPU" not in v.device for v in variables)
+    if len(variables) <= _FEW and entries <= _SMALL and on_cpu:
+        read = _reader(variables)
+        return lambda: np.array([_size_here(v.numpy()) for v in read()])
+    compiled = _compiled(lambda: tf.stack([_size(v) for v in variables]))
+    return lambda: compiled().numpy()
+
+
+def _size_here(value):
+    if value.dtype not in (np.float32, np.float64):
+        value = value.astype(np.float32)
+    return np.vdot(value, value) / 2
+
+
+def _size(variable):
+    value = tf.convert_to_tensor(variable)
+    if value.dtype in (tf.float16, tf.bfloat16):
+        value = tf.cast(value, tf.float32)
+    return tf.cast(tf.nn.l2_loss(value), tf.float32)
+
+
+def _compiled(function):
+    return tf.function(function, autograph=False).get_concrete_function()

@@ -1,0 +1,235 @@
+"""Statistics of the gradients of a training step, computed where they are."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from keras_gradwatch.findings.reading import GradientReading, VariableStats
+from keras_gradwatch.framework import keras_internals as internals
+from keras_gradwatch.framework.devices import local_value
+from keras_gradwatch.framework.optimizers import optimizers
+from keras_gradwatch.replica.dry_run import Rehearsal
+from keras_gradwatch.replica.train_step import Objective
+
+# As many as TensorBoard draws.
+_BINS = 30
+
+
+class Gauge:
+    """Reads the gradients of a model's training step, and what the step then does.
+
+    The step is run on a copy, in the precision of training, and only a few figures
+    for each variable leave the graph.
+
+    Args:
+        model: The live model.
+        dropout: `"freeze"`, for the very draw of training, or `"bypass"`.
+        objectives: The losses that the step differentiates.
+        histograms: Whether to make histograms, too.
+    """
+
+    def __init__(
+        self, model, dropout: str, objectives: Sequence[Objective], histograms: bool
+    ):
+        self._model = model
+        # What is part of another loss trains nothing by itself.
+        self._objectives = [o for o in objectives if not o.inner]
+        self._variables = list(
+            {id(v): v for o in self._objectives for v in o.variables}.values()
+        )
+        self._histograms = histograms
+        self._rehearsal = Rehearsal(
+            model, dropout, tuple(self._variables), self._wanted
+        )
+        self._copied = tf.function(self._copy, autograph=False)
+        self._moved = tf.function(self._move, autograph=False)
+
+    def gradients(self, step: int, batch) -> GradientReading:
+        """Reads the gradients at the present weights.
+
+        Args:
+            step: Optimizer iterations done so far.
+            batch: What `train_step` is handed, in the precision of training.
+        """
+        (losses, figures, histograms), (present, scaled) = self._rehearsal.run(batch)
+        scale = _scale(scaled)
+        losses = losses.numpy() / scale
+        variables = [
+            _stats(objective, variable, row, histogram, scale)
+            for (objective, variable), row, histogram in zip(
+                present, figures.numpy(), histograms.numpy(), strict=True
+            )
+        ]
+        names = [objective.name for objective in self._objectives]
+        return GradientReading(
+            step=step,
+            losses=tuple(zip(names, map(float, losses), strict=True)),
+            variables=tuple(variables),
+            loss_scale=scale,
+        )
+
+    def weights(self) -> list[tf.Tensor]:
+        """The weights as they are now."""
+        return self._copied()
+
+    def with_update(
+        self, reading: GradientReading, before: list[tf.Tensor], steps: int
+    ) -> GradientReading:
+        """Adds to a reading how large the weights were, and how far they moved.
+
+        Args:
+            reading: What `gradients` returned.
+            before: What `weights` returned then.
+            steps: How many steps were made since; 0 if none was seen.
+        """
+        figures = self._moved(before).numpy()
+        by_path = {
+            variable.path: (float(size), float(way) / steps if steps else None)
+            for variable, (size, way) in zip(self._variables, figures, strict=True)
+        }
+        variables = []
+        for stats in reading.variables:
+            size, way = by_path[stats.path]
+            variables.append(
+                dataclasses.replace(stats, weight_norm=size, update_norm=way)
+            )
+        return dataclasses.replace(reading, variables=tuple(variables))
+
+    def _wanted(self, recording):
+        losses, figures, histograms, present = [], [], [], []
+        for objective in self._objectives:
+            call = recording.calls[objective.call or 0]
+            losses.append(tf.reduce_sum(tf.cast(call.target, tf.float64)))
+            for variable in objective.variables:
+                gradient = call.gradients[id(variable)]
+                if gradient is None:
+                    continue
+                present.append((objective, variable))
+                entries, size = _entries(gradient)
+                figures.append(_figures(entries, size))
+                if self._histograms:
+                    histograms.append(_histogram(entries, size))
+                else:
+                    histograms.append(tf.zeros([0], tf.float64))
+        scaled = [o for _, o in optimizers(self._model) if id(o) in recording.scaled]
+        stacked = [tf.stack(losses), _rows(figures, 6), _rows(histograms, 0)]
+        return stacked, (present, scaled)
+
+    def _copy(self):
+        return [tf.identity(_read(v)) for v in self._variables]
+
+    def _move(self, before):
+        rows = []
+        for variable, old in zip(self._variables, before, strict=True):
+            now, old = tf.cast(_read(variable), tf.float64), tf.cast(old, tf.float64)
+            rows.append(tf.stack([tf.norm(old), tf.norm(now - old)]))
+        return tf.stack(rows)
+
+
+def _entries(gradient):
+    """What of a gradient may differ from zero, and how many entries it has.
+
+    Of an embedding only the rows that were looked up, each once.
+    """
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient, tf.size(gradient, tf.int64)
+    rows, which = tf.unique(gradient.indices)
+    entries = tf.math.unsorted_segment_sum(gradient.values, which, tf.size(rows))
+    shape = tf.cast(gradient.dense_shape, tf.int64)
+    return entries, tf.reduce_prod(shape)
+
+
+def _figures(entries, size):
+    """Norm, mean size, largest, share of zeros, idle units, and NaN or infinities."""
+    size = tf.cast(size, tf.float64)
+    # In float64: a square may be too large or too small for the gradient's own type.
+    wide = tf.abs(tf.cast(entries, tf.float64))
+    some = tf.cast(tf.math.count_nonzero(entries), tf.float64)
+    idle = tf.constant(np.nan, tf.float64)
+    if entries.shape.rank > 1:
+        axes = list(range(entries.shape.rank - 1))
+        busy = tf.reduce_any(entries != 0, axis=axes)
+        idle = 1 - tf.reduce_mean(tf.cast(busy, tf.float64))
+    finite = tf.math.count_nonzero(tf.math.is_finite(entries))
+    return tf.stack(
+        [
+            tf.sqrt(tf.reduce_sum(tf.square(wide))),
+            tf.reduce_sum(wide) / size,
+            tf.reduce_max(tf.concat([[0.0], tf.reshape(wide, [-1])], 0)),
+            1 - some / size,
+            idle,
+            tf.cast(tf.size(entries, tf.int64) - finite, tf.float64),
+        ]
+    )
+
+
+def _histogram(entries, size):
+    """Lowest and highest finite entry, and counts in bins of equal width."""
+    wide = tf.float64 if entries.dtype == tf.float64 else tf.float32
+    flat = tf.cast(tf.reshape(entries, [-1]), wide)
+    finite = tf.math.is_finite(flat)
+    low = tf.reduce_min(tf.where(finite, flat, np.inf))
+    high = tf.reduce_max(tf.where(finite, flat, -np.inf))
+    # The rows of an embedding that were not looked up are zeros.
+    more = tf.cast(size - tf.size(entries, tf.int64), tf.int32)
+    zero = tf.zeros([], wide)
+    low = tf.where(more > 0, tf.minimum(low, zero), low)
+    high = tf.where(more > 0, tf.maximum(high, zero), high)
+    # If all are equal, one unit about them.
+    half = 0.5 * tf.cast(high <= low, wide)
+    low, high = low - half, high + half
+
+    def bin_of(values):
+        position = (values - low) / (high - low) * _BINS
+        return tf.clip_by_value(tf.cast(position, tf.int32), 0, _BINS - 1)
+
+    # What is not finite is counted as zero at first: leaving it out would copy all.
+    counts = tf.math.bincount(bin_of(tf.where(finite, flat, 0)), maxlength=_BINS)
+    counts = tf.pad(counts, [[0, _BINS - tf.size(counts)]])
+    lost = tf.size(flat) - tf.cast(tf.math.count_nonzero(finite), tf.int32)
+    counts += (more - lost) * tf.one_hot(bin_of(zero), _BINS, dtype=tf.int32)
+    ends = tf.cast([low, high], tf.float64)
+    return tf.concat([ends, tf.cast(counts, tf.float64)], 0)
+
+
+def _rows(rows, width):
+    return tf.stack(rows) if rows else tf.zeros([0, width], tf.float64)
+
+
+def _stats(objective, variable, figures, histogram, scale):
+    norm, mean, largest, zeros, idle, nonfinite = figures.tolist()
+    return VariableStats(
+        path=variable.path,
+        layer=variable.path.rpartition("/")[0],
+        target=objective.name,
+        shape=tuple(variable.shape),
+        norm=norm / scale,
+        mean_size=mean / scale,
+        largest=largest / scale,
+        zeros=zeros,
+        idle_units=None if np.isnan(idle) else idle,
+        nonfinite=int(nonfinite),
+        histogram=_edges(histogram, scale),
+    )
+
+
+def _edges(histogram, scale):
+    if not histogram.size or not np.all(np.isfinite(histogram[:2])):
+        return None
+    low, high, *counts = histogram
+    return np.linspace(low / scale, high / scale, len(counts) + 1), np.array(counts)
+
+
+def _scale(scaled):
+    """By what a loss was scaled: its gradients are as many times too large."""
+    if not scaled:
+        return 1.0
+    return float(scaled[0].scale_loss(tf.constant(1.0)))
+
+
+def _read(variable):
+    return local_value(internals.raw_value(variable))

@@ -1,0 +1,160 @@
+"""The checks and alerts that TensorBoard has read, run by run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tensorboard import errors
+from tensorboard.data.provider import RunTagFilter
+
+from keras_gradwatch.findings.alert import Alert
+from keras_gradwatch.findings.digest import Digest, digest
+from keras_gradwatch.findings.report import GradientReport
+from keras_gradwatch.tensorboard.records import (
+    DAMAGE,
+    unpack_alert,
+    unpack_digest,
+    unpack_report,
+)
+from keras_gradwatch.tensorboard.tags import ALERT_TAG, DIGEST_TAG, PLUGIN, REPORT_TAG
+
+_ALL = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: how to ask for all of it, and its short form."""
+
+    key: str
+    digest: Digest
+
+
+@dataclass
+class History:
+    """One run.
+
+    Args:
+        checks: Its checks in the order of writing.
+        alerts: Its alerts in the order of writing, each with the number of checks
+            that were written before it.
+        damaged: How many events could not be read.
+    """
+
+    checks: list[Check] = field(default_factory=list)
+    alerts: list[tuple[int, Alert]] = field(default_factory=list)
+    damaged: int = 0
+
+
+class Histories:
+    """Reads histories through TensorBoard.
+
+    Args:
+        provider: TensorBoard's `DataProvider`.
+    """
+
+    def __init__(self, provider):
+        self._provider = provider
+
+    def read(self, context, experiment, run: str | None = None) -> dict[str, History]:
+        """The history of each run that has one, by name.
+
+        Args:
+            context: TensorBoard's `RequestContext`.
+            experiment: Its experiment.
+            run: Only this run. All if None.
+        """
+        found = self._provider.read_tensors(
+            context,
+            experiment_id=experiment,
+            plugin_name=PLUGIN,
+            downsample=_ALL,
+            run_tag_filter=RunTagFilter(runs=None if run is None else [run]),
+        )
+        return {name: _history(found[name]) for name in sorted(found)}
+
+    def read_report(self, context, experiment, run, key) -> GradientReport | None:
+        """The whole report of one check, None if it can't be read.
+
+        Args:
+            context: TensorBoard's `RequestContext`.
+            experiment: Its experiment.
+            run: Name of the run.
+            key: The `key` of a `Check` of this run.
+        """
+        history = self.read(context, experiment, run).get(run, History())
+        wanted = next((c.digest for c in history.checks if c.key == key), None)
+        if wanted is None:
+            return None
+        opened, step = _split(key)
+        read = self._read_blobs if opened else self._read_plain
+        for data in read(context, experiment, run, opened, step):
+            try:
+                report = unpack_report(data)
+            except DAMAGE:
+                continue
+            # Several checks may have been written with the same step.
+            if digest(report) == wanted:
+                return report
+        return None
+
+    def _read_blobs(self, context, experiment, run, opened, step):
+        tag = f"{REPORT_TAG}/{opened}"
+        found = self._provider.read_blob_sequences(
+            context,
+            experiment_id=experiment,
+            plugin_name=PLUGIN,
+            downsample=_ALL,
+            run_tag_filter=RunTagFilter(runs=[run], tags=[tag]),
+        )
+        for datum in found.get(run, {}).get(tag, ()):
+            for reference in datum.values if datum.step == step else ():
+                try:
+                    yield self._provider.read_blob(context, blob_key=reference.blob_key)
+                except errors.NotFoundError:
+                    continue
+
+    def _read_plain(self, context, experiment, run, _, step):
+        """The first events held the report as text, in place of a digest."""
+        found = self._provider.read_tensors(
+            context,
+            experiment_id=experiment,
+            plugin_name=PLUGIN,
+            downsample=_ALL,
+            run_tag_filter=RunTagFilter(runs=[run], tags=[REPORT_TAG]),
+        )
+        for datum in found.get(run, {}).get(REPORT_TAG, ()):
+            if datum.step == step:
+                yield _bytes(datum)
+
+
+def _history(tags):
+    history = History()
+    data = [(d.wall_time, tag, d) for tag, series in tags.items() for d in series]
+    for _, tag, datum in sorted(data, key=lambda item: item[:2]):
+        try:
+            if tag.startswith(ALERT_TAG):
+                alert = unpack_alert(_bytes(datum))
+                history.alerts.append((len(history.checks), alert))
+            else:
+                key = f"{_opened(tag)}.{datum.step}"
+                history.checks.append(Check(key, unpack_digest(_bytes(datum))))
+        except DAMAGE:
+            history.damaged += 1
+    return history
+
+
+def _opened(tag):
+    return tag.removeprefix(DIGEST_TAG).removeprefix(REPORT_TAG).strip("/")
+
+
+def _split(key):
+    opened, _, step = key.rpartition(".")
+    return opened, int(step)
+
+
+def _bytes(datum):
+    # A tensor of anything but one string is no event of ours.
+    data = datum.numpy.item()
+    if not isinstance(data, bytes):
+        raise TypeError(f"Expected bytes. Received: {type(data)}")
+    return data

@@ -1,0 +1,255 @@
+"""Shortcuts give what the plain evaluation gives, on every kind of model."""
+
+import functools
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+import keras_gradwatch as kgw
+from keras_gradwatch.check.evaluation import evaluator as evaluate
+from keras_gradwatch.check.evaluation.evaluator import Evaluator
+from keras_gradwatch.check.evaluation.shortcuts import Shortcuts, partitions
+from keras_gradwatch.check.numerics.directions import Direction, Sweep, draw_signs
+from keras_gradwatch.framework import batch as batches
+from keras_gradwatch.replica.replica import Replica
+from keras_gradwatch.replica.train_step import objectives
+from tests.kinds.test_kinds import LOW_PRECISION
+from tests.support.kinds import KINDS
+from tests.support.models import half
+
+# There is no graph.
+UNCUT = {"eager_model"}
+# Most losses are the same to the last bit. Where sums go on across a cut, TensorFlow's
+# own optimiser of graphs may add them up in another order.
+SAME = 1e-14
+# So many probes pay for graphs that cost nothing to trace.
+MANY = 80
+
+
+class Case:
+    """A model's losses, by the plain graph and by shortcuts that are made at once."""
+
+    def __init__(self, model, x, y):
+        batch = batches.from_arrays(x, y)
+        self.replica = Replica(model, "freeze", objectives(model, batch)[0])
+        evaluator, batch = Evaluator(self.replica), batches.as_double(batch)
+        states = self.replica.copy_weights()
+        evaluator.graphs_for(states, batch)  # may give some layers their own precision
+        states = self.replica.copy_weights()
+        self.graphs = evaluator.graphs_for(states, batch)
+        values = [tf.cast(tf.identity(v), tf.float64) for v in self.replica.values]
+        self.arguments = values, states, batch
+        self.sizes = [int(tf.size(v)) for v in values]
+        self.plain = Shortcuts(self.replica, self.graphs.losses)
+        none = np.isinf(self.graphs.shortcuts.price)
+        price = np.inf if none else 0.0
+        self.shortcuts = Shortcuts(self.replica, self.graphs.losses, price, SAME)
+
+    def alone(self, rng):
+        """Probes of each weight alone, in no order."""
+        signs = [draw_signs(size, rng) for size in self.sizes]
+        probes = [
+            (direction, step)
+            for k, size in enumerate(self.sizes)
+            for n in range(max(3, MANY // 3 // len(self.sizes)))
+            for direction, step in (
+                (Direction(k, signs=signs[k]), 1e-3 * (n + 1)),
+                (Direction(k, signs=signs[k]), -1e-3 * (n + 1)),
+                (Direction(k, entry=n % size), 1e-2),
+            )
+        ]
+        return [probes[i] for i in rng.permutation(len(probes))]
+
+    def sweep(self, rng):
+        parts = [
+            Direction(k, signs=draw_signs(n, rng)) for k, n in enumerate(self.sizes)
+        ]
+        return Sweep(tuple(parts), tuple(rng.uniform(0.1, 1, len(parts))))
+
+    def losses(self, probes, prepared=True):
+        """What comes of probes: by shortcuts, and plainly."""
+        plain = self.plain.losses(self.arguments, probes)
+        self.shortcuts.losses(self.arguments, probes[:1])  # how long does one take?
+        if prepared:
+            self.shortcuts.prepare(self.arguments, probes)
+        return self.shortcuts.losses(self.arguments, probes), plain
+
+    @property
+    def made(self):
+        return self.shortcuts.routes[:-1]
+
+
+def assert_same(found, plain, tolerance=SAME):
+    np.testing.assert_allclose(found, plain, rtol=tolerance, atol=0)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_same_as_the_plain_evaluation(name, rng):
+    case = Case(*KINDS[name](rng))
+    found, plain = case.losses([*case.alone(rng), (case.sweep(rng), 1e-3)])
+    exactly = name in LOW_PRECISION
+    assert_same(found, plain, 0.0 if exactly else SAME)
+    assert len(set(found)) > len(case.sizes)
+    assert bool(case.made) == (name not in UNCUT)
+    covered = sorted(k for route in case.made for k in route.weights)
+    assert covered == (list(range(len(case.sizes))) if case.made else [])
+
+
+class Counting(keras.Layer):
+    """Changes something that the replay has to put back."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = tf.Variable(0, trainable=False)
+
+    def call(self, x):
+        self.calls.assign_add(1)
+        return x + tf.cast(self.calls > 0, x.dtype)
+
+
+class Outside(keras.Layer):
+    """Does as it is told from outside of the model, each time it is traced."""
+
+    orders: list = []  # noqa: RUF012
+
+    def call(self, x):
+        if self.orders:
+            x = self.orders.pop(0)(x)
+        return x
+
+
+def stacked(rng, *middle, frozen=0, width=8):
+    front = [layers.Dense(width, "tanh") for _ in range(max(1, frozen))]
+    for layer in front[:frozen]:
+        layer.trainable = False
+    model = keras.Sequential(
+        [keras.Input((4,)), *front, *middle, layers.Dense(4, "tanh"), layers.Dense(2)]
+    )
+    model.compile("sgd", "mse", jit_compile=False)
+    return model, rng.normal(size=(6, 4)), rng.normal(size=(6, 2))
+
+
+def test_a_graph_that_changes_something_is_left_whole(rng):
+    counting = Counting()
+    case = Case(*stacked(rng, counting))
+    found, plain = case.losses(case.alone(rng))
+    assert not case.made
+    assert_same(found, plain)
+    np.testing.assert_allclose(found, found[0], rtol=0.5)
+
+
+def test_what_is_frozen_in_front_is_computed_once_for_sweeps_too(rng):
+    case = Case(*stacked(rng, frozen=4, width=300))
+    sweep = case.sweep(rng)
+    probes = [(sweep, 1e-3 * n) for n in range(9)]
+    found, plain = case.losses(probes)
+    assert_same(found, plain)
+    (route,) = case.made
+    assert sorted(route.weights) == list(range(len(case.sizes)))
+    assert route.share < 0.5
+
+
+def test_it_pays_or_it_is_not_done(rng):
+    case = Case(*stacked(rng))
+    few = case.alone(rng)[:3]
+    found, plain = case.losses(few)
+    assert not case.made
+    assert_same(found, plain)
+
+
+def test_graphs_that_cost_more_than_they_save_are_not_made(rng):
+    case = Case(*stacked(rng))
+    case.shortcuts = Shortcuts(case.replica, case.graphs.losses, price=1e9)
+    case.losses(case.alone(rng))
+    assert not case.made
+
+
+@pytest.fixture
+def orders():
+    Outside.orders = []
+    yield Outside.orders
+    Outside.orders = []
+
+
+def raising(error):
+    def order(x):
+        raise error
+
+    return order
+
+
+def test_an_error_while_it_is_made_leaves_the_plain_way(rng, orders):
+    case = Case(*stacked(rng, Outside()))
+    orders.append(raising(ValueError("no")))
+    found, plain = case.losses(case.alone(rng))
+    assert not orders
+    assert not case.made
+    assert_same(found, plain)
+    case.losses(case.alone(rng))  # once is enough
+    assert not case.made
+
+
+def test_ctrl_c_while_it_is_made_gets_through_and_does_no_harm(rng, orders):
+    case = Case(*stacked(rng, Outside()))
+    orders.append(raising(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        case.losses(case.alone(rng))
+    assert not case.made
+    found, plain = case.losses(case.alone(rng))
+    assert case.made
+    assert_same(found, plain)
+
+
+def test_a_shortcut_that_gives_something_else_is_not_used(rng, orders):
+    case = Case(*stacked(rng, Outside()))
+    orders.append(lambda x: x + 1e-6)  # another model than the one traced before
+    found, plain = case.losses(case.alone(rng))
+    assert not orders
+    assert not case.made
+    assert_same(found, plain)
+
+
+def test_a_check_by_shortcuts_sees_what_it_has_to_see(rng, monkeypatch):
+    used = []
+
+    class Eager(Shortcuts):
+        """Makes shortcuts as soon as they save anything."""
+
+        def __init__(self, replica, plain, price, tolerance):
+            super().__init__(replica, plain, 0.0, tolerance)
+
+        def losses(self, *arguments):
+            used.append(len(self.routes) > 1)
+            return super().losses(*arguments)
+
+    monkeypatch.setattr(evaluate, "Shortcuts", Eager)
+    check = functools.partial(kgw.check_gradients, samples=5)
+    healthy = check(*stacked(rng))
+    assert healthy.verdict == "PASS", str(healthy)
+    assert any(used)
+    used.clear()
+    model, x, y = stacked(rng, layers.Lambda(half))
+    wrong = check(model, x, y)
+    assert any(used)
+    first = {v.path for v in model.layers[0].trainable_variables}
+    assert {v.path for v in wrong.failures} == first, str(wrong)
+
+
+def test_the_cheapest_partitions(rng):
+    count = 6
+    prices = rng.uniform(size=(count, count + 1))
+    found = partitions(prices, count)
+    assert len(found) == count
+    for parts, (mean, edges) in enumerate(found, start=1):
+        ways = [
+            list(itertools.pairwise([0, *cuts, count]))
+            for cuts in itertools.combinations(range(1, count), parts - 1)
+        ]
+        assert edges in ways
+        totals = [sum((j - i) * prices[i, j] for i, j in way) for way in ways]
+        assert min(totals) == pytest.approx(totals[ways.index(edges)])
+        assert min(totals) == pytest.approx(mean * count)

@@ -1,0 +1,334 @@
+"""The screen: many variables in a few sweeps, none wrong that stays unseen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from keras_gradwatch.check.numerics import judgement as words
+from keras_gradwatch.check.numerics.noise import noise_of
+from keras_gradwatch.check.numerics.screen import screen
+from tests.support.problems import ArrayProblem
+
+SEEDS = range(5)
+TOLERANCE = 1e-3
+
+
+def network(count, spoil=None, *, seed=0, spread=0.0, kinks=0.0, **options):
+    """A loss of many variables of many sizes, each of which bends it.
+
+    Args:
+        count: How many variables.
+        spoil: `spoil(k, gradient)` returns what to take for the gradient.
+        seed: Seed of the numbers.
+        spread: Gradients differ in size by up to 10 to this power.
+        kinks: Weight of a kink near each entry.
+        **options: Of `ArrayProblem`.
+    """
+    rng = np.random.default_rng(seed)
+    shapes = [[(30, 20), (20,), (1,), (3, 3, 4)][k % 4] for k in range(count)]
+    a = [rng.standard_normal(s) for s in shapes]
+    w = [rng.standard_normal(s) * 10 ** rng.uniform(-2, 0) for s in shapes]
+    d = [
+        10 ** rng.uniform(-8, -1, s) * rng.choice([-1, 1], s) + x
+        for s, x in zip(shapes, w, strict=True)
+    ]
+    size = 10 ** rng.uniform(-spread, 0, count)
+
+    def loss(arrays):
+        total = 1.0
+        for k, x in enumerate(arrays):
+            bent = np.tanh(x) + kinks * np.maximum(x - d[k], 0)
+            total += size[k] * float(np.sum(a[k] * bent)) / np.sqrt(x.size)
+        return total + 0.01 * total**2
+
+    def gradients(arrays):
+        total, parts = 1.0, []
+        for k, x in enumerate(arrays):
+            bent = np.tanh(x) + kinks * np.maximum(x - d[k], 0)
+            total += size[k] * float(np.sum(a[k] * bent)) / np.sqrt(x.size)
+            slope = 1 / np.cosh(x) ** 2 + kinks * (x > d[k])
+            parts.append(size[k] * a[k] * slope / np.sqrt(x.size))
+        parts = [(1 + 0.02 * total) * p for p in parts]
+        return [spoil(k, p) if spoil else p for k, p in enumerate(parts)]
+
+    return ArrayProblem(loss, w, gradients, seed=seed, **options)
+
+
+def screened(problem, seed=0, **options):
+    rng = np.random.default_rng(seed)
+    noise = noise_of(problem, [0, len(problem.sizes) - 1], rng)
+    problem.evaluations = 0
+    return screen(problem, noise, TOLERANCE, rng, **options)
+
+
+def proven(found):
+    return {
+        i.direction.variable
+        for i in found.items
+        if i.word == words.MATCH and i.has_teeth(TOLERANCE)
+    }
+
+
+@pytest.mark.parametrize("count", [1, 4, 50, 200])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_healthy_screen_proves_every_variable_at_the_same_price(count, seed):
+    problem = network(count, seed=seed)
+    found = screened(problem, seed)
+    assert not found.suspects
+    assert proven(found) | set(found.unproven) == set(range(count))
+    assert len(found.unproven) <= 0.02 * count + 1
+    assert problem.evaluations <= 8
+
+
+@pytest.mark.parametrize("spread", [3, 6, 9])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_gradients_of_very_different_sizes(spread, seed):
+    problem = network(60, seed=seed, spread=spread)
+    found = screened(problem, seed)
+    assert not found.suspects
+    sizes = [
+        np.linalg.norm(g) * s
+        for g, s in zip(problem.gradients, problem.scales, strict=True)
+    ]
+    visible = {k for k, size in enumerate(sizes) if size > 1e-6}
+    assert len(visible - proven(found)) <= 2
+    assert problem.evaluations <= 24
+
+
+@pytest.mark.parametrize("factor", [1.01, 0.97, -1.0, 0.0, 2.0])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_one_slightly_wrong_among_200_is_singled_out(factor, seed):
+    wrong = int(np.random.default_rng(seed).integers(200))
+    problem = network(200, lambda k, g: factor * g if k == wrong else g, seed=seed)
+    found = screened(problem, seed)
+    assert found.suspects == [wrong]
+    assert wrong not in proven(found)
+    assert problem.evaluations <= 150
+
+
+@pytest.mark.parametrize("kinks", [0.0, 0.5])
+@pytest.mark.parametrize("factor", [1.01, 0.0])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_small_gradient_is_not_drowned_by_large_ones(factor, kinks, seed):
+    def spoil(k, gradient):
+        return factor * gradient if k == smallest else gradient
+
+    smallest = -1
+    healthy = network(60, spoil, seed=seed, spread=3, kinks=kinks)
+    smallest = int(
+        np.argmin(
+            [
+                np.linalg.norm(g) * s
+                for g, s in zip(healthy.gradients, healthy.scales, strict=True)
+            ]
+        )
+    )
+    found = screened(network(60, spoil, seed=seed, spread=3, kinks=kinks), seed)
+    assert found.suspects == [smallest]
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 1.0])
+@pytest.mark.parametrize("factor", [1.05, 0.5, 0.0, -1.0])
+def test_many_wrong_variables_are_all_suspects(factor, share):
+    # As a mistake in one layer has it: everything before it is wrong.
+    last = share * 100
+    problem = network(100, lambda k, g: factor * g if k < last else g)
+    found = screened(problem)
+    assert set(found.suspects) == set(range(int(last)))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_two_mistakes_do_not_cancel_out(seed):
+    """Two scalars with twice their gradient: in one sign of two they would."""
+    problem = ArrayProblem(
+        lambda w: float(w[0][0] + w[1][0]),
+        [np.ones(1), np.ones(1)],
+        [np.full(1, 2.0), np.full(1, 2.0)],
+    )
+    assert set(screened(problem, seed).suspects) == {0, 1}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_one_wrong_entry_is_seen(seed):
+    def spoil(k, gradient):
+        if k == 8:
+            gradient = gradient.copy()
+            gradient.flat[77] += np.sqrt(np.mean(gradient**2))
+        return gradient
+
+    assert screened(network(100, spoil, seed=seed), seed).suspects == [8]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_kinks_nearby_do_no_harm(seed):
+    problem = network(60, seed=seed, kinks=0.5)
+    found = screened(problem, seed)
+    # An entry at 1e-8 from its kink is too near for any sweep.
+    assert len(found.suspects) <= 2
+    assert len(proven(found)) >= 50
+
+
+def among_kinks(spoil=lambda k, gradient: gradient, *, seed):
+    """Kinks so near that the usual step passes over some of them."""
+    rng = np.random.default_rng(seed)
+    smooth = network(60, seed=seed)
+    start, parts = smooth.arrays, []
+    for x, scale in zip(start, smooth.scales, strict=True):
+        away = 10 ** rng.uniform(-7, -5.5, x.shape) * rng.choice([-1, 1], x.shape)
+        bend = 0.02 * rng.standard_normal(x.shape) / np.sqrt(x.size)
+        parts.append((bend, x + scale * away))
+
+    def loss(arrays):
+        bent = zip(arrays, parts, strict=True)
+        kinks = [float(np.sum(b * np.maximum(x - at, 0))) for x, (b, at) in bent]
+        return smooth.loss(arrays) + sum(kinks)
+
+    def gradients(arrays):
+        found = zip(smooth.of(arrays), arrays, parts, strict=True)
+        return [spoil(k, g + b * (x > at)) for k, (g, x, (b, at)) in enumerate(found)]
+
+    return ArrayProblem(loss, start, gradients, noise=1e-14, seed=seed)
+
+
+def test_kinks_around_the_usual_step_ask_for_a_smaller_one():
+    prices = []
+    for seed in range(10):
+        problem = among_kinks(seed=seed)
+        found = screened(problem, seed)
+        assert len(found.suspects) <= 1
+        assert len(proven(found)) >= 58
+        prices.append(problem.evaluations)
+    assert np.median(prices) <= 12
+
+
+@pytest.mark.parametrize("factor", [1.02, 0.0, -1.0])
+def test_what_is_wrong_among_kinks_is_suspect(factor):
+    for seed in range(10):
+        problem = among_kinks(lambda k, g: factor * g if k == 20 else g, seed=seed)
+        assert 20 in screened(problem, seed).suspects
+
+
+@pytest.mark.parametrize("count", [4, 8, 120])
+def test_variables_without_influence_come_along_at_no_price(count):
+    def spoil(k, gradient):
+        return 1e-19 * gradient if k % 2 else gradient
+
+    idle = set(range(1, count, 2))
+    problem = without_influence(network(count), idle, spoil)
+    found = screened(problem)
+    assert not found.suspects
+    assert idle == {i.direction.variable for i in found.items if i.word == words.ZERO}
+    assert proven(found) | idle == set(range(count))
+    assert problem.evaluations == 4
+
+
+@pytest.mark.parametrize("count", [8, 120])
+def test_zero_gradients_are_neither_proof_nor_suspicion(count):
+    """A third None, a third zero, a third zero up to round-off; none matters."""
+
+    def spoil(k, gradient):
+        return [gradient, None, np.zeros_like(gradient), 1e-19 * gradient][k % 4]
+
+    problem = network(count, seed=1)
+    problem = without_influence(problem, [k for k in range(count) if k % 4], spoil)
+    found = screened(problem)
+    assert not found.suspects
+    assert not {k for k in proven(found) if k % 4}
+    zero = {i.direction.variable for i in found.items if i.word == words.ZERO}
+    assert zero == {k for k in range(count) if k % 4}
+    assert problem.evaluations <= 12
+
+
+@pytest.mark.parametrize("gradient", [None, np.zeros(3)])
+def test_a_loss_that_is_exactly_zero_all_around(gradient):
+    problem = ArrayProblem(lambda arrays: 0.0, [np.ones(3)], [gradient])
+    found = screen(problem, noise_of(problem, [0], problem.rng), TOLERANCE, problem.rng)
+    assert {item.word for item in found.items} == {words.ZERO}
+    assert not found.suspects
+
+
+@pytest.mark.parametrize("claim", ["none", "zero", "round-off"])
+@pytest.mark.parametrize("size", [1.0, 1e-4, 1e-8])
+def test_a_gradient_that_is_zero_although_the_loss_moves(claim, size):
+    def spoil(k, gradient):
+        nothing = {"none": None, "zero": 0 * gradient, "round-off": 1e-19 * gradient}
+        return nothing[claim] if k in (5, 17, 18) else gradient
+
+    problem = network(40, spoil)
+    for k in (5, 17, 18):
+        problem.arrays[k] *= size
+        problem.scales[k] *= size
+    problem = ArrayProblem(problem.loss, problem.arrays, problem.of)
+    assert set(screened(problem).suspects) == {5, 17, 18}
+
+
+def test_a_gradient_that_is_not_finite_is_left_to_the_verdict():
+    def spoil(k, gradient):
+        return np.full_like(gradient, np.nan) if k == 3 else gradient
+
+    found = screened(network(40, spoil))
+    assert not found.suspects
+    assert 3 not in proven(found)
+    assert len(proven(found)) >= 38
+
+
+@pytest.mark.parametrize("noise", [1e-14, 1e-12, 1e-8, 1e-3])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_under_noise_nothing_healthy_is_suspect(noise, seed):
+    found = screened(network(60, seed=seed, noise=noise), seed)
+    assert not found.suspects
+
+
+@pytest.mark.parametrize("noise", [1e-14, 1e-12, 1e-8, 1e-3])
+@pytest.mark.parametrize("factor", [1.02, 0.0])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_under_noise_nothing_wrong_is_proven(noise, factor, seed):
+    def spoil(k, gradient):
+        return factor * gradient if k == 20 else gradient
+
+    found = screened(network(60, spoil, seed=seed, noise=noise), seed)
+    assert 20 not in proven(found)
+
+
+def test_without_budget_for_halving_the_whole_group_is_suspect():
+    problem = network(40, lambda k, g: -g if k == 7 else g)
+    found = screened(problem, affordable=0)
+    assert set(found.suspects) == set(range(40))
+    assert problem.evaluations <= 8
+    found = screened(network(40, lambda k, g: -g if k == 7 else g), affordable=8)
+    assert 7 in found.suspects
+    assert 1 < len(found.suspects) < 40
+
+
+def test_a_loss_that_is_nowhere_finite_but_at_the_point():
+    problem = network(8)
+    inside = problem.loss
+    start = [a.copy() for a in problem.arrays]
+
+    def loss(arrays):
+        same = all(np.array_equal(a, b) for a, b in zip(arrays, start, strict=True))
+        return inside(arrays) if same else np.nan
+
+    problem.loss = loss
+    found = screen(
+        problem,
+        noise_of(network(8), [0], np.random.default_rng(0)),
+        TOLERANCE,
+        np.random.default_rng(0),
+    )
+    assert set(found.suspects) == set(range(8))
+
+
+def without_influence(problem, dead, spoil):
+    """The same loss, in which some variables do nothing."""
+    inside, of, start = problem.loss, problem.of, [a.copy() for a in problem.arrays]
+
+    def held(arrays):
+        return [start[k] if k in dead else x for k, x in enumerate(arrays)]
+
+    return ArrayProblem(
+        lambda arrays: inside(held(arrays)),
+        start,
+        lambda arrays: [spoil(k, g) for k, g in enumerate(of(held(arrays)))],
+    )
