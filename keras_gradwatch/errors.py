@@ -23,7 +23,15 @@ class UncheckableError(GradwatchError, RuntimeError):
     """This model or this data can't be checked; the message says why.
 
     Nothing is known about the gradient then: neither right nor wrong.
+
+    Args:
+        message: Why, in words.
+        why: The same as data, where there are any.
     """
+
+    def __init__(self, message: str, why: object = None):
+        super().__init__(message)
+        self.why = why
 
 
 class GradwatchWarning(UserWarning):

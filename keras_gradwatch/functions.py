@@ -12,8 +12,9 @@ import keras
 from keras_gradwatch.arguments import refuse
 from keras_gradwatch.check.checker import GradientChecker
 from keras_gradwatch.check.parts.call_arguments import Given, names_of
-from keras_gradwatch.check.parts.part_checker import check_part
+from keras_gradwatch.check.parts.part import check_part
 from keras_gradwatch.check.settings import Settings
+from keras_gradwatch.check.subject import WholeModel
 from keras_gradwatch.errors import InvalidArgumentError
 from keras_gradwatch.findings.raised import passing
 from keras_gradwatch.findings.report import GradientReport
@@ -86,7 +87,8 @@ def check_gradients(
         seed=seed,
     )
     batch = batches.from_arrays(x, y, sample_weight)
-    return GradientChecker(model, settings).check(batch)
+    subject = WholeModel(model, settings.dropout)
+    return GradientChecker(subject, settings).check(batch).report
 
 
 def assert_gradients(model, x, y=None, sample_weight=None, **options) -> GradientReport:

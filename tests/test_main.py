@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras_gradwatch as kgw
 from keras_gradwatch.tensorboard.report_writer import ReportWriter
-from tests.findings.test_report import comparison, report, variable
+from tests.support.reports import comparison, report, variable
 
 HALF = tuple(
     comparison(analytic=n / 2, numerical=n, word="mismatch") for n in (1.0, 2.0)

@@ -14,6 +14,7 @@ from keras_gradwatch.callbacks.watcher import Watcher, attempt
 from keras_gradwatch.check.checker import GradientChecker
 from keras_gradwatch.check.progress import SILENCE, Progress
 from keras_gradwatch.check.settings import Settings
+from keras_gradwatch.check.subject import WholeModel
 from keras_gradwatch.check.subset import Excerpt
 from keras_gradwatch.errors import GradientMismatchWarning
 from keras_gradwatch.findings.raised import GradientMismatchError
@@ -159,7 +160,8 @@ class GradientCheck(Watcher):
         settings, part = self._settings, None
         if self._data is None:  # what the user hands over is used as it is
             part = Excerpt(self.model, settings.dropout, settings.seed)
-        self._checker = GradientChecker(self.model, settings, part)
+        subject = WholeModel(self.model, settings.dropout)
+        self._checker = GradientChecker(subject, settings, part)
         self._allowance = Allowance() if self._settings.time_budget is None else None
 
     def _is_affordable(self):
@@ -175,10 +177,10 @@ class GradientCheck(Watcher):
         started = time.perf_counter()
         budget = self._allowance and self._allowance.budget()
         with self._progress(chief) as progress:
-            report, error = attempt(
+            checked, error = attempt(
                 lambda: self._checker.check(batch(), budget, progress)
             )
-        report, error = workers.agree(strategy, report, error)
+        report, error = workers.agree(strategy, checked and checked.report, error)
         if error is None and self._writer is not None:
             _, error = attempt(lambda: chief and self._writer.write(report))
             _, error = workers.agree(strategy, None, error)
@@ -186,7 +188,7 @@ class GradientCheck(Watcher):
             found = report is not None and report.verdict == FAIL
             self._allowance.spend(
                 time.perf_counter() - started,
-                self._checker.close_seconds if found else 0.0,
+                checked.close_seconds if checked and found else 0.0,
             )
         if error is not None:
             self.broke(error)

@@ -1,31 +1,46 @@
-"""One gradient check, from a model and a batch to a report."""
+"""One gradient check, from a subject and a batch to a report.
+
+Read on in `problem.py` (a loss at one point), `numerics/compare.py` (what is compared,
+in which order), `reporting.py` (what the report says of it) and `training_effects.py`
+(what training makes of the gradients).
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import fnmatch
+import logging
 import math
 import operator
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
+import keras
 import numpy as np
 
 from keras_gradwatch.check.budget import Budget, Clock
 from keras_gradwatch.check.evaluation.evaluator import Evaluator
-from keras_gradwatch.check.localisation import where_to_look
 from keras_gradwatch.check.numerics.compare import Plan, compare
 from keras_gradwatch.check.numerics.history import History
 from keras_gradwatch.check.problem import ReplicaProblem
 from keras_gradwatch.check.progress import SILENCE, Silence
-from keras_gradwatch.check.reporting import is_telling, overall, variable_report
+from keras_gradwatch.check.reporting import (
+    is_telling,
+    on_expected,
+    on_precision,
+    refusal,
+    variable_report,
+)
 from keras_gradwatch.check.settings import Settings
+from keras_gradwatch.check.subject import Subject
 from keras_gradwatch.check.subset import Excerpt
 from keras_gradwatch.check.training_effects import remarks, with_training
 from keras_gradwatch.check.training_step import TrainingStep
 from keras_gradwatch.errors import UncheckableError
+from keras_gradwatch.findings.notes import Note, Refusal, TrainingUnseen
 from keras_gradwatch.findings.report import GradientReport
 from keras_gradwatch.findings.variable import VariableReport
-from keras_gradwatch.findings.verdicts import FAIL, PASS
+from keras_gradwatch.findings.verdicts import FAIL
 from keras_gradwatch.framework import batch as batches
 from keras_gradwatch.framework.batch import length
 from keras_gradwatch.framework.devices import outside_strategies
@@ -33,36 +48,83 @@ from keras_gradwatch.framework.dtypes import PRECISIONS
 from keras_gradwatch.framework.isolation import ONE_AT_A_TIME
 from keras_gradwatch.framework.model import assert_ready
 from keras_gradwatch.framework.optimizers import iterations
-from keras_gradwatch.replica.replica import Replica, unreplayable
+from keras_gradwatch.replica.replica import unreplayable
 from keras_gradwatch.replica.train_step import objectives
+
+logger = logging.getLogger("keras_gradwatch")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What came out of one check.
+
+    Args:
+        report: The report.
+        is_complete: Whether it tells all that can be told of each loss.
+        close_seconds: How long what may be wrong was looked at closely.
+    """
+
+    report: GradientReport
+    is_complete: bool
+    close_seconds: float
+
+
+@dataclass(frozen=True)
+class _Loss:
+    """What one check found for one loss.
+
+    Args:
+        problem: The loss at the point; None if not even that could be computed.
+        refusal: Why it was not compared; None if it was.
+        variables: The reports of its variables, if it was compared.
+        close_seconds: How long it was looked at closely.
+    """
+
+    problem: ReplicaProblem | None = None
+    refusal: Refusal | None = None
+    variables: tuple[VariableReport, ...] = ()
+    close_seconds: float = 0.0
+
+
+@dataclass
+class _Prepared:
+    """What is made once, and serves as long as the same weights are trained.
+
+    Args:
+        trained: The variables that are trained.
+        evaluators: One for each loss.
+        past: For each loss, what its checks have seen so far.
+        step: The training step in its own precision.
+        step_seconds: How long that took the last time, tracing apart.
+    """
+
+    trained: list[keras.Variable]
+    evaluators: list[Evaluator]
+    past: list[History]
+    step: TrainingStep
+    step_seconds: float = 0.0
 
 
 class GradientChecker:
-    """Checks one model again and again; copies and traces it once.
+    """Checks one subject again and again; copies and traces it once.
 
     Args:
-        model: A built and compiled `keras.Model`.
+        subject: What to check.
         settings: The `Settings` of the checks.
-        part: Says which part of each batch to check. All of it if None.
-
-    Attributes:
-        close_seconds: How long the last check looked closely at what may be wrong.
+        subset: Says which part of each batch to check. All of it if None.
     """
 
-    def __init__(self, model, settings: Settings, part: Excerpt | None = None):
-        self.model = model
-        self.settings = settings
-        self._part = part
-        self.close_seconds = 0.0
-        self._trained: list | None = None
-        self._evaluators: list[Evaluator] = []
-        self._step: TrainingStep | None = None
-        self._step_seconds = 0.0  # of what comes after the comparison
-        self._past: dict[int, History] = {}
+    def __init__(
+        self, subject: Subject, settings: Settings, subset: Excerpt | None = None
+    ):
+        self._subject = subject
+        self._settings = settings
+        self._subset = subset
+        self._prepared: _Prepared | None = None
 
     def check(
-        self, batch, budget: Budget | None = None, progress: Silence = SILENCE
-    ) -> GradientReport:
+        self, batch: Any, budget: Budget | None = None, progress: Silence = SILENCE
+    ) -> Checked:
         """Checks the gradients at the present weights on one batch.
 
         Args:
@@ -71,199 +133,208 @@ class GradientChecker:
             progress: Is told what is being done.
 
         Returns:
-            A `GradientReport`; INCONCLUSIVE, with the reason, where this model
+            A `Checked`. Its report is INCONCLUSIVE, with the reason, where this model
             or this batch can't be checked.
         """
-        count, part = length(batch), self._part and self._part.of(batch)
-        if part is not None:
-            report = self._of_part(part, budget, progress)
-            if report is not None:
-                return dataclasses.replace(report, examples=(length(part), count))
-            self._part.give_up()
-            # With it goes what was given up of float64, to no avail.
-            self._trained = None
-        report, _ = self._check(batch, budget, progress)
-        return dataclasses.replace(report, examples=count and (count, count))
-
-    def _of_part(self, part, budget, progress) -> GradientReport | None:
-        """A report on a part of the batch; None if that does not tell all."""
-        try:
-            report, is_complete = self._check(part, budget, progress)
-        except Exception:  # the whole batch may do, or says it again
-            return None
-        return report if is_complete else None
-
-    def _check(self, batch, budget, progress):
-        """Checks on all of what is given.
-
-        Returns:
-            A report, and whether it tells all that can be told of each loss.
-        """
-        started = time.perf_counter()
-        step = iterations(self.model)
-        rng = np.random.default_rng([self.settings.seed, step])
-        problems, compared, notes, refusals = [], {}, [], []
-        self.close_seconds = 0.0
         if budget is None:
-            budget = Budget(self.settings.time_budget or math.inf)
-        budget = budget.without(self._step_seconds)
+            budget = Budget(self._settings.time_budget or math.inf)
+        count = length(batch)
+        if self._subset is not None and (part := self._subset.of(batch)) is not None:
+            checked = self._check_part(part, budget, progress)
+            if checked is not None:
+                return _on_examples(checked, length(part), count)
+            self._subset.give_up()
+            # With it goes what was given up of float64, to no avail.
+            self._prepared = None
+        return _on_examples(self._check(batch, budget, progress), count, count)
+
+    def _check_part(self, part, budget, progress) -> Checked | None:
+        """Checks a part of the batch; None if that does not tell all."""
+        try:
+            checked = self._check(part, budget, progress)
+        except Exception:  # the whole batch may do, or says it again
+            logger.debug("A part of the batch could not be checked.", exc_info=True)
+            return None
+        return checked if checked.is_complete else None
+
+    def _check(self, batch, budget, progress) -> Checked:
+        """Checks on all of what is given."""
+        started = time.perf_counter()
+        step = iterations(self._subject.model)
+        rng = np.random.default_rng([self._settings.seed, step])
+        notes: list[Note] = []
+        prepared, is_seen = None, False
         with ONE_AT_A_TIME, outside_strategies():
             progress.stage("tracing")
-            evaluators = self._prepare(batch, refusals)
-            for k, evaluator in enumerate(evaluators):
-                try:
-                    begun, traces = time.perf_counter(), evaluator.traces
-                    double = batches.as_double(batch)
-                    if evaluator.is_traced_for(double):
-                        progress.stage("computing the gradient")
-                    problem = ReplicaProblem(evaluator, double, rng, progress=progress)
-                    problems.append(problem)
-                    problem.assert_checkable()
-                    if evaluator.traces != traces:  # tracing comes on top
-                        begun = time.perf_counter()
-                    clock = Clock(
-                        budget / len(evaluators), begun, lambda p=problem: p.seconds
-                    )
-                    past = self._past_of(evaluator)
-                    found = self._compare(problem, past, clock, progress)
-                    self.close_seconds += clock.close_seconds()
-                except UncheckableError as error:
-                    name = evaluator.replica.objective.name
-                    refusals.append(f"{name}: {error}" if name else str(error))
-                else:
-                    compared[k] = problem, found
-            progress.stage("taking the step in the precision of training")
-            reports, said, is_seen = self._in_training(batch, compared)
-        variables = tuple(v for found in reports for v in found)
-        for (problem, _), found in zip(compared.values(), reports, strict=True):
-            if any(v.verdict == FAIL for v in found):
-                notes.append(self._where_to_look(problem, found))
-            notes += _notes(problem)
-        notes += said
-        verdict, reason = overall(variables, refusals)
-        if variables:
-            notes += [*refusals, *self._notes_on_expected(variables)]
-        report = GradientReport(
-            verdict=verdict,
-            reason=reason,
-            step=step,
-            loss=problems[0].level if problems else None,
-            dtype=_lowest(problem.dtype for problem in problems),
-            tolerance=self.settings.tolerance,
-            seed=self.settings.seed,
-            evaluations=sum(problem.evaluations for problem in problems),
-            seconds=time.perf_counter() - started,
-            notes=tuple(dict.fromkeys(filter(None, notes))),
-            variables=variables,
-            training_dtype=self._step.dtype if variables else "",
+            try:
+                prepared = self._prepare(batch)
+            except UncheckableError as error:
+                losses = [_Loss(refusal=refusal(error))]
+            else:
+                losses = self._compare_all(prepared, batch, budget, rng, progress)
+                progress.stage("taking the step in the precision of training")
+                losses, notes, is_seen = self._look_at_training(prepared, batch, losses)
+        dtype = self._training_dtype(prepared)
+        report = self._report(losses, notes, step, dtype, time.perf_counter() - started)
+        is_told = is_telling(report.variables) and not any(x.refusal for x in losses)
+        return Checked(
+            report=report,
+            is_complete=is_seen and is_told,
+            close_seconds=sum(loss.close_seconds for loss in losses),
         )
-        return report, is_seen and not refusals and is_telling(variables)
 
-    def _prepare(self, batch, refusals) -> list[Evaluator]:
+    def _prepare(self, batch) -> _Prepared:
         """An evaluator for each loss that the training step differentiates.
 
         Made once, and anew if other weights are trained by now.
+
+        Raises:
+            UncheckableError: If the training step can't be followed.
         """
-        now = self.model.trainable_variables
-        if self._trained is None or not _same(now, self._trained):
-            assert_ready(self.model)
+        model = self._subject.model
+        now = list(model.trainable_variables)
+        if self._prepared is None or not _same(now, self._prepared.trained):
+            assert_ready(model)
             try:
-                found = objectives(self.model, batch)
-            except UncheckableError as error:
-                refusals.append(str(error))
-                return []
-            except Exception as error:
-                refusals.append(str(unreplayable(error)))
-                return []
-            self._evaluators = list(map(Evaluator, self._replicas(found)))
-            self._step = TrainingStep(self.model, self.settings.dropout, found)
-            self._step_seconds, self._past = 0.0, {}
-            self._trained = list(now)
-        return self._evaluators
+                found = objectives(model, batch)
+            except UncheckableError:
+                raise
+            except Exception as error:  # of the model's own code
+                logger.debug("The training step could not be traced.", exc_info=True)
+                raise unreplayable(error) from error
+            evaluators = list(map(Evaluator, self._subject.replicas(found)))
+            self._prepared = _Prepared(
+                trained=now,
+                evaluators=evaluators,
+                past=[History(_sizes(e)) for e in evaluators],
+                step=TrainingStep(model, self._settings.dropout, found),
+            )
+        return self._prepared
 
-    def _replicas(self, found) -> list[Replica]:
-        """A replica for each loss that the training step differentiates."""
-        return [Replica(self.model, self.settings.dropout, o) for o in found]
+    def _compare_all(self, prepared, batch, budget, rng, progress) -> list[_Loss]:
+        """Compares each loss, within an equal share of the budget."""
+        each = budget.without(prepared.step_seconds) / len(prepared.evaluators)
+        double = batches.as_double(batch)
+        return [
+            self._compare(k, prepared, double, each, rng, progress)
+            for k in range(len(prepared.evaluators))
+        ]
 
-    def _past_of(self, evaluator):
-        sizes = [math.prod(weight.shape) for weight in evaluator.replica.weights]
-        return self._past.setdefault(id(evaluator), History(sizes))
-
-    def _compare(self, problem, past, clock, progress) -> tuple[VariableReport, ...]:
+    def _compare(self, number, prepared, batch, budget, rng, progress) -> _Loss:
         """Compares the gradients of one loss, and judges each variable."""
-        settings = self.settings
+        evaluator, past = prepared.evaluators[number], prepared.past[number]
+        settings, problem = self._settings, None
         plan = Plan(settings.samples, settings.directions, settings.tolerance)
-        shapes = [weight.shape for weight in problem.weights]
-        tell, rng = progress.stage, problem.rng
-        found = compare(problem, shapes, plan, past, clock, rng, tell)
-        return tuple(
-            variable_report(problem, k, found, past, settings)
+        function = self._subject.function_of(number)
+        try:
+            began, traces = time.perf_counter(), evaluator.traces
+            if evaluator.is_traced_for(batch):
+                progress.stage("computing the gradient")
+            problem = ReplicaProblem(evaluator, batch, rng, progress=progress)
+            problem.assert_checkable()
+            if evaluator.traces != traces:  # tracing comes on top
+                began = time.perf_counter()
+            clock = Clock(budget, began, lambda: problem.seconds)
+            shapes = [weight.shape for weight in problem.weights]
+            found = compare(problem, shapes, plan, past, clock, rng, progress.stage)
+        except UncheckableError as error:
+            return _Loss(problem, refusal(error, evaluator.replica.objective.name))
+        variables = tuple(
+            variable_report(problem, k, found, past, settings, function)
             for k in range(len(shapes))
         )
+        return _Loss(problem, None, variables, clock.close_seconds())
 
-    def _in_training(self, batch, compared):
+    def _look_at_training(
+        self, prepared, batch, losses
+    ) -> tuple[list[_Loss], list[Note], bool]:
         """Adds what training itself makes of the gradients that were compared.
 
-        Args:
-            batch: What `train_step` is handed.
-            compared: By the number of the loss, its problem and reports.
-
         Returns:
-            The reports of each loss, notes on them, and whether it could be seen.
+            The losses, notes on them, and whether it could be seen.
         """
-        reports = [found for _, found in compared.values()]
-        if not compared:
-            return reports, [], False
-        began, is_traced = time.perf_counter(), self._step.is_traced_for(batch)
+        step = prepared.step
+        compared = [k for k, loss in enumerate(losses) if loss.refusal is None]
+        taken = [k for k in compared if self._subject.is_trained(k, step.dtype)]
+        if not taken:
+            return losses, [], bool(compared)
+        began, is_traced = time.perf_counter(), step.is_traced_for(batch)
         try:
-            trained = self._step.run(batch)
-        except Exception as error:
-            note = (
-                "What becomes of the gradients in the precision of training could not "
-                f"be seen. {type(error).__name__}: {error}"
-            )
-            return reports, [note], False
-        reports = [
-            with_training(problem, found, self._step, trained[k])
-            for k, (problem, found) in compared.items()
-        ]
-        everything = [v for found in reports for v in found]
-        losses = [problem.level for problem, _ in compared.values()]
-        run = [trained[k] for k in compared]
-        notes = list(remarks(everything, self._step, run, losses))
+            trained = step.run(batch)
+        except Exception as error:  # of the model's own code
+            logger.debug("The training step could not be run.", exc_info=True)
+            note = TrainingUnseen(f"{type(error).__name__}: {error}")
+            return losses, [note], False
+        losses = list(losses)
+        for k in taken:
+            own = losses[k]
+            variables = with_training(own.problem, own.variables, step, trained[k])
+            losses[k] = replace(own, variables=variables)
+        everything = [v for k in taken for v in losses[k].variables]
+        exact = [losses[k].problem.level for k in taken]
+        notes = list(remarks(everything, step, [trained[k] for k in taken], exact))
         if is_traced:  # tracing comes on top
-            self._step_seconds = time.perf_counter() - began
-        return reports, notes, True
+            prepared.step_seconds = time.perf_counter() - began
+        return losses, notes, True
 
-    def _where_to_look(self, problem, variables) -> str:
-        return where_to_look(problem.stages, variables)
+    def _training_dtype(self, prepared) -> str:
+        """The precision of training; empty if none of the losses is looked at in it."""
+        if prepared is None:
+            return ""
+        dtype, numbers = prepared.step.dtype, range(len(prepared.evaluators))
+        return dtype if any(self._subject.is_trained(k, dtype) for k in numbers) else ""
 
-    def _notes_on_expected(self, variables):
-        """What of `expected` is out of date: the list must not rot."""
-        for pattern in self.settings.expected:
-            matching = [v for v in variables if fnmatch.fnmatchcase(v.path, pattern)]
-            if not matching:
-                yield f"expected={pattern!r} matches no variable."
-            elif all(v.verdict == PASS for v in matching):
-                yield (
-                    f"expected={pattern!r} matches only variables whose gradient is "
-                    "right by now: it can go."
-                )
-
-
-def _notes(problem):
-    """What else a reader should know of one loss."""
-    for dtype, layers in sorted(problem.low_precision.items()):
-        names = ", ".join(layers[:5]) + (" and others" if len(layers) > 5 else "")
-        yield (
-            f"The loss goes through {dtype} in {names}: differences are less "
-            "accurate there, and the error bars wider."
+    def _report(self, losses, in_training, step, dtype, seconds) -> GradientReport:
+        """Puts together what was found."""
+        settings, notes = self._settings, []
+        variables = tuple(v for loss in losses for v in loss.variables)
+        problems = [loss.problem for loss in losses if loss.problem is not None]
+        refusals = [loss.refusal for loss in losses if loss.refusal is not None]
+        for loss in losses:
+            if loss.refusal is None:
+                notes += self._notes_on(loss)
+        notes += [*in_training, *refusals]
+        if variables:
+            notes += on_expected(settings.expected, variables)
+        verdict, cause = self._subject.overall(variables, refusals)
+        return GradientReport(
+            verdict=verdict,
+            cause=cause,
+            step=step,
+            loss=problems[0].level if problems else None,
+            dtype=_lowest(problem.dtype for problem in problems),
+            tolerance=settings.tolerance,
+            seed=settings.seed,
+            evaluations=sum(problem.evaluations for problem in problems),
+            seconds=seconds,
+            remarks=tuple(dict.fromkeys(notes)),
+            variables=variables,
+            training_dtype=dtype if variables else "",
+            subject=self._subject.function,
         )
+
+    def _notes_on(self, loss):
+        """What else a reader should know of one loss."""
+        if any(v.verdict == FAIL for v in loss.variables):
+            look = self._subject.where_to_look(loss.problem.stages, loss.variables)
+            if look is not None:
+                yield look
+        yield from on_precision(loss.problem)
+
+
+def _on_examples(checked, used, there):
+    examples = (used, there) if there else None
+    report = replace(checked.report, examples=examples)
+    return replace(checked, report=report)
+
+
+def _sizes(evaluator):
+    return [math.prod(weight.shape) for weight in evaluator.replica.weights]
 
 
 def _lowest(dtypes):
     return min(dtypes, key=PRECISIONS.index, default=PRECISIONS[-1])
 
 
-def _same(one, other):
+def _same(one: Sequence[object], other: Sequence[object]) -> bool:
     return len(one) == len(other) and all(map(operator.is_, one, other))

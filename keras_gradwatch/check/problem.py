@@ -14,7 +14,8 @@ from keras_gradwatch.check.numerics.directions import Direction, Sweep, scale_of
 from keras_gradwatch.check.numerics.loss_at_point import NEARBY
 from keras_gradwatch.check.numerics.noise import Noise, noise_of
 from keras_gradwatch.check.progress import SILENCE, Silence
-from keras_gradwatch.errors import UncheckableError
+from keras_gradwatch.findings.notes import LossNotFinite, LossNotRepeatable
+from keras_gradwatch.findings.raised import refused
 from keras_gradwatch.framework.dtypes import PRECISIONS
 from keras_gradwatch.replica.outline import Stage, outline
 
@@ -173,10 +174,7 @@ class ReplicaProblem:
             UncheckableError: If the loss is not finite.
         """
         if not np.isfinite(self.level):
-            raise UncheckableError(
-                f"The loss is {self.level}: there is no gradient to check. Look for "
-                "what first returns NaN or infinity."
-            )
+            raise refused(LossNotFinite(self.target, self.level))
 
     def assert_repeatable(self) -> None:
         """Makes sure that the loss is the same each time.
@@ -188,12 +186,7 @@ class ReplicaProblem:
         if self._differs(again):  # by another order of rounding, perhaps
             again = self._loss()
         if self._differs(again):
-            raise UncheckableError(
-                "The loss differs between two evaluations at the same weights "
-                f"({self.base!r} and {again!r}): it has something random in it that "
-                "can't be replayed. Draw random numbers with `keras.random` and a "
-                "`keras.random.SeedGenerator`."
-            )
+            raise refused(LossNotRepeatable(self.target, self.base, again))
 
     def _loss(self):
         return float(self.losses([(Direction(0, entry=0), 0.0)])[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -11,28 +11,40 @@ from keras_gradwatch.check.localisation import straight_through
 from keras_gradwatch.check.numerics.compare import Found
 from keras_gradwatch.check.numerics.conclusion import conclude, coverage
 from keras_gradwatch.check.numerics.history import History
+from keras_gradwatch.check.problem import ReplicaProblem
 from keras_gradwatch.check.settings import Settings
-from keras_gradwatch.findings.text import counted
+from keras_gradwatch.errors import UncheckableError
+from keras_gradwatch.findings import causes
+from keras_gradwatch.findings.causes import Cause
+from keras_gradwatch.findings.notes import (
+    ExpectedIsRight,
+    ExpectedMatchesNothing,
+    LowPrecision,
+    Note,
+    Refusal,
+    Refused,
+)
 from keras_gradwatch.findings.variable import Comparison, VariableReport
 from keras_gradwatch.findings.verdicts import EXPECTED, FAIL, INCONCLUSIVE, PASS
 
-PENDING = (
-    "A sweep over this and other variables is off; there was no time left to look at "
-    "this one alone."
-)
-
 
 def variable_report(
-    problem, variable: int, found: Found, past: History, settings: Settings
+    problem: ReplicaProblem,
+    variable: int,
+    found: Found,
+    past: History,
+    settings: Settings,
+    function: str,
 ) -> VariableReport:
     """What was found for one variable.
 
     Args:
-        problem: The `ReplicaProblem` that was compared.
+        problem: The problem that was compared.
         variable: Position of the variable.
         found: What `compare` returned.
         past: The checks of this loss so far, this one included.
         settings: The `Settings` of the check.
+        function: What was differentiated, one of `vocabulary.SUBJECTS`.
     """
     items = found.of(variable)
     weight = problem.weights[variable]
@@ -41,22 +53,7 @@ def variable_report(
         gradient = gradient.reshape(weight.shape)
     pattern = found.patterns.get(variable)
     answer = conclude(gradient, items, settings.tolerance, pattern)
-    verdict, reason = answer.verdict, answer.reason
-    if variable in problem.misshapen:
-        verdict, reason = (
-            FAIL,
-            (
-                f"The gradient has the shape {problem.misshapen[variable]}, and the "
-                f"variable {weight.shape}: sum it over the axes that are broadcast."
-            ),
-        )
-    if verdict not in (FAIL, PASS) and variable in found.pending:
-        verdict, reason = INCONCLUSIVE, PENDING
-    if verdict == FAIL and _is_expected(weight.path, settings.expected):
-        verdict = EXPECTED
-    if verdict == FAIL:
-        meant = straight_through(problem.stages, weight.path)
-        verdict, reason = (INCONCLUSIVE, meant) if meant else (FAIL, reason)
+    verdict, cause = _judged(problem, variable, answer, found, settings)
     compared = [_comparison(i, weight.shape) for i in items]
     coordinates = tuple(c for c in compared if c.kind == "coordinate")
     directions = tuple(c for c in compared if c.kind != "coordinate")
@@ -65,7 +62,7 @@ def variable_report(
         target=problem.target,
         shape=weight.shape,
         verdict=verdict,
-        reason=reason,
+        cause=cause,
         relative_error=answer.relative_error,
         error_bar=answer.error_bar,
         resolution=answer.resolution,
@@ -74,36 +71,87 @@ def variable_report(
         directions=directions,
         coverage_so_far=past.coverage(variable),
         entries_so_far=past.entries(variable),
+        subject=function,
     )
 
 
-def overall(
-    variables: Sequence[VariableReport], refusals: Sequence[str]
-) -> tuple[str, str]:
-    """The verdict of a check, and the reason where nothing was compared."""
+def _judged(problem, variable, answer, found, settings) -> tuple[str, Cause | None]:
+    """The verdict of the comparisons, in the light of what is known besides."""
+    weight, verdict, cause = problem.weights[variable], answer.verdict, answer.cause
+    if variable in problem.misshapen:
+        shape = tuple(problem.misshapen[variable])
+        verdict, cause = FAIL, causes.Misshapen(shape, weight.shape)
+    if verdict not in (FAIL, PASS) and variable in found.pending:
+        verdict, cause = INCONCLUSIVE, causes.Pending()
+    if verdict == FAIL and _is_expected(weight.path, settings.expected):
+        verdict = EXPECTED
+    if verdict == FAIL:
+        meant = straight_through(problem.stages, weight.path)
+        verdict, cause = (INCONCLUSIVE, meant) if meant else (FAIL, cause)
+    return verdict, cause
+
+
+def overall(variables: Sequence[VariableReport]) -> tuple[str, Cause | None]:
+    """The verdict of a check, and the cause where nothing was compared.
+
+    Args:
+        variables: The reports of all variables.
+    """
     verdicts = [v.verdict for v in variables]
     if FAIL in verdicts:
-        return FAIL, ""
-    pending = [v.label for v in variables if v.reason == PENDING]
+        return FAIL, None
+    pending = tuple(v.label for v in variables if _is_pending(v))
     if pending:
-        return INCONCLUSIVE, (
-            f"A sweep over {counted(len(pending), 'variable')} is off; no time was "
-            f"left to look at each of them alone: {', '.join(pending[:3])}"
-            f"{' and others' if len(pending) > 3 else ''}."
-        )
+        return INCONCLUSIVE, causes.VariablesPending(pending)
     if PASS in verdicts:
-        return PASS, ""
+        return PASS, None
     if EXPECTED in verdicts:
-        return INCONCLUSIVE, "Only mismatches that were declared as expected."
-    reasons = dict.fromkeys([*refusals, *(v.reason for v in variables)])
-    return INCONCLUSIVE, "Nothing could be compared. " + " ".join(reasons)
+        return INCONCLUSIVE, causes.OnlyExpected()
+    return INCONCLUSIVE, causes.NothingTold()
 
 
 def is_telling(variables: Sequence[VariableReport]) -> bool:
     """Whether the gradient of any variable showed, right or wrong."""
-    return any(
-        v.verdict in (FAIL, PASS, EXPECTED) or v.reason == PENDING for v in variables
-    )
+    return any(v.verdict in (FAIL, PASS, EXPECTED) or _is_pending(v) for v in variables)
+
+
+def on_precision(problem: ReplicaProblem) -> Iterator[Note]:
+    """Where one loss goes through less than float64."""
+    for dtype, layers in sorted(problem.low_precision.items()):
+        yield LowPrecision(dtype, tuple(layers))
+
+
+def on_expected(
+    patterns: Sequence[str], variables: Sequence[VariableReport]
+) -> Iterator[Note]:
+    """What of `expected` is out of date.
+
+    Args:
+        patterns: Patterns of paths.
+        variables: The reports of all variables.
+    """
+    for pattern in patterns:
+        matching = [v for v in variables if fnmatch.fnmatchcase(v.path, pattern)]
+        if not matching:
+            yield ExpectedMatchesNothing(pattern)
+        elif all(v.verdict == PASS for v in matching):
+            yield ExpectedIsRight(pattern)
+
+
+def refusal(error: UncheckableError, target: str = "") -> Refusal:
+    """The note on what could not be looked at.
+
+    Args:
+        error: What was in the way.
+        target: Name of the loss; empty for a single one, or for all.
+    """
+    if isinstance(error.why, Refusal):
+        return error.why.of(target)
+    return Refused(target, str(error))
+
+
+def _is_pending(variable):
+    return isinstance(variable.cause, causes.Pending)
 
 
 def _is_expected(path, patterns):

@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from keras_gradwatch.check.numerics.rounding import handed_on, rounding
+from keras_gradwatch.check.problem import ReplicaProblem
 from keras_gradwatch.check.training_step import Trained, TrainingStep
+from keras_gradwatch.findings.causes import OverflowInTraining
+from keras_gradwatch.findings.handed import Handed
+from keras_gradwatch.findings.notes import (
+    HandedOn,
+    LeftOut,
+    LossNotScaled,
+    Note,
+    Overflow,
+    RoundedOff,
+    TrainingLossNotFinite,
+    Underflow,
+)
 from keras_gradwatch.findings.variable import VariableReport
 from keras_gradwatch.findings.verdicts import EXPECTED, FAIL, INCONCLUSIVE
 
-# Share of entries, or relative error, from which a note is worth reading.
+# Share of entries, or relative error, from which a note is worth reading: a lone entry
+# of a hundred underflows in many healthy trainings in half precision, and rounding
+# alone is off by some percent there.
 NOTABLE_SHARE = 0.01
 NOTABLE_ERROR = 0.1
-# Relative error of one rounding, with room for a few.
+# Relative error of one rounding (2^-8, 2^-11, 2^-24, 2^-53), times 8 to 170: room for
+# the sums in an optimizer's wrapper, which round again and again.
 _PRECISION = {"bfloat16": 3e-2, "float16": 4e-3, "float32": 1e-5, "float64": 1e-12}
-_SHOWN = 3
 
 
 def with_training(
-    problem, reports: Sequence[VariableReport], step: TrainingStep, trained: Trained
+    problem: ReplicaProblem,
+    reports: Sequence[VariableReport],
+    step: TrainingStep,
+    trained: Trained,
 ) -> tuple[VariableReport, ...]:
     """Adds to the reports of one loss what training makes of its gradients.
 
@@ -54,24 +71,17 @@ def with_training(
             )
         handed = trained.handed[k]
         if handed is not None:
-            words = handed_on(
+            other = handed_on(
                 gradient,
                 handed,
                 {} if gradient is None else of_size[gradient.size],
                 _PRECISION[step.dtype],
                 trained.siblings[k],
             )
-            report = replace(report, applied=words)
+            report = replace(report, handed=other)
         if _spoils(report, step, trained, handed):
-            report = replace(
-                report,
-                verdict=FAIL,
-                reason=(
-                    f"In {step.dtype}, the precision of training, "
-                    f"{_share(report.overflowed)} of the gradient is NaN or infinite; "
-                    "in float64 it is finite."
-                ),
-            )
+            cause = OverflowInTraining(step.dtype, report.overflowed or 0.0)
+            report = replace(report, verdict=FAIL, cause=cause)
         result.append(report)
     return tuple(result)
 
@@ -81,24 +91,23 @@ def remarks(
     step: TrainingStep,
     trained: Sequence[Trained],
     losses: Sequence[float],
-) -> Iterator[str]:
-    """Says what in the precision of training, or after the tape, is worth knowing."""
+) -> Iterator[Note]:
+    """What in the precision of training, or after the tape, is worth knowing.
+
+    Args:
+        reports: Of all variables, with what training makes of them.
+        step: The training step.
+        trained: What it did, for each loss.
+        losses: The same losses in float64.
+    """
     for own, exact in zip(trained, losses, strict=True):
         if not np.isfinite(own.loss) and np.isfinite(exact):
-            yield (
-                f"In {step.dtype}, the precision of training, the loss is {own.loss}; "
-                f"in float64 it is {exact:.4g}."
-            )
+            yield TrainingLossNotFinite(step.dtype, own.loss, exact)
     left_out = step.left_out()
     if left_out:
-        more = f" (and {len(left_out) - 1} more)" if len(left_out) > 1 else ""
-        yield f"The training step takes no gradient for {left_out[0]}{more}."
+        yield LeftOut(tuple(left_out))
     for optimizer in step.unscaled():
-        yield (
-            f"The training step hands gradients to {optimizer!r}, a LossScaleOptimizer"
-            " that divides them by its scale, but does not scale the loss. "
-            f"Differentiate `self.{optimizer}.scale_loss(loss)`."
-        )
+        yield LossNotScaled(optimizer)
     yield from _on_underflow(reports, step)
     yield from _on_overflow(reports, step)
     yield from _on_error(reports, step)
@@ -116,44 +125,18 @@ def _spoils(report, step, trained, handed):
 
 def _on_underflow(reports, step):
     found = [v for v in reports if (v.vanished or 0) >= NOTABLE_SHARE]
-    if not found:
-        return
-    worst = max(found, key=lambda v: v.vanished)
-    what = (
-        f"In {step.dtype}, the precision of training, {_share(worst.vanished)} of the "
-        f"gradient of {_names(worst, found)} is exactly zero and in float64 it is not"
-    )
-    if step.dtype != "float16":
-        yield f"{what}: it is too small for that precision."
-    elif step.loss_scale is None:
-        yield (
-            f"{what}: it underflows, and these weights do not learn. Scale the loss: "
-            "wrap the optimizer in `keras.optimizers.LossScaleOptimizer`. "
-            "(`compile` does so by itself only for a model whose own dtype policy is "
-            "mixed_float16.)"
-        )
-    else:
-        yield (
-            f"{what}: it underflows although the loss is scaled by "
-            f"{step.loss_scale:g}. Raise `initial_scale`, or keep the layers where "
-            "it gets small in float32."
-        )
+    if found:
+        worst = max(found, key=lambda v: v.vanished)
+        labels = _worst_first(worst, found)
+        yield Underflow(step.dtype, worst.vanished, labels, step.loss_scale)
 
 
 def _on_overflow(reports, step):
     found = [v for v in reports if v.overflowed and v.verdict != FAIL]
     if found:
         worst = max(found, key=lambda v: v.overflowed)
-        scaled = step.loss_scale is not None
-        end = (
-            ": the optimizer skips such a step, and halves the scale of the loss"
-            if scaled
-            else ""
-        )
-        yield (
-            f"In {step.dtype}, the precision of training, {_share(worst.overflowed)} "
-            f"of the gradient of {_names(worst, found)} is NaN or infinite{end}."
-        )
+        labels, is_scaled = _worst_first(worst, found), step.loss_scale is not None
+        yield Overflow(step.dtype, worst.overflowed, labels, is_scaled)
 
 
 def _on_error(reports, step):
@@ -167,34 +150,20 @@ def _on_error(reports, step):
     ]
     if found:
         worst = max(found, key=lambda v: v.training_error)
-        yield (
-            f"In {step.dtype}, the precision of training, the gradient of "
-            f"{_names(worst, found)} is off by {worst.training_error:.0%}: what "
-            "rounding leaves of it."
-        )
+        yield RoundedOff(step.dtype, worst.training_error, _worst_first(worst, found))
 
 
 def _on_optimizers(reports):
-    groups: dict[str, list[VariableReport]] = {}
+    groups: dict[Handed, list[VariableReport]] = {}
     for report in reports:
-        if report.applied:
-            # Shares and distances differ from variable to variable.
-            kind = re.sub(r", [^,]*%.*", "", report.applied)
-            groups.setdefault(kind, []).append(report)
-    for words, found in groups.items():
-        if len(found) == 1:
-            words = found[0].applied
-        yield (
-            f"For {_names(found[0], found)} the training step hands the optimizer "
-            f"{words}."
-        )
+        if report.handed is not None:
+            # Distances differ from variable to variable.
+            alike = replace(report.handed, distance=None)
+            groups.setdefault(alike, []).append(report)
+    for alike, found in groups.items():
+        handed = found[0].handed if len(found) == 1 else None
+        yield HandedOn(tuple(v.label for v in found), handed or alike)
 
 
-def _names(first, found):
-    others = len(found) - 1
-    more = f" (and {others} more)" if others else ""
-    return f"{first.label}{more}"
-
-
-def _share(share):
-    return f"{share:.0%}" if share >= 0.01 else "less than 1%"
+def _worst_first(worst, found):
+    return (worst.label, *(v.label for v in found if v is not worst))

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import statistics
 import sys
 from dataclasses import dataclass
 
-from keras_gradwatch.check.localisation import pointed_at
+from keras_gradwatch.findings import causes, sentences
+from keras_gradwatch.findings.manner import (
+    FACTOR,
+    IN_WORDS,
+    MISSING,
+    NONFINITE,
+    NONFINITE_IN_TRAINING,
+    ZERO,
+    Manner,
+)
+from keras_gradwatch.findings.place import Place
 from keras_gradwatch.findings.report import GradientReport
 from keras_gradwatch.findings.variable import VariableReport
 from keras_gradwatch.findings.verdicts import FAIL, PASS, VERDICTS
 
-FORMAT = 1
-# How far the ratios of analytic to numerical slopes may differ and be one factor.
+FORMAT = 2
+# How far the ratios of analytic to numerical slopes may differ and be one factor: ten
+# times the tolerance by default, so that errors that pass elsewhere don't hide it.
 _SAME_FACTOR = 0.01
 # How much smaller an error is than a millionth of the tolerance tells nobody anything.
 _LOWEST_MARGIN = -6.0
@@ -31,14 +43,20 @@ class VariableDigest:
         target: As in `VariableReport`.
         verdict: Its verdict.
         relative_error: As in `VariableReport`, two digits; None if not finite.
-        how: How its gradient is wrong, in a few words. Empty unless it fails.
+        manner: How its gradient is wrong. None unless it fails, or if the relative
+            error says all there is to say.
     """
 
     path: str
     target: str
     verdict: str
     relative_error: float | None
-    how: str = ""
+    manner: Manner | None = None
+
+    @property
+    def how(self) -> str:
+        """How its gradient is wrong, in a few words. Empty unless that is known."""
+        return sentences.manner(self.manner)
 
     @property
     def label(self) -> str:
@@ -53,26 +71,34 @@ class Digest:
     Args:
         step: Optimizer iterations done when the check ran.
         verdict: Verdict of the report.
-        reason: Why nothing was compared, if nothing was.
+        reason: Why nothing was compared, if nothing was: a sentence, to be shown.
         tolerance: Largest relative error that counts as a match.
-        look_at: The layers to look at first. Empty if that is not known.
+        places: The layers to look at first. Empty if that is not known.
         variables: A `VariableDigest` for each variable, in the order of the model.
+        look_in_words: The same as `places`, of a digest of an earlier version.
     """
 
     step: int
     verdict: str
     reason: str
     tolerance: float
-    look_at: str
+    places: tuple[Place, ...]
     variables: tuple[VariableDigest, ...]
+    look_in_words: str = ""
+
+    @property
+    def look_at(self) -> str:
+        """The layers to look at first, in words. Empty if that is not known."""
+        return sentences.places(self.places) or self.look_in_words
 
     def to_json(self) -> str:
         """The digest as JSON, without repeating the names of the fields."""
         rows = [
-            (v.path, v.target, v.verdict, v.relative_error, v.how)
+            (v.path, v.target, v.verdict, v.relative_error, _packed(v.manner))
             for v in self.variables
         ]
-        head = (self.step, self.verdict, self.reason, self.tolerance, self.look_at)
+        places = [(place.name, place.kind) for place in self.places]
+        head = (self.step, self.verdict, self.reason, self.tolerance, places)
         return json.dumps([FORMAT, *head, rows])
 
     @classmethod
@@ -83,19 +109,30 @@ class Digest:
             ValueError: If `text` is not a digest of a known format.
         """
         data = json.loads(text)
-        if not isinstance(data, list) or data[:1] != [FORMAT]:
+        known = data[0] if isinstance(data, list) and data else None
+        if known not in (1, FORMAT) or isinstance(known, bool):
             raise ValueError(
-                f"Expected a digest of format {FORMAT}. Received: text={text[:80]!r}"
+                f"Expected a digest of format {FORMAT} or 1. Received: "
+                f"text={text[:80]!r}"
             )
-        _, *head, rows = data
-        return cls(*head, tuple(_variable(*row) for row in rows))
+        _, step, verdict, reason, tolerance, look, rows = data
+        places: tuple[Place, ...] = ()
+        in_words = ""
+        if known == 1:  # it has words where there are data by now
+            in_words = look
+            rows = [(*row[:4], row[4] and (IN_WORDS, None, row[4])) for row in rows]
+        else:
+            places = tuple(Place(*place) for place in look)
+        variables = tuple(_variable(*row) for row in rows)
+        return cls(step, verdict, reason, tolerance, places, variables, in_words)
 
     def __post_init__(self):
         # It may come from a damaged file, and one bad digest must not hide the others.
         figures = [self.step, self.tolerance]
         figures += [v.relative_error or 0.0 for v in self.variables]
-        words = [self.reason, self.look_at]
-        words += [w for v in self.variables for w in (v.path, v.target, v.how)]
+        words = [self.reason, self.look_in_words]
+        words += [w for place in self.places for w in (place.name, place.kind)]
+        words += [w for v in self.variables for w in (v.path, v.target)]
         verdicts = {self.verdict, *(v.verdict for v in self.variables)}
         if not (
             all(isinstance(f, int | float) and math.isfinite(f) for f in figures)
@@ -118,49 +155,59 @@ def digest(report: GradientReport) -> Digest:
             v.target,
             v.verdict,
             _rounded(v.relative_error),
-            how_wrong(v) if v.verdict == FAIL else "",
+            manner_of(v) if v.verdict == FAIL else None,
         )
         for v in report.variables
     )
-    look_at = next(filter(None, map(pointed_at, report.notes)), "")
     return Digest(
         report.step,
         report.verdict,
         report.reason,
         report.tolerance,
-        look_at,
+        report.places,
         variables,
     )
 
 
-def how_wrong(variable: VariableReport) -> str:
-    """How a wrong gradient is wrong, to end the sentence "The gradient is ...".
-
-    Empty where the relative error says all there is to say.
+def manner_of(variable: VariableReport) -> Manner | None:
+    """How a wrong gradient is wrong; None if the relative error says it all.
 
     Args:
         variable: A `VariableReport` whose verdict is FAIL.
     """
     # These are known of the whole gradient, and comparisons need not show them.
-    if "are NaN or infinite" in variable.reason:
-        return "not finite"
-    if "returned no gradient (None)" in variable.reason:
-        return "missing"
+    if isinstance(variable.cause, causes.NonFiniteGradient):
+        return Manner(NONFINITE)
+    if isinstance(variable.cause, causes.MissingGradient):
+        return Manner(MISSING)
     if variable.overflowed:
-        return "not finite in the precision of training"
-    compared = [*variable.coordinates, *variable.directions]
-    wrong = [c for c in compared if c.word == "mismatch" and _is_ratio(c)]
-    if not wrong:
-        return ""
-    if all(c.analytic == 0 for c in wrong):
-        return "zero"
-    ratios = [c.analytic / c.numerical for c in wrong]
+        return Manner(NONFINITE_IN_TRAINING)
+    compared = (*variable.coordinates, *variable.directions)
+    ratios = [r for c in compared if (r := _ratio(c)) is not None]
+    if not ratios:
+        return None
+    return Manner(ZERO) if not any(ratios) else _one_factor(ratios)
+
+
+def _ratio(comparison):
+    """Analytic to numerical slope of a mismatch; None if there is none."""
+    a, n = comparison.analytic, comparison.numerical
+    if comparison.word != "mismatch" or a is None or not n:
+        return None
+    return a / n if math.isfinite(a) and math.isfinite(n) else None
+
+
+def _one_factor(ratios):
     factor = statistics.median(ratios)
-    if len(ratios) < 2 or any(
-        abs(ratio - factor) > _SAME_FACTOR * abs(factor) for ratio in ratios
-    ):
-        return ""
-    return _by_a_factor(factor)
+    apart = max(abs(ratio - factor) for ratio in ratios)
+    if len(ratios) < 2 or apart > _SAME_FACTOR * abs(factor):
+        return None
+    size = abs(factor)
+    if abs(size - 1) <= _SAME_FACTOR:
+        return Manner(FACTOR, -1.0) if factor < 0 else None
+    # Three digits of what is shown, so that equal mistakes are equal.
+    size = float(f"{size:.3g}") if size > 1 else 1 / float(f"{1 / size:.3g}")
+    return Manner(FACTOR, math.copysign(size, factor))
 
 
 def margin(report: GradientReport) -> float | None:
@@ -188,23 +235,19 @@ def _margin(variable, tolerance):
     return min(0.0, max(_LOWEST_MARGIN, math.log10((error or 1e-300) / tolerance)))
 
 
-def _variable(path, target, verdict, relative_error, how):
-    path, target, verdict, how = map(sys.intern, (path, target, verdict, how))
-    return VariableDigest(path, target, verdict, relative_error, how)
+def _packed(manner):
+    return manner and (manner.kind, manner.factor)
 
 
-def _is_ratio(comparison):
-    a, n = comparison.analytic, comparison.numerical
-    return bool(a is not None and n and math.isfinite(a) and math.isfinite(n))
+def _variable(path, target, verdict, relative_error, manner):
+    path, target, verdict = map(sys.intern, (path, target, verdict))
+    manner = _manner(*manner) if manner else None
+    return VariableDigest(path, target, verdict, relative_error, manner)
 
 
-def _by_a_factor(factor):
-    size = abs(factor)
-    if abs(size - 1) <= _SAME_FACTOR:
-        return "of the wrong sign" if factor < 0 else ""
-    side = "large" if size > 1 else "small"
-    words = f"too {side} by a factor of {max(size, 1 / size):.3g}"
-    return f"of the wrong sign and {words}" if factor < 0 else words
+@functools.cache  # a few serve thousands of rows
+def _manner(kind, factor, text=""):
+    return Manner(kind, factor, text)
 
 
 def _rounded(value):

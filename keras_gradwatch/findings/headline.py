@@ -99,12 +99,13 @@ def _since(checks, labels) -> int:
 
 
 def _by_how_much(newest, wrong):
-    kinds = {v.how for v in wrong}
-    if len(kinds) == 1 and (how := kinds.pop()):
-        return how
+    manners = {v.manner: v.how for v in wrong}
+    if len(manners) == 1 and None not in manners:
+        return wrong[0].how
     errors = [v.relative_error for v in wrong if v.relative_error is not None]
     if not errors:
-        return " or ".join(sorted(filter(None, kinds))) or "by an unknown amount"
+        known = sorted(filter(None, manners.values()))
+        return " or ".join(known) or "by an unknown amount"
     worst = max(errors)
     up_to = "up to " if len(wrong) > 1 else ""
     times = float(f"{worst / newest.tolerance:.2g}")

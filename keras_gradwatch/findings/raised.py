@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from keras_gradwatch.errors import GradwatchError, UncheckableError
+from keras_gradwatch.findings import sentences
 from keras_gradwatch.findings.alert import Alert
 from keras_gradwatch.findings.nonfinite import NonFinite
+from keras_gradwatch.findings.notes import Refusal
 from keras_gradwatch.findings.report import GradientReport
 from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE
 
@@ -55,3 +57,12 @@ def passing(report: GradientReport) -> GradientReport:
     if report.verdict == INCONCLUSIVE:
         raise UncheckableError(str(report))
     return report
+
+
+def refused(why: Refusal) -> UncheckableError:
+    """The error that says why a loss can't be looked at.
+
+    Args:
+        why: The `Refusal`; the error holds it as `why`.
+    """
+    return UncheckableError(sentences.refusal(why), why)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from keras_gradwatch.findings import causes, sentences
+from keras_gradwatch.findings.notes import Look, Note, Refusal
+from keras_gradwatch.findings.place import Place
+from keras_gradwatch.findings.stored import FORMAT, decode, encode, upgraded
 from keras_gradwatch.findings.table import figure, table
-from keras_gradwatch.findings.text import plain
+from keras_gradwatch.findings.text import listed, plain
 from keras_gradwatch.findings.variable import Comparison, VariableReport
 from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE, PASS, VERDICTS
+from keras_gradwatch.findings.vocabulary import LOSS, SECOND
 
-FORMAT = 1
 # What a name may take of a sentence.
 _NAME = 60
 
@@ -24,7 +26,7 @@ class GradientReport:
     Args:
         verdict: FAIL if a variable fails; else PASS if a variable was compared
             and is right; else INCONCLUSIVE.
-        reason: Why nothing was compared, if nothing was. Empty otherwise.
+        cause: Why nothing was compared, a `causes.Cause`, if nothing was.
         step: Optimizer iterations done when the check ran.
         loss: The loss at the point that was checked, of the examples that were used;
             of several, the first.
@@ -33,7 +35,7 @@ class GradientReport:
         seed: Seed of the draws.
         evaluations: How often the loss was evaluated.
         seconds: How long the check took.
-        notes: What else a reader should know, a sentence each.
+        remarks: What else a reader should know, a `notes.Note` each.
         variables: A `VariableReport` for each trainable variable, in the order
             of the model.
         training_dtype: The lowest precision in which the model's layers compute
@@ -41,10 +43,12 @@ class GradientReport:
         examples: How many examples of the batch were used, and how many it has. In
             training, a large batch is checked on a part. None if its data have no
             common length, and in old reports.
+        subject: What was differentiated: `"loss"`, or the `"output"` of a layer or
+            function.
     """
 
     verdict: str
-    reason: str
+    cause: causes.Cause | None
     step: int
     loss: float | None
     dtype: str
@@ -52,10 +56,52 @@ class GradientReport:
     seed: int
     evaluations: int
     seconds: float
-    notes: tuple[str, ...]
+    remarks: tuple[Note, ...]
     variables: tuple[VariableReport, ...]
     training_dtype: str = ""
     examples: tuple[int, int] | None = None
+    subject: str = LOSS
+
+    @property
+    def reason(self) -> str:
+        """Why nothing was compared, if nothing was. Empty otherwise."""
+        first = sentences.because(self.cause, self.subject)
+        reasons = [first, *self._more_reasons()]
+        return " ".join(dict.fromkeys(filter(None, reasons)))
+
+    def _more_reasons(self):
+        match self.cause:
+            case causes.NothingTold():
+                yield from map(self._sentence, self._refusals())
+                yield from (v.reason for v in self.variables)
+            case causes.OnlyFirstOrder(open_rows):
+                yield from (self.variables[k].reason for k in open_rows)
+                for note in self._refusals():
+                    if note.target == SECOND:
+                        yield self._sentence(note)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What else a reader should know, a sentence or a few each."""
+        # Of a report without variables, the reason says what was refused.
+        shown = [
+            note
+            for note in self.remarks
+            if self.variables or not isinstance(note, Refusal)
+        ]
+        return tuple(dict.fromkeys(map(self._sentence, shown)))
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """The layers to look at first. Empty if that is not known."""
+        looks = (note.places for note in self.remarks if isinstance(note, Look))
+        return next(looks, ())
+
+    def _refusals(self):
+        return [note for note in self.remarks if isinstance(note, Refusal)]
+
+    def _sentence(self, note):
+        return sentences.note(note, self.subject)
 
     @property
     def passed(self) -> bool:
@@ -91,9 +137,7 @@ class GradientReport:
         line = f"{where}. {counts} of {len(self.variables)} variables{self._part()}"
         if self.verdict == FAIL:
             names = [plain(v.label, _NAME) for v in self.failures]
-            shown = ", ".join(names[:3])
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            return f"{line}. Wrong: {shown}{more}"
+            return f"{line}. Wrong: {listed(names)}"
         return f"{line}, worst relative error {figure(self.worst_relative_error)}"
 
     def _part(self):
@@ -102,9 +146,9 @@ class GradientReport:
 
     def __str__(self) -> str:
         rows = table(self.variables, self.training_dtype)
-        return "\n".join([self.headline, *rows, *self._remarks()])
+        return "\n".join([self.headline, *rows, *self._lines()])
 
-    def _remarks(self):
+    def _lines(self):
         for v in self.failures:
             yield f"{plain(v.label, _NAME)}: {plain(v.reason)}"
         for note in self.notes:
@@ -134,71 +178,55 @@ class GradientReport:
     def __eq__(self, other) -> bool:
         if not isinstance(other, GradientReport):
             return NotImplemented
-        # As JSON, in which NaN equals NaN.
-        return self.to_json() == other.to_json()
+        # As it is stored, where NaN equals NaN.
+        return encode(self) == encode(other)
 
     def __hash__(self) -> int:
-        return hash(self.to_json())
+        return hash(json.dumps(encode(self)))
 
     def to_json(self) -> str:
-        """The whole report as standard JSON; NaN and infinity become strings."""
-        data = {"format": FORMAT, **dataclasses.asdict(self)}
-        return json.dumps(_encode(data), allow_nan=False)
+        """The whole report as standard JSON; NaN and infinity become strings.
+
+        Under `"in_words"` it has the sentences, for those who read it without this
+        package.
+        """
+        data = {"format": FORMAT, **encode(self), "in_words": self._in_words()}
+        return json.dumps(data, allow_nan=False)
+
+    def _in_words(self):
+        return {
+            "headline": self.headline,
+            "reason": self.reason,
+            "notes": self.notes,
+            "variables": {v.label: v.reason for v in self.variables if v.reason},
+        }
 
     @classmethod
-    def from_json(cls, text: str) -> GradientReport:
+    def from_json(cls, text: str | bytes) -> GradientReport:
         """Gets a report back from `to_json()`.
 
         Raises:
             ValueError: If `text` is not a report of a known format.
         """
         data = json.loads(text)
-        if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
+        known = data.pop("format", None) if isinstance(data, dict) else None
+        if known not in (1, FORMAT):
             raise ValueError(
-                f"Expected a gradient report of format {FORMAT}, as `to_json()` "
+                f"Expected a gradient report of format {FORMAT} or 1, as `to_json()` "
                 f"writes it. Received: text={text[:80]!r}"
             )
-        variables = []
-        for v in data.pop("variables"):
-            for name in ("coordinates", "directions"):
-                v[name] = tuple(_comparison(c) for c in v[name])
-            v["shape"] = tuple(v["shape"])
-            variables.append(VariableReport(**_decode(v)))
-        data["notes"] = tuple(data["notes"])
-        if data.get("examples") is not None:
-            data["examples"] = tuple(data["examples"])
-        return cls(**_decode(data), variables=tuple(variables))
+        if known == 1:
+            data = upgraded(data)
+        data.pop("in_words", None)
+        report = decode(cls, {**data, "variables": []})
+        variables = tuple(map(_variable, data["variables"]))
+        return replace(report, variables=variables)
 
 
-_FLOATS = {
-    "loss",
-    "analytic",
-    "numerical",
-    "error_bar",
-    "relative_error",
-    "resolution",
-    "step",
-    "training_error",
-}
-
-
-def _comparison(data):
-    data["index"] = None if data["index"] is None else tuple(data["index"])
-    return Comparison(**_decode(data))
-
-
-def _encode(value):
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, dict):
-        return {k: _encode(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_encode(v) for v in value]
-    return value
-
-
-def _decode(data):
-    return {
-        k: float(v) if k in _FLOATS and isinstance(v, str) else v
-        for k, v in data.items()
+def _variable(data):
+    comparisons = {
+        name: tuple(decode(Comparison, c) for c in data[name])
+        for name in ("coordinates", "directions")
     }
+    found = decode(VariableReport, {**data, "coordinates": [], "directions": []})
+    return replace(found, **comparisons)

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from keras_gradwatch.findings import sentences
+from keras_gradwatch.findings.causes import Cause
+from keras_gradwatch.findings.handed import Handed
+from keras_gradwatch.findings.vocabulary import LOSS
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -48,7 +53,7 @@ class VariableReport:
         shape: Its shape.
         verdict: `"PASS"`, `"FAIL"`, `"INCONCLUSIVE"`, `"UNUSED"` or
             `"EXPECTED"`.
-        reason: Why, in a few words. Empty where PASS says it all.
+        cause: Why, a `causes.Cause`. None where PASS says it all.
         relative_error: `|a - n| / (|a| + |n|)`, norms over all that was
             compared. None if nothing was.
         error_bar: The part of it that errors of the differences may explain.
@@ -63,20 +68,20 @@ class VariableReport:
         vanished: Share of the entries of `a` above round-off that are exactly
             zero in `g`.
         overflowed: Share of the entries of `a` that are NaN or infinite in `g`.
-        applied: What the training step hands to the optimizer instead of the
-            gradient, in words, such as `"0.5 times the gradient"`. Empty if it is
-            the gradient itself.
+        handed: What the training step hands to the optimizer instead of the
+            gradient. None if it is the gradient itself.
         coverage_so_far: The same as `coverage`, of this check and all before it in
             the same fit. None in old reports.
         entries_so_far: How many entries were compared singly, in this check and all
             before it.
+        subject: What was differentiated: `"loss"`, `"output"` or `"gradient"`.
     """
 
     path: str
     target: str
     shape: tuple[int, ...]
     verdict: str
-    reason: str
+    cause: Cause | None
     relative_error: float | None
     error_bar: float | None
     resolution: float | None
@@ -86,11 +91,26 @@ class VariableReport:
     training_error: float | None = None
     vanished: float | None = None
     overflowed: float | None = None
-    applied: str = ""
+    handed: Handed | None = None
     coverage_so_far: float | None = None
     entries_so_far: int | None = None
+    subject: str = LOSS
 
     @property
     def label(self) -> str:
         """The path, with the target where there are several."""
         return f"{self.path} ({self.target})" if self.target else self.path
+
+    @property
+    def reason(self) -> str:
+        """Why, in a few words. Empty where PASS says it all."""
+        return sentences.because(self.cause, self.subject)
+
+    @property
+    def applied(self) -> str:
+        """What the training step hands to the optimizer instead of the gradient.
+
+        In words, such as `"0.5 times the gradient"`. Empty if it is the gradient
+        itself.
+        """
+        return sentences.handed_on(self.handed)

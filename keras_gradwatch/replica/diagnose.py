@@ -54,8 +54,8 @@ def assert_replayable(replica, graph, forbidden) -> None:
     ):
         if names:
             raise UncheckableError(
-                f"{_owner(names[0], replica)} {what} ({names[0]}): differences of the "
-                f"loss then say nothing about its gradient. {remedy}."
+                f"{_owner(names[0], replica)} {what} ({names[0]}): differences then "
+                f"say nothing about its gradient. {remedy}."
             )
 
 

@@ -4,8 +4,12 @@ import math
 
 import pytest
 
-from keras_gradwatch.findings.digest import Digest, digest, how_wrong, margin
-from tests.findings.test_report import comparison, report, variable
+from keras_gradwatch.findings import sentences
+from keras_gradwatch.findings.causes import MissingGradient, NonFiniteGradient
+from keras_gradwatch.findings.digest import Digest, digest, manner_of, margin
+from keras_gradwatch.findings.notes import LookToTheLoss, Said
+from keras_gradwatch.findings.place import Place
+from tests.support.reports import comparison, report, variable
 
 
 def wrong(*pairs, **changes):
@@ -29,18 +33,18 @@ def wrong(*pairs, **changes):
     ],
 )
 def test_how_it_is_wrong(pairs, words):
-    assert how_wrong(wrong(*pairs)) == words
+    assert sentences.manner(manner_of(wrong(*pairs))) == words
 
 
 @pytest.mark.parametrize(
-    ("reason", "words"),
+    ("cause", "words"),
     [
-        ("3 of 9 entries of the gradient are NaN or infinite, the first", "not finite"),
-        ("The tape returned no gradient (None), but the loss depends", "missing"),
+        (NonFiniteGradient(count=3, size=9, first=(0, 2)), "not finite"),
+        (MissingGradient(), "missing"),
     ],
 )
-def test_how_it_is_wrong_as_a_whole(reason, words):
-    assert how_wrong(wrong((0.0, 1), reason=reason)) == words
+def test_how_it_is_wrong_as_a_whole(cause, words):
+    assert sentences.manner(manner_of(wrong((0.0, 1), cause=cause))) == words
 
 
 def test_json_keeps_a_digest():
@@ -49,7 +53,7 @@ def test_json_keeps_a_digest():
             variable(path="a/\u5c42\ud800", relative_error=math.nan),
             wrong((1, 2), (2, 4), path="b", target="critic", relative_error=0.3333),
             verdict="FAIL",
-            notes=("Other.", "Look first at 'b' (Dense). No layer after 'b' is known"),
+            remarks=(Said("Other."), LookToTheLoss((Place("b", "Dense"),), wrong="b")),
         )
     )
     assert Digest.from_json(found.to_json()) == found
@@ -75,11 +79,22 @@ def test_foreign_json_is_refused(text):
         '[1, 7, "PASS", "", 0, "", []]',
         '[1, 7, "PASS", "", NaN, "", []]',
         '[1, 7, "PASS", "", 0.001, "", [["a", "", "PASS", "x", ""]]]',
+        '[2, 7, "PASS", "", 0.001, [["a", 1]], []]',
+        '[2, 7, "PASS", "", 0.001, [], [["a", "", "FAIL", 0.1, ["odd", null]]]]',
+        '[2, 7, "PASS", "", 0.001, [], [["a", "", "FAIL", 0.1, ["factor", null]]]]',
     ],
 )
 def test_what_makes_no_sense_is_refused(text):
     with pytest.raises(ValueError, match="Received"):
         Digest.from_json(text)
+
+
+def test_a_digest_of_format_1_is_read():
+    found = Digest.from_json(
+        '[1, 7, "FAIL", "", 0.001, "\'b\' (Dense)", [["b", "", "FAIL", 0.3, "zero"]]]'
+    )
+    assert found.look_at == "'b' (Dense)"
+    assert found.variables[0].how == "zero"
 
 
 def test_the_margin_is_above_zero_exactly_where_a_check_fails():

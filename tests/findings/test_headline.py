@@ -4,18 +4,20 @@ import pytest
 
 from keras_gradwatch.findings.digest import Digest, VariableDigest
 from keras_gradwatch.findings.headline import headline, trainings
+from keras_gradwatch.findings.manner import IN_WORDS, Manner
 
 HALF = "too small by a factor of 2"
 
 
 def row(path, verdict="PASS", error=1e-9, how=""):
-    return VariableDigest(path, "", verdict, error, how)
+    manner = Manner(IN_WORDS, text=how) if how else None
+    return VariableDigest(path, "", verdict, error, manner)
 
 
 def check(step, *rows, look_at="", verdict=None, reason=""):
     verdicts = {r.verdict for r in rows}
     overall = next(v for v in ("FAIL", "PASS", "INCONCLUSIVE") if v in verdicts)
-    return Digest(step, verdict or overall, reason, 1e-3, look_at, rows)
+    return Digest(step, verdict or overall, reason, 1e-3, (), rows, look_at)
 
 
 def good(step):

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 import keras_gradwatch as kgw
-from tests.findings.test_report import comparison, report, variable
+from tests.support.reports import comparison, report, variable
 
 NAMES = [
     "<script>alert(1)</script>",
@@ -82,7 +82,7 @@ def test_without_matplotlib_the_error_names_the_remedy():
     code = """
 import sys
 sys.modules["matplotlib"] = None  # as if it were not installed
-from tests.findings.test_report import report
+from tests.support.reports import report
 try:
     report().plot("report.png")
 except ImportError as error:

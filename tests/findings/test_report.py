@@ -10,54 +10,7 @@ from keras import layers
 
 import keras_gradwatch as kgw
 from tests.callbacks.test_gradient_check import Halved
-
-
-def comparison(**changes):
-    fields = {
-        "kind": "coordinate",
-        "index": (0, 3),
-        "word": "match",
-        "analytic": 1.0,
-        "numerical": 1.0,
-        "error_bar": 1e-9,
-        "relative_error": 0.0,
-        "step": 1e-6,
-    }
-    return kgw.Comparison(**{**fields, **changes})
-
-
-def variable(**changes):
-    fields = {
-        "path": "dense/kernel",
-        "target": "",
-        "shape": (2, 4),
-        "verdict": "PASS",
-        "reason": "",
-        "relative_error": 1e-8,
-        "error_bar": 1e-9,
-        "resolution": 1e-9,
-        "coverage": 1.0,
-        "coordinates": (comparison(),),
-        "directions": (comparison(kind="direction", index=None),),
-    }
-    return kgw.VariableReport(**{**fields, **changes})
-
-
-def report(*variables, **changes):
-    fields = {
-        "verdict": "PASS",
-        "reason": "",
-        "step": 7,
-        "loss": 0.5,
-        "dtype": "float64",
-        "tolerance": 1e-3,
-        "seed": 0,
-        "evaluations": 4,
-        "seconds": 0.1,
-        "notes": (),
-        "variables": variables,
-    }
-    return kgw.GradientReport(**{**fields, **changes})
+from tests.support.reports import comparison, report, variable
 
 
 def test_json_keeps_everything_and_is_standard():

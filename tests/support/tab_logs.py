@@ -5,14 +5,13 @@ import json
 import tensorflow as tf
 
 from keras_gradwatch.findings.alert import Alert
+from keras_gradwatch.findings.notes import LookBetween
+from keras_gradwatch.findings.place import Place
 from keras_gradwatch.tensorboard.alert_writer import AlertWriter
 from keras_gradwatch.tensorboard.report_writer import ReportWriter
-from tests.findings.test_report import comparison, report, variable
+from tests.support.reports import comparison, report, variable
 
-LOOK = (
-    "Look first at 'halved' (Halved). The mistake lies in the backward pass between "
-    "'dense_1', whose gradient is wrong, and 'dense_2', whose gradient is right."
-)
+LOOK = LookBetween((Place("halved", "Halved"),), wrong="dense_1", right="dense_2")
 HOSTILE = [
     "<script>alert(1)</script>/<img src=x onerror=alert(2)>",
     "](javascript:alert(3))/`$x$`",
@@ -53,7 +52,7 @@ def row(path, factor=1.0, **changes):
 
 def check(step, *variables, **changes):
     fails = any(v.verdict == "FAIL" for v in variables)
-    found = {"verdict": "FAIL", "notes": (LOOK,)} if fails else {}
+    found = {"verdict": "FAIL", "remarks": (LOOK,)} if fails else {}
     return report(*variables, step=step, **{**found, **changes})
 
 
@@ -84,11 +83,16 @@ def write(log_dir, *reports):
 
 def write_old(log_dir):
     """Events as the first version wrote them: a report as text, no digest."""
-    found = json.loads(check(7, row("old/kernel", 2.0)).to_json())
-    for whole in found["variables"]:
-        for new in ("training_error", "vanished", "overflowed", "applied"):
-            del whole[new]
-    del found["training_dtype"]
+    new = check(7, row("old/kernel", 2.0))
+    found = json.loads(new.to_json()) | {"format": 1}
+    found |= {"reason": "", "notes": list(new.notes)}
+    for whole, variable_ in zip(found["variables"], new.variables, strict=True):
+        whole["reason"] = variable_.reason
+        for later in ("cause", "subject", "handed", "training_error", "vanished"):
+            del whole[later]
+        del whole["overflowed"]
+    for later in ("cause", "subject", "remarks", "training_dtype"):
+        del found[later]
     write_tensors(log_dir, "GradCheck/report", {7: json.dumps(found)})
 
 

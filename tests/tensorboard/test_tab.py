@@ -9,6 +9,7 @@ import urllib.request
 
 import pytest
 
+from keras_gradwatch.findings import sentences
 from keras_gradwatch.tensorboard.report_writer import ReportWriter
 from tests.support.browser import CHROMIUM, Tab, chromium, tensorboard
 from tests.support.tab_logs import HOSTILE, LOOK, RUNS, check, network, write_all
@@ -162,7 +163,7 @@ def test_a_click_shows_the_details(tab):
     assert tab.all(".detail h2") == ["net/dense_1/kernel"]
     assert "step 300" in tab.all(".detail .heading .quiet")[0]
     assert tab.all(".reason") == ["The gradient is 0.5 times what differences give."]
-    assert tab.all(".note") == [LOOK]
+    assert tab.all(".note") == [sentences.note(LOOK)]
     table = [line.split("\t") for line in tab.all("tbody tr")]
     assert [line[0].strip() for line in table] == [
         "[0, 3]",

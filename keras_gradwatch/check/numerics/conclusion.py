@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from keras_gradwatch.check.numerics import judgement as words
+from keras_gradwatch.check.numerics import judgement
 from keras_gradwatch.check.numerics.comparison import Item
-from keras_gradwatch.check.numerics.explain import explain
+from keras_gradwatch.findings import causes
+from keras_gradwatch.findings.causes import Cause
 from keras_gradwatch.findings.pattern import Pattern
 from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE, PASS, UNUSED
 
 
 @dataclass(frozen=True)
 class Conclusion:
-    """A verdict, why, and the figures behind it."""
+    """A verdict, why, and the figures behind it.
+
+    Args:
+        verdict: `"PASS"`, `"FAIL"`, `"INCONCLUSIVE"` or `"UNUSED"`.
+        cause: Why; None where a PASS says it all.
+        relative_error: `|a - n| / (|a| + |n|)`, norms over all that was compared.
+            None if nothing was.
+        error_bar: The part of it that errors of the differences may explain.
+        resolution: The smallest relative error that could have been seen.
+    """
 
     verdict: str
-    reason: str
+    cause: Cause | None
     relative_error: float | None
     error_bar: float | None
     resolution: float | None
@@ -42,56 +53,53 @@ def conclude(
         tolerance: Largest relative error that still is a match.
         pattern: What the mistake looks like, if there is one and it is known.
     """
+    verdict, cause = _verdict(gradient, items, tolerance, pattern)
     error, bar = _seed_ratio(items)
-    resolution = min(
-        (i.judgement.resolution for i in items if i.word == words.MATCH),
-        default=min(
-            (
-                i.judgement.resolution
-                for i in items
-                if i.judgement.resolution is not None
-            ),
-            default=None,
-        ),
-    )
+    return Conclusion(verdict, cause, error, bar, _resolution(items))
 
-    def answer(verdict, reason=""):
-        return Conclusion(verdict, reason, error, bar, resolution)
 
+def _verdict(gradient, items, tolerance, pattern) -> tuple[str, Cause | None]:
     if gradient is not None and not np.all(np.isfinite(gradient)):
-        bad = np.argwhere(~np.isfinite(gradient))
-        return answer(
-            FAIL,
-            f"{len(bad)} of {gradient.size} entries of the gradient are NaN or "
-            f"infinite, the first of them {bad[0].tolist()}, while the loss is finite.",
-        )
-    wrong = [i for i in items if i.word == words.MISMATCH]
+        return FAIL, _not_finite(gradient)
+    wrong = [i for i in items if i.word == judgement.MISMATCH]
     if wrong and gradient is None:
-        return answer(
-            FAIL, "The tape returned no gradient (None), but the loss depends on it."
-        )
+        return FAIL, causes.MissingGradient()
     if wrong:
-        entries = [i for i in wrong if i.direction.is_coordinate]
-        worst = max(entries or wrong, key=lambda i: abs(i.deviation))
-        return answer(FAIL, explain(worst, pattern))
+        return FAIL, _mismatch(wrong, pattern)
     if not items:
-        return answer(INCONCLUSIVE, "Not compared in this check.")
+        return INCONCLUSIVE, causes.NotCompared()
     if gradient is None:
-        if all(i.word == words.ZERO and i.slope.numerical == 0 for i in items):
-            return answer(UNUSED, "No gradient, and the loss does not depend on it.")
-        return answer(
-            INCONCLUSIVE,
-            "The tape returned no gradient (None), and differences can't tell whether "
-            "the loss depends on it.",
-        )
-    proof = [i for i in items if i.word == words.MATCH and i.has_teeth(tolerance)]
+        if all(i.word == judgement.ZERO and i.slope.numerical == 0 for i in items):
+            return UNUSED, causes.NoInfluence()
+        return INCONCLUSIVE, causes.Untold()
+    proof = [i for i in items if i.word == judgement.MATCH and i.has_teeth(tolerance)]
     if not proof:
-        return answer(INCONCLUSIVE, _why_inconclusive(items, gradient))
+        return INCONCLUSIVE, _why_inconclusive(items, gradient)
     if any(not i.direction.is_coordinate for i in proof):
-        return answer(PASS)
+        return PASS, None
     seen = coverage(items, gradient.size)
-    entries = f"Only {seen:.1%} of its entries could be compared."
-    return answer(PASS, "" if seen == 1 else entries)
+    return PASS, None if seen == 1 else causes.Partial(seen)
+
+
+def _not_finite(gradient):
+    bad = np.argwhere(~np.isfinite(gradient))
+    first = tuple(int(i) for i in bad[0])
+    return causes.NonFiniteGradient(len(bad), gradient.size, first)
+
+
+def _mismatch(wrong, pattern):
+    """The mismatch with the largest deviation, an entry if there is one."""
+    entries = [i for i in wrong if i.direction.is_coordinate]
+    worst = max(entries or wrong, key=lambda i: abs(i.deviation))
+    slope = worst.slope
+    return causes.Mismatch(worst.analytic, slope.numerical, slope.error_bar, pattern)
+
+
+def _resolution(items):
+    """That of what agreed; of all that was compared, if nothing did."""
+    known = [i for i in items if i.judgement.resolution is not None]
+    agreed = [i for i in known if i.word == judgement.MATCH]
+    return min((i.judgement.resolution for i in agreed or known), default=None)
 
 
 def coverage(items: Sequence[Item], size: int) -> float:
@@ -101,41 +109,40 @@ def coverage(items: Sequence[Item], size: int) -> float:
         items: The comparisons of the variable.
         size: Its number of entries.
     """
-    seen = [i for i in items if i.word in (words.MATCH, words.MISMATCH, words.ZERO)]
+    seen = [
+        i
+        for i in items
+        if i.word in (judgement.MATCH, judgement.MISMATCH, judgement.ZERO)
+    ]
     if any(not i.direction.is_coordinate for i in seen):
         return 1.0
     return len({i.direction.entry for i in seen}) / max(1, size)
 
 
 def _why_inconclusive(items, gradient):
-    counts = {
-        word: sum(i.word == word for i in items) for word in {i.word for i in items}
-    }
-    if set(counts) == {words.ZERO}:
-        if not np.any(gradient) and all(i.slope.numerical == 0 for i in items):
-            return (
-                "The gradient is zero everywhere, and so are all differences: dead "
-                "(saturated or switched-off units), or without influence here."
-            )
-        return (
-            "The gradient is zero up to round-off, and so are all differences: such a "
-            "weight has no influence here, as a bias before batch normalisation."
-        )
-    common = max(counts, key=lambda word: (word != words.ZERO, counts[word]))
-    return {
-        words.KINK: "The loss has a kink just here, where a gradient may have many "
-        "values: differences can't tell whether this one is right.",
-        words.JUMP: "The loss is discontinuous here: differences give no derivative.",
-        words.NOISY: "Too noisy: the error bar of the differences is larger than the "
-        "tolerance.",
-        words.NONFINITE: "The loss is not finite nearby: no difference can be formed.",
-        words.MATCH: "What agreed is too small to have shown an error.",
-    }.get(common, "Nothing could be compared.")
+    counts = Counter(i.word for i in items)
+    if set(counts) == {judgement.ZERO}:
+        still = all(i.slope.numerical == 0 for i in items)
+        if still and not np.any(gradient):
+            return causes.Dead()
+        return causes.WithoutInfluence()
+    # What is zero tells least; of the rest, what was seen most often.
+    common = max(counts, key=lambda word: (word != judgement.ZERO, counts[word]))
+    return _WHY.get(common, causes.NothingCompared)()
+
+
+_WHY = {
+    judgement.KINK: causes.AtKink,
+    judgement.JUMP: causes.AtJump,
+    judgement.NOISY: causes.TooNoisy,
+    judgement.NONFINITE: causes.NonFiniteNearby,
+    judgement.MATCH: causes.TooSmall,
+}
 
 
 def _seed_ratio(items):
     """`|a - n| / (|a| + |n|)` over what was compared, and its error bar."""
-    compared = [i for i in items if i.word in (words.MATCH, words.MISMATCH)]
+    compared = [i for i in items if i.word in (judgement.MATCH, judgement.MISMATCH)]
     if not compared:
         return None, None
     analytic = np.array([i.analytic for i in compared])

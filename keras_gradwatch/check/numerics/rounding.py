@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from keras_gradwatch.check.numerics.directions import norm_of
+from keras_gradwatch.findings.handed import (
+    ANOTHER_VALUE,
+    INSTEAD_OF_NONFINITE,
+    MULTIPLE,
+    NOTHING,
+    OF_ANOTHER,
+    PART_OF_SUM,
+    UNRETURNED,
+    ZEROS,
+    Handed,
+)
 
 
 @dataclass(frozen=True)
@@ -53,8 +64,8 @@ def handed_on(
     others: Mapping[str, np.ndarray],
     precision: float,
     siblings: Sequence[np.ndarray] = (),
-) -> str:
-    """Says what an optimizer is handed instead of a gradient.
+) -> Handed | None:
+    """What an optimizer is handed instead of a gradient.
 
     Args:
         gradient: Flat gradient of one variable, None if the tape returned None.
@@ -64,55 +75,57 @@ def handed_on(
         siblings: Gradients of the same variable, of the step's other losses.
 
     Returns:
-        A few words; empty if the gradient itself is handed, and nothing that is
-        no gradient.
+        What it is; None if the gradient itself is handed, and nothing that is no
+        gradient.
     """
     given = [h for h in handed if h is not None]
     if gradient is None:
-        return "a gradient that the tape did not return" if given else ""
+        return Handed(UNRETURNED) if given else None
     if not given:
-        return "nothing"
+        return Handed(NOTHING)
     if not siblings and all(h is gradient for h in given):
-        return ""
+        return None
     gradient, *given = map(_double, [gradient, *given])
     siblings = list(map(_double, siblings))
     # What another loss of the step accounts for is said of that loss.
     foreign = [h for h in given if not _is_multiple(h, siblings, precision)]
-    words = [_describe(gradient, h, others, siblings, precision) for h in foreign]
-    if not words:
-        return "nothing" if siblings else ""
-    strange = list(dict.fromkeys(w for w in words if w))
-    if "" in words:
-        return f"the gradient, and {strange[0]}" if strange else ""
-    return next((w for w in strange if w.endswith(_OWN)), strange[-1])
+    found = [_describe(gradient, h, others, siblings, precision) for h in foreign]
+    if not found:
+        return Handed(NOTHING) if siblings else None
+    strange = list(dict.fromkeys(filter(None, found)))
+    if None in found:
+        return replace(strange[0], is_beside=True) if strange else None
+    return next((h for h in strange if h.kind == MULTIPLE), strange[-1])
 
 
-_OWN = " times the gradient"
-
-
-def _describe(gradient, handed, others, siblings, precision):
-    """What one thing that was handed on is; empty if it is the gradient."""
+def _describe(gradient, handed, others, siblings, precision) -> Handed | None:
+    """What one thing that was handed on is; None if it is the gradient."""
     if np.array_equal(handed, gradient, equal_nan=True):
-        return ""
+        return None
     if not handed.any():
-        return "zeros"
+        return Handed(ZEROS)
     factor = _factor(gradient, handed, precision)
     if factor is not None:
         is_one = abs(factor - 1) <= precision
-        return "" if is_one else f"{factor:.3g}{_OWN}"
-    for name, other in others.items():
+        return None if is_one else Handed(MULTIPLE, _digits(factor))
+    for path, other in others.items():
         factor = _factor(_double(other), handed, precision)
         if factor is not None:
-            times = "" if abs(factor - 1) <= precision else f"{factor:.3g} times "
-            return f"{times}the gradient of {name}"
+            is_one = abs(factor - 1) <= precision
+            return Handed(OF_ANOTHER, None if is_one else _digits(factor), path)
     share = _share_of_sum(gradient, siblings, handed, precision)
     if share is not None:
-        return f"{share:.3g} times the gradient, added to that of another loss"
+        return Handed(PART_OF_SUM, _digits(share))
     if not np.isfinite(gradient).all():
-        return "another value: the gradient is not finite"
+        return Handed(INSTEAD_OF_NONFINITE)
     norm = norm_of(gradient)
     away = norm_of(handed - gradient) / norm if norm else np.inf
-    return f"another value, {away:.0%} of the gradient's norm away from it"
+    return Handed(ANOTHER_VALUE, distance=float(away))
+
+
+def _digits(factor):
+    """Three digits, so that variables of one factor are said in one sentence."""
+    return float(f"{factor:.3g}")
 
 
 def _is_multiple(handed, gradients, precision):

@@ -112,6 +112,8 @@ def variable(report: GradientReport, key: str) -> dict | None:
         {
             **dataclasses.asdict(found),
             "label": found.label,
+            "reason": found.reason,
+            "applied": found.applied,
             "step": report.step,
             "tolerance": report.tolerance,
             "dtype": report.dtype,

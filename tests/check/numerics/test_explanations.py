@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from keras_gradwatch.findings.sentences import because
 from keras_gradwatch.findings.verdicts import FAIL
 from tests.check.numerics.test_whole_check import at
 from tests.support.pipeline import check, separable
@@ -15,7 +16,7 @@ SEEDS = range(5)
 def reason(shape, spoil, seed):
     [(answer, _)] = check(separable(shape, spoil, seed=seed), seed)
     assert answer.verdict == FAIL
-    return answer.reason
+    return because(answer.cause)
 
 
 @pytest.mark.parametrize("shape", [(), (7,), (8, 8), (3, 3, 4, 6)])

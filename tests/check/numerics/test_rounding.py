@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_gradwatch.check.numerics.rounding import handed_on, rounding
+from keras_gradwatch.findings import sentences
 
 
 def test_rounding_of_equal_gradients_is_nothing(rng):
@@ -38,6 +39,10 @@ GRADIENT = np.array([1.0, -2.0, 0.5, 4.0])
 OTHER = np.array([3.0, 1.0, -1.0, 0.2])
 
 
+def words_for(*arguments):
+    return sentences.handed_on(handed_on(*arguments))
+
+
 @pytest.mark.parametrize(
     ("handed", "words"),
     [
@@ -58,35 +63,35 @@ OTHER = np.array([3.0, 1.0, -1.0, 0.2])
     ],
 )
 def test_what_is_handed_on(handed, words):
-    assert handed_on(GRADIENT, handed, {"b": OTHER}, 1e-5) == words
+    assert words_for(GRADIENT, handed, {"b": OTHER}, 1e-5) == words
 
 
 def test_what_the_tape_did_not_return():
-    assert handed_on(None, [None], {}, 1e-5) == ""
-    assert handed_on(None, [], {}, 1e-5) == ""
-    assert "did not return" in handed_on(None, [GRADIENT], {}, 1e-5)
+    assert words_for(None, [None], {}, 1e-5) == ""
+    assert words_for(None, [], {}, 1e-5) == ""
+    assert "did not return" in words_for(None, [GRADIENT], {}, 1e-5)
 
 
 def test_what_is_not_finite_is_no_multiple():
     broken = np.array([np.nan, 1.0, 1.0, 1.0])
-    assert handed_on(broken, [broken], {}, 1e-5) == ""
-    assert "not finite" in handed_on(broken, [GRADIENT], {}, 1e-5)
+    assert words_for(broken, [broken], {}, 1e-5) == ""
+    assert "not finite" in words_for(broken, [GRADIENT], {}, 1e-5)
 
 
 def test_what_other_losses_account_for_is_theirs():
-    assert handed_on(GRADIENT, [2 * OTHER, 2 * GRADIENT], {}, 1e-5, [OTHER]) == (
+    assert words_for(GRADIENT, [2 * OTHER, 2 * GRADIENT], {}, 1e-5, [OTHER]) == (
         "2 times the gradient"
     )
-    assert handed_on(GRADIENT, [OTHER], {}, 1e-5, [OTHER]) == "nothing"
-    assert handed_on(GRADIENT, [GRADIENT, OTHER], {}, 1e-5, [OTHER]) == ""
+    assert words_for(GRADIENT, [OTHER], {}, 1e-5, [OTHER]) == "nothing"
+    assert words_for(GRADIENT, [GRADIENT, OTHER], {}, 1e-5, [OTHER]) == ""
 
 
 def test_a_sum_of_the_gradients_of_two_losses_is_recognised():
     mean = (GRADIENT + OTHER) / 2
-    words = handed_on(GRADIENT, [mean], {}, 1e-5, [OTHER])
+    words = words_for(GRADIENT, [mean], {}, 1e-5, [OTHER])
     assert words == "0.5 times the gradient, added to that of another loss"
 
 
 def test_what_comes_on_top_of_the_gradient_is_told():
-    words = handed_on(GRADIENT, [GRADIENT, -2 * GRADIENT], {}, 1e-5)
+    words = words_for(GRADIENT, [GRADIENT, -2 * GRADIENT], {}, 1e-5)
     assert words == "the gradient, and -2 times the gradient"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from keras_gradwatch.check.numerics import judgement as words
+from keras_gradwatch.findings.sentences import because
 from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE, PASS, UNUSED
 from tests.support.pipeline import check, separable
 from tests.support.problems import ArrayProblem
@@ -100,7 +101,7 @@ def one(loss, gradient, w, **options):
 def test_no_gradient_of_a_used_variable_fails():
     answer, _ = one(np.sum, lambda arrays: [None], np.ones(3))
     assert answer.verdict == FAIL
-    assert "None" in answer.reason
+    assert "None" in because(answer.cause)
 
 
 def test_no_gradient_of_an_unused_variable_is_unused():
@@ -113,13 +114,13 @@ def test_a_gradient_that_is_not_finite_fails():
         gradient = np.array([1.0, value, 1.0])
         answer, _ = one(np.sum, lambda arrays, g=gradient: [g], np.ones(3))
         assert answer.verdict == FAIL
-        assert "1 of 3" in answer.reason
+        assert "1 of 3" in because(answer.cause)
 
 
 def test_a_dead_variable_is_inconclusive():
     answer, items = one(lambda w: 3.0, lambda arrays: [np.zeros(3)], np.ones(3))
     assert answer.verdict == INCONCLUSIVE
-    assert "dead" in answer.reason
+    assert "dead" in because(answer.cause)
     assert {i.word for i in items} == {words.ZERO}
 
 
@@ -128,7 +129,7 @@ def test_round_off_instead_of_zero_is_inconclusive():
     gradient = np.array([3e-17, -2e-17, 5e-17])
     answer, _ = one(lambda w: 3.0, lambda arrays: [gradient], np.ones(3))
     assert answer.verdict == INCONCLUSIVE
-    assert "batch normalisation" in answer.reason
+    assert "batch normalisation" in because(answer.cause)
 
 
 def test_a_loss_drowned_in_noise_is_inconclusive():

@@ -1,0 +1,106 @@
+"""What is checked: a model, or something that is looked at as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import keras
+
+from keras_gradwatch.check.localisation import where_to_look
+from keras_gradwatch.check.reporting import overall
+from keras_gradwatch.findings.causes import Cause
+from keras_gradwatch.findings.notes import Look, Note
+from keras_gradwatch.findings.variable import VariableReport
+from keras_gradwatch.findings.vocabulary import LOSS
+from keras_gradwatch.replica.outline import Stage
+from keras_gradwatch.replica.replica import Replica
+from keras_gradwatch.replica.train_step import Objective
+
+
+class Subject(Protocol):
+    """What a `GradientChecker` asks of what it checks.
+
+    Attributes:
+        model: A built and compiled `keras.Model`.
+        function: What is differentiated: `"loss"` or `"output"`.
+    """
+
+    model: keras.Model
+    function: str
+
+    def replicas(self, objectives: Sequence[Objective]) -> list[Replica]:
+        """A replica for each function that is to be differentiated.
+
+        Args:
+            objectives: What the model's training step differentiates.
+        """
+
+    def function_of(self, number: int) -> str:
+        """What one of them is: `"loss"`, `"output"` or `"gradient"`.
+
+        Args:
+            number: Its place among the replicas.
+        """
+
+    def is_trained(self, number: int, dtype: str) -> bool:
+        """Whether to look at what training makes of the gradient of one of them.
+
+        Args:
+            number: Its place among the replicas.
+            dtype: The precision of training.
+        """
+
+    def where_to_look(
+        self, stages: Sequence[Stage], variables: Sequence[VariableReport]
+    ) -> Look | None:
+        """What bounds the mistake, None if nothing does.
+
+        Args:
+            stages: The layers in the order of the forward pass.
+            variables: The reports of all variables of one loss, some of them wrong.
+        """
+
+    def overall(
+        self, variables: Sequence[VariableReport], refusals: Sequence[Note]
+    ) -> tuple[str, Cause | None]:
+        """The verdict of the whole check, and the cause where nothing was compared.
+
+        Args:
+            variables: The reports of all variables.
+            refusals: What was not looked at.
+        """
+
+
+class WholeModel:
+    """A compiled model: each loss that its training step differentiates.
+
+    Args:
+        model: The live model.
+        dropout: `"bypass"` or `"freeze"`, as for `Replica`.
+    """
+
+    function = LOSS
+
+    def __init__(self, model: keras.Model, dropout: str):
+        self.model = model
+        self._dropout = dropout
+
+    def replicas(self, objectives: Sequence[Objective]) -> list[Replica]:
+        return [Replica(self.model, self._dropout, o) for o in objectives]
+
+    def function_of(self, number: int) -> str:
+        return LOSS
+
+    def is_trained(self, number: int, dtype: str) -> bool:
+        return True
+
+    def where_to_look(
+        self, stages: Sequence[Stage], variables: Sequence[VariableReport]
+    ) -> Look | None:
+        return where_to_look(stages, variables)
+
+    def overall(
+        self, variables: Sequence[VariableReport], refusals: Sequence[Note]
+    ) -> tuple[str, Cause | None]:
+        return overall(variables)

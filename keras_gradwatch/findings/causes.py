@@ -1,0 +1,252 @@
+"""Why a variable, or a whole check, has its verdict: data, no words.
+
+`sentences.py` says each of them in English.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from keras_gradwatch.findings.pattern import Pattern
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Base class of all causes."""
+
+
+# Of a FAIL.
+
+
+@dataclass(frozen=True)
+class Mismatch(Cause):
+    """The gradient and differences are apart.
+
+    Args:
+        analytic: Slope that the gradient implies, where it is furthest off.
+        numerical: Slope that differences give there.
+        error_bar: How far `numerical` may be off.
+        pattern: What the mistake looks like, if that is known.
+    """
+
+    analytic: float
+    numerical: float
+    error_bar: float
+    pattern: Pattern | None = None
+
+
+@dataclass(frozen=True)
+class NonFiniteGradient(Cause):
+    """Entries of the gradient are NaN or infinite, while the loss is finite.
+
+    Args:
+        count: How many.
+        size: Of how many.
+        first: Index of the first of them.
+    """
+
+    count: int
+    size: int
+    first: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class MissingGradient(Cause):
+    """The tape returned None, but the loss depends on the variable."""
+
+
+@dataclass(frozen=True)
+class Misshapen(Cause):
+    """The gradient has another shape than the variable.
+
+    Args:
+        gradient: Shape of the gradient.
+        variable: Shape of the variable.
+    """
+
+    gradient: tuple[int, ...]
+    variable: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class OverflowInTraining(Cause):
+    """In the precision of training, entries of the gradient are not finite.
+
+    Args:
+        dtype: That precision.
+        share: Share of the entries, from 0 to 1.
+    """
+
+    dtype: str
+    share: float
+
+
+# Of a PASS.
+
+
+@dataclass(frozen=True)
+class Partial(Cause):
+    """Not all entries could be compared.
+
+    Args:
+        share: Share of those that were, from 0 to 1.
+    """
+
+    share: float
+
+
+# Of UNUSED.
+
+
+@dataclass(frozen=True)
+class NoInfluence(Cause):
+    """No gradient, and the loss does not depend on the variable."""
+
+
+# Of INCONCLUSIVE.
+
+
+@dataclass(frozen=True)
+class NotCompared(Cause):
+    """There was no time for the variable in this check."""
+
+
+@dataclass(frozen=True)
+class Pending(Cause):
+    """Something is off in a sweep over this and other variables.
+
+    There was no time left to look at each of them alone.
+    """
+
+
+@dataclass(frozen=True)
+class Untold(Cause):
+    """The tape returned None, and differences can't tell whether that is right."""
+
+
+@dataclass(frozen=True)
+class Dead(Cause):
+    """Gradient and differences are exactly zero."""
+
+
+@dataclass(frozen=True)
+class WithoutInfluence(Cause):
+    """Gradient and differences are zero up to round-off."""
+
+
+@dataclass(frozen=True)
+class AtKink(Cause):
+    """The loss has a kink at the point."""
+
+
+@dataclass(frozen=True)
+class AtJump(Cause):
+    """The loss is discontinuous at the point."""
+
+
+@dataclass(frozen=True)
+class TooNoisy(Cause):
+    """The error bar of the differences is larger than the tolerance."""
+
+
+@dataclass(frozen=True)
+class NonFiniteNearby(Cause):
+    """The loss is not finite nearby."""
+
+
+@dataclass(frozen=True)
+class TooSmall(Cause):
+    """What agreed is too small to have shown an error."""
+
+
+@dataclass(frozen=True)
+class NothingCompared(Cause):
+    """No comparison told anything."""
+
+
+@dataclass(frozen=True)
+class StraightThrough(Cause):
+    """A quantised layer after the variable hands the gradient straight through.
+
+    Args:
+        layer: Name of that layer.
+    """
+
+    layer: str
+
+
+# Of a whole check that is INCONCLUSIVE.
+
+
+@dataclass(frozen=True)
+class VariablesPending(Cause):
+    """A sweep is off, and not all of its variables were looked at alone.
+
+    Args:
+        labels: Of those variables.
+    """
+
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class OnlyExpected(Cause):
+    """All that was compared are mismatches that were declared."""
+
+
+@dataclass(frozen=True)
+class NothingTold(Cause):
+    """No variable was compared: its reason, and what was refused, say why."""
+
+
+@dataclass(frozen=True)
+class OnlyFirstOrder(Cause):
+    """Of both derivatives, the second could not be compared.
+
+    Args:
+        open_rows: Positions of the variables that say why.
+    """
+
+    open_rows: tuple[int, ...]
+
+
+# Of a report of an earlier version.
+
+
+@dataclass(frozen=True)
+class Told(Cause):
+    """A reason in words.
+
+    Args:
+        text: One sentence or a few.
+    """
+
+    text: str
+
+
+CAUSES = (
+    Mismatch,
+    NonFiniteGradient,
+    MissingGradient,
+    Misshapen,
+    OverflowInTraining,
+    Partial,
+    NoInfluence,
+    NotCompared,
+    Pending,
+    Untold,
+    Dead,
+    WithoutInfluence,
+    AtKink,
+    AtJump,
+    TooNoisy,
+    NonFiniteNearby,
+    TooSmall,
+    NothingCompared,
+    StraightThrough,
+    VariablesPending,
+    OnlyExpected,
+    NothingTold,
+    OnlyFirstOrder,
+    Told,
+)

@@ -1,0 +1,172 @@
+"""Sentences are for people: each finding has one, and no code depends on any."""
+
+import dataclasses
+
+import keras
+import pytest
+
+import keras_gradwatch as kgw
+from keras_gradwatch.__main__ import main
+from keras_gradwatch.findings import sentences
+from keras_gradwatch.findings.causes import CAUSES, Mismatch
+from keras_gradwatch.findings.digest import digest
+from keras_gradwatch.findings.handed import ANOTHER_VALUE, MULTIPLE, Handed
+from keras_gradwatch.findings.headline import headline
+from keras_gradwatch.findings.notes import NOTES, SEVERITIES, Look
+from keras_gradwatch.findings.pattern import ENTRY, SLICE, Pattern
+from keras_gradwatch.findings.place import Place
+from keras_gradwatch.findings.stored import decode, encode
+from keras_gradwatch.findings.vocabulary import SUBJECTS
+from keras_gradwatch.tensorboard.report_writer import ReportWriter
+
+# Something for each field of a cause or a note, by its name.
+FIELDS = {
+    "analytic": 1.0,
+    "again": 2.5,
+    "count": 3,
+    "dtype": "float16",
+    "error": 0.25,
+    "error_bar": float("inf"),
+    "exact": 0.5,
+    "first": (0, 2),
+    "gradient": (2,),
+    "handed": Handed(MULTIPLE, 0.5),
+    "is_scaled": True,
+    "labels": ("a/kernel", "b/kernel"),
+    "layer": "rounded",
+    "layers": ("a", "b"),
+    "loss": float("nan"),
+    "loss_scale": None,
+    "numerical": 2.0,
+    "once": 1.5,
+    "open_rows": (1, 2),
+    "optimizer": "optimizer",
+    "paths": ("a/kernel",),
+    "pattern": Pattern(ENTRY, index=(1, 2)),
+    "places": (Place("a", "Dense"), Place("b", "Swish")),
+    "right": "c",
+    "share": 0.125,
+    "size": 9,
+    "target": "critic",
+    "text": "As it was told.",
+    "variable": (1, 2),
+    "wrong": "a",
+}
+
+
+def example(cls):
+    names = [field.name for field in dataclasses.fields(cls)]
+    fields = {name: FIELDS[name] for name in names}
+    if cls.__name__ == "TrainingUnseen":
+        fields["error"] = "ValueError: odd"
+    if cls.__name__.startswith("Expected"):
+        fields["pattern"] = "*kernel"
+    return cls(**fields)
+
+
+@pytest.mark.parametrize("cls", CAUSES)
+def test_each_cause_has_a_sentence_for_each_subject(cls):
+    for subject in SUBJECTS:
+        said = sentences.because(example(cls), subject)
+        assert said.endswith(".")
+        assert subject == "loss" or "the loss" not in said.lower()
+
+
+@pytest.mark.parametrize("cls", NOTES)
+def test_each_note_has_a_sentence_and_a_severity(cls):
+    assert sentences.note(example(cls)).endswith((".", ".)", ": odd"))
+    assert cls.severity in SEVERITIES
+
+
+@pytest.mark.parametrize("cls", [*CAUSES, *NOTES])
+def test_what_is_stored_comes_back(cls):
+    found = example(cls)
+    stored = encode(found)
+    assert stored.pop("is") == cls.__name__
+    assert repr(decode(cls, stored)) == repr(found)  # in which NaN equals NaN
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (Pattern(SLICE, axis=1, index=7), "Only column 7 (axis 1) is wrong. There the"),
+        (Pattern(ENTRY, index=(3, 7)), "Only entry [3, 7] is wrong: it has a slope of"),
+        (None, "The second derivative gives a slope of 1 where differences give 2 +- "),
+    ],
+)
+def test_a_mistake_is_said_in_the_words_of_what_was_differentiated(found, said):
+    cause = Mismatch(1.0, 2.0, 1e-9, found)
+    assert sentences.because(cause, "gradient").startswith(said)
+
+
+def test_several_values_are_said_without_their_distance():
+    assert sentences.handed_on(Handed(ANOTHER_VALUE, distance=0.5, is_beside=True)) == (
+        "the gradient, and another value, 50% of the gradient's norm away from it"
+    )
+    assert sentences.handed_on(Handed(ANOTHER_VALUE)) == "another value"
+
+
+@keras.saving.register_keras_serializable("tests")
+class Halved(keras.layers.Layer):
+    def call(self, x):
+        return x / 2 + keras.ops.stop_gradient(x / 2)
+
+
+def findings(folder):
+    """All that code makes of a check with a mistake, without the sentences."""
+    keras.utils.clear_session(free_memory=False)
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(4, activation="tanh", name="first"),
+            Halved(name="halved"),
+            keras.layers.BatchNormalization(name="norm"),
+            keras.layers.Dense(2, name="last"),
+        ]
+    )
+    model.compile("sgd", "mse")
+    x, y = keras.random.normal((8, 3), seed=1), keras.random.normal((8, 2), seed=2)
+    whole = kgw.check_gradients(model, x, y, expected=("nothing",))
+    reports = [
+        whole,
+        kgw.check_function(keras.ops.floor, x),
+        kgw.check_function(keras.ops.tanh, x, order=2),
+        kgw.check_function(lambda v: keras.ops.log(v), -keras.ops.abs(x)),
+    ]
+    writer = ReportWriter(folder)
+    writer.write(whole)
+    writer.close()
+    digests = [digest(report) for report in reports]
+    (look,) = (note for note in whole.remarks if isinstance(note, Look))
+    return {
+        "verdicts": [[v.verdict for v in r.variables] for r in reports],
+        "of all": [r.verdict for r in reports],
+        "causes": [[v.cause for v in r.variables] for r in reports],
+        "cause of all": [r.cause for r in reports],
+        "remarks": repr([r.remarks for r in reports]),
+        "places": [d.places for d in digests],
+        "look": look.places,
+        "headlines": [headline([d]).verdict for d in digests],
+        "manners": [[v.manner for v in d.variables] for d in digests],
+        "read": [r.remarks for r in kgw.read_reports(folder)],
+        "exit code": main([str(folder)]),
+    }
+
+
+def test_no_code_depends_on_the_words(tmp_path, monkeypatch, capsys):
+    before = findings(tmp_path / "before")
+    said = capsys.readouterr().out
+    assert "Look at 'halved' (Halved)" in said
+    for name in ("because", "note", "refusal", "places", "manner", "handed_on"):
+        usual = getattr(sentences, name)
+        monkeypatch.setattr(
+            sentences, name, lambda *a, usual=usual: usual(*a).upper().replace(" ", "~")
+        )
+    after = findings(tmp_path / "after")
+    shouted = capsys.readouterr().out
+    assert "LOOK~AT" in shouted.upper().replace(" ", "~")
+    assert "'HALVED'~(HALVED)" in shouted
+    assert after == before
+    assert before["exit code"] == 1
+    assert before["places"][0] == (Place("halved", "Halved"),)
