@@ -14,7 +14,7 @@ from keras_gradwatch.framework import graphs
 from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.framework.graphs import dense
 from keras_gradwatch.framework.optimizers import optimizers
-from keras_gradwatch.replica.dry_run import Rehearsal
+from keras_gradwatch.replica.dry_run import DryRun
 from keras_gradwatch.replica.train_step import Objective
 
 
@@ -52,9 +52,7 @@ class TrainingStep:
     def __init__(self, model, dropout: str, objectives: Sequence[Objective]):
         variables = {id(v): v for o in objectives for v in o.variables}
         self._model, self._objectives = model, objectives
-        self._rehearsal = Rehearsal(
-            model, dropout, tuple(variables.values()), self._wanted
-        )
+        self._dry_run = DryRun(model, dropout, tuple(variables.values()), self._wanted)
         self._unscaled: set[str] = set()
         self.dtype = internals.lowest_compute_dtype(model)
 
@@ -71,7 +69,7 @@ class TrainingStep:
 
     def is_traced_for(self, batch) -> bool:
         """Whether there is a graph for this batch."""
-        return self._rehearsal.is_traced_for(batch)
+        return self._dry_run.is_traced_for(batch)
 
     def run(self, batch) -> tuple[Trained, ...]:
         """Runs the step on one batch; nothing is updated.
@@ -82,7 +80,7 @@ class TrainingStep:
         Returns:
             A `Trained` for each objective.
         """
-        tensors, (plans, unscaled) = self._rehearsal.run(batch)
+        tensors, (plans, unscaled) = self._dry_run.run(batch)
         self._unscaled.update(unscaled)
         tensors = [t.numpy() for t in tensors]
         return tuple(self._read(plan, tensors, plans) for plan in plans)

@@ -1,25 +1,31 @@
-"""The model's whole training step, run on a copy in the precision of training."""
+"""The model's whole training step, run on a copy in the precision of training.
+
+`Replay` puts other values in the place of variables while any code of the model runs.
+A `DryRun` runs the whole step so, compiled, again and again, for what its caller wants
+of it; `TrainingStep` is the one that wants gradients and what optimizers get, while
+`StepReplay` runs a single step eagerly to look at every call of a layer.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
+import keras
 import tensorflow as tf
 
-from keras_gradwatch.framework import batch as batches
-from keras_gradwatch.framework import graphs
-from keras_gradwatch.framework.isolation import restored
 from keras_gradwatch.replica import diagnose
+from keras_gradwatch.replica.recorder import Recording
 from keras_gradwatch.replica.replica import Replica
+from keras_gradwatch.replica.traces import Traces, handles_of_others
 from keras_gradwatch.replica.train_step import Objective
 
-# Signatures of data whose graphs are kept.
-_SIGNATURES = 4
+logger = logging.getLogger("keras_gradwatch")
 
 
-class Rehearsal:
+class DryRun:
     """Runs the training step of a model without updating anything.
 
     Args:
@@ -30,17 +36,23 @@ class Rehearsal:
             the tensors that `run` is to return, and what is to be said of them.
     """
 
-    def __init__(self, model, dropout: str, variables: tuple, wanted: Callable):
+    def __init__(
+        self,
+        model: keras.Model,
+        dropout: str,
+        variables: tuple[keras.Variable, ...],
+        wanted: Callable[[Recording], tuple[list[tf.Tensor], Any]],
+    ):
         self._model, self._wanted = model, wanted
         self._replica = Replica(model, dropout, Objective("", None, variables))
         self._replica.keep_native(model)
-        self._steps: dict[tuple, _Traced] = {}
+        self._traces = Traces(self._trace)
 
-    def is_traced_for(self, batch) -> bool:
+    def is_traced_for(self, batch: Any) -> bool:
         """Whether there is a graph for this batch."""
-        return batches.signature(batch) in self._steps
+        return self._traces.has(batch)
 
-    def run(self, batch) -> tuple[list[tf.Tensor], object]:
+    def run(self, batch: Any) -> tuple[list[tf.Tensor], Any]:
         """Runs the step on one batch.
 
         Args:
@@ -50,44 +62,43 @@ class Rehearsal:
             What `wanted` returned, the tensors with their values.
         """
         states = self._replica.copy_weights()
-        key = batches.signature(batch)
-        while key not in self._steps:
-            # What it raises first is mended by the time of the second try.
-            with contextlib.suppress(diagnose.LiveReadError):
-                self._steps[key] = self._trace(states, batch)
-        while len(self._steps) > _SIGNATURES:
-            del self._steps[next(iter(self._steps))]
-        traced = self._steps[key]
-        with restored(traced.handles):
-            tensors = traced.function(states, batch)
-        return tensors, traced.about
+        with self._traces.running(states, batch) as traced:
+            tensors = traced.step(states, batch)
+        return tensors, traced.about[0]
 
-    def _trace(self, states, batch):
-        traced = _Traced()
+    def _trace(self, states: list[tf.Tensor], batch: Any) -> _Traced:
+        about: list[Any] = [None]
 
         def step(states, batch):
             recording = self._replica.train_step(states, batch)
-            tensors, traced.about = self._wanted(recording)
+            tensors, about[0] = self._wanted(recording)
             return tensors
 
         function = tf.function(step, autograph=False)
         try:
             function = function.get_concrete_function(states, batch)
-        except Exception:
-            if not self._model.run_eagerly:  # else it may need values
+        except Exception:  # the model's own code, which may need values to run
+            if not self._model.run_eagerly:
                 raise
-        else:
-            live = self._replica.live_handles()
-            diagnose.assert_replayable(self._replica, function.graph, live)
-            own = {id(v.handle) for v in self._replica.values}
-            handles = graphs.captured_handles(function.graph)
-            traced.handles = [h for h in handles if id(h) not in own]
-        traced.function = step if self._model.run_eagerly else function
-        return traced
+            logger.debug("The training step has no graph.", exc_info=True)
+            return _Traced(step, about)
+        graph = function.graph
+        diagnose.assert_replayable(self._replica, graph, self._replica.live_handles())
+        handles = handles_of_others(self._replica, graph)
+        return _Traced(step if self._model.run_eagerly else function, about, handles)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Traced:
-    function: Callable | None = None
-    handles: list = field(default_factory=list)
-    about: object = None
+    """The step for batches of one signature.
+
+    Args:
+        step: `(states, batch) -> tensors`.
+        about: What is to be said of the tensors: one entry, set as `step` is traced,
+            or each time it runs eagerly.
+        handles: As `Traced` has them.
+    """
+
+    step: Callable
+    about: list[Any]
+    handles: list[tf.Tensor] = field(default_factory=list)

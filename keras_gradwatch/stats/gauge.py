@@ -12,7 +12,7 @@ from keras_gradwatch.findings.reading import GradientReading, VariableStats
 from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.framework.devices import local_value
 from keras_gradwatch.framework.optimizers import optimizers
-from keras_gradwatch.replica.dry_run import Rehearsal
+from keras_gradwatch.replica.dry_run import DryRun
 from keras_gradwatch.replica.train_step import Objective
 
 # As many as TensorBoard draws.
@@ -42,9 +42,7 @@ class Gauge:
             {id(v): v for o in self._objectives for v in o.variables}.values()
         )
         self._histograms = histograms
-        self._rehearsal = Rehearsal(
-            model, dropout, tuple(self._variables), self._wanted
-        )
+        self._dry_run = DryRun(model, dropout, tuple(self._variables), self._wanted)
         self._copied = tf.function(self._copy, autograph=False)
         self._moved = tf.function(self._move, autograph=False)
 
@@ -55,7 +53,7 @@ class Gauge:
             step: Optimizer iterations done so far.
             batch: What `train_step` is handed, in the precision of training.
         """
-        (losses, figures, histograms), (present, scaled) = self._rehearsal.run(batch)
+        (losses, figures, histograms), (present, scaled) = self._dry_run.run(batch)
         scale = _scale(scaled)
         losses = losses.numpy() / scale
         variables = [

@@ -22,7 +22,7 @@ def is_quiet(graph) -> bool:
     )
 
 
-class Flow:
+class Dataflow:
     """A traced loss, as operations and the weights that each depends on.
 
     An operation whose inputs don't depend on a weight gives the same, wherever
@@ -180,7 +180,7 @@ class Cut:
         """Computes the first part, in the graph that is being traced.
 
         Args:
-            named: What `Flow.named` returned.
+            named: What `Dataflow.named` returned.
         """
         names = [t.name for t in self._kept]
         kept = _imported(self._before, named, names) if names else []

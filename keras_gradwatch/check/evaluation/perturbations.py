@@ -1,7 +1,8 @@
-"""Probes as data of a graph: which weights are moved, where and how far."""
+"""Perturbations as data of a graph: which weights are moved, where and how far."""
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 
@@ -11,9 +12,9 @@ import tensorflow as tf
 from keras_gradwatch.check.numerics.directions import Direction, Sweep
 
 # A direction or sweep, and a signed step along it.
-Probe = tuple[Direction | Sweep, float]
-
+Perturbation = tuple[Direction | Sweep, float]
 # What `pack` returns.
+Packed = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
 SPEC = (
     tf.TensorSpec([None], tf.int32),
     tf.TensorSpec([None], tf.int64),
@@ -23,41 +24,45 @@ SPEC = (
     tf.TensorSpec([None], tf.int32),
 )
 
-# Probes in one call of a graph: between calls, Ctrl-C gets through.
+# Perturbations in one call of a graph: between calls, Ctrl-C gets through. What a call
+# costs by itself, under a millisecond, is nothing when so many share it.
 MOST = 256
-# Signs in one call, a byte each.
+# Signs in one call, a byte each: 64 MiB. A weight of more entries than that has a call
+# for each of its directions.
 _SIGNS = 1 << 26
 # Losses under way at a time. Each holds activations, though fewer than a gradient
-# does, which has to keep them all.
+# does, which has to keep them all: so four of them stay near the memory of one
+# training step, and what is faster with more has more than four cores to itself.
 _SIDE_BY_SIDE = 4
 
 
-def pack(probes: Sequence[Probe], weights: Sequence[int] | None = None):
-    """Probes as tensors: variable, entry, start, step of each move, signs, ends.
+def pack(
+    perturbations: Sequence[Perturbation], weights: Sequence[int] | None = None
+) -> Packed:
+    """Perturbations as tensors: variable, entry, start, step of moves; signs; ends.
 
-    The moves of probe `i` are those from `ends[i]` to before `ends[i + 1]`.
+    The moves of perturbation `i` are those from `ends[i]` to before `ends[i + 1]`.
 
     Args:
-        probes: What to move.
+        perturbations: What to move.
         weights: Numbers of the weights that can move; all of them if None.
     """
     place = None if weights is None else {k: j for j, k in enumerate(weights)}
-    banks, starts, length = [np.empty(0, np.int8)], {}, 0
+    banks: list[np.ndarray] = [np.empty(0, np.int8)]
+    starts: dict[int, int] = {}  # of signs in the bank, by their ids
+    length = 0
     rows, steps, ends = [], [], [0]
-    for probe, size in probes:
-        for direction, step in probe.moves(size):
-            start, entry = 0, -1
-            if direction.is_coordinate:
-                entry = direction.entry
-            else:
-                key = id(direction.signs)
-                if key not in starts:
-                    starts[key] = length
-                    banks.append(direction.signs)
-                    length += len(direction.signs)
-                start = starts[key]
-            k = direction.variable
-            rows.append((k if place is None else place[k], entry, start))
+    for way, size in perturbations:
+        for direction, step in way.moves(size):
+            start, entry, signs = 0, direction.entry, direction.signs
+            if signs is not None:
+                if id(signs) not in starts:
+                    starts[id(signs)] = length
+                    banks.append(signs)
+                    length += len(signs)
+                start = starts[id(signs)]
+            k = direction.variable if place is None else place[direction.variable]
+            rows.append((k, -1 if entry is None else entry, start))
             steps.append(step)
         ends.append(len(rows))
     columns = np.array(rows, dtype=np.int64).reshape(-1, 3).T
@@ -71,21 +76,22 @@ def pack(probes: Sequence[Probe], weights: Sequence[int] | None = None):
     )
 
 
-def chunks(probes: Sequence[Probe], at_once: int = MOST) -> Iterator[list[Probe]]:
-    """Probes in parts, so many as one call of a graph takes."""
-    chunk, signs = [], {}
-    for probe, step in probes:
+def chunks(
+    perturbations: Sequence[Perturbation], at_once: int = MOST
+) -> Iterator[list[Perturbation]]:
+    """Perturbations in parts, so many as one call of a graph takes."""
+    chunk: list[Perturbation] = []
+    signs: dict[int, int] = {}  # how many there are, by their ids
+    for way, step in perturbations:
         new = {
-            id(d.signs): len(d.signs)
-            for d, _ in probe.moves(step)
-            if not d.is_coordinate
+            id(d.signs): len(d.signs) for d, _ in way.moves(step) if d.signs is not None
         }
         if len(chunk) == min(at_once, MOST) or (
             chunk and sum((signs | new).values()) > _SIGNS
         ):
             yield chunk
             chunk, signs = [], {}
-        chunk.append((probe, step))
+        chunk.append((way, step))
         signs |= new
     if chunk:
         yield chunk
@@ -94,25 +100,25 @@ def chunks(probes: Sequence[Probe], at_once: int = MOST) -> Iterator[list[Probe]
 def loop(
     loss: Callable[[list[tf.Tensor]], tf.Tensor],
     weights: Sequence[tf.Tensor],
-    probes,
+    perturbations: Packed,
     side_by_side: bool,
 ) -> tf.Tensor:
-    """The loss with weights moved, for each probe: a loop inside a graph.
+    """The loss with weights moved, for each perturbation: a loop in a graph.
 
-    One copy of the model serves all probes. The weights travel in a
+    One copy of the model serves them all. The weights travel in a
     `tf.TensorArray`, so that moving one copies that one alone, and nothing is ever
     written.
 
     Args:
         loss: The loss of `weights`, some of them moved.
         weights: Those that can move, where they are.
-        probes: What `pack` returned.
+        perturbations: What `pack` returned.
         side_by_side: Whether several losses may be under way at a time.
 
     Returns:
         Losses, float64, shape `(count,)`.
     """
-    variable, entry, start, step, signs, ends = probes
+    variable, entry, start, step, signs, ends = perturbations
     still = tf.TensorArray(
         tf.float64, len(weights), infer_shape=False, clear_after_read=False
     )
@@ -143,7 +149,38 @@ def loop(
     return losses.stack()
 
 
-def move(flat, entry, start, step, signs) -> tf.Tensor:
+def one_by_one(
+    loss: Callable[[list[tf.Tensor]], tf.Tensor],
+    weights: Sequence[tf.Tensor],
+    perturbations: Packed,
+) -> tf.Tensor:
+    """The same as `loop` gives, with one Python call a loss and no graph.
+
+    Args:
+        loss: The loss of `weights`, some of them moved.
+        weights: All of them, where they are.
+        perturbations: What `pack` returned.
+    """
+    variable, entry, start, step, signs, ends = perturbations
+    variable, results = variable.numpy(), []
+    for first, last in itertools.pairwise(ends.numpy()):
+        point = list(weights)
+        for m in range(first, last):
+            k = variable[m]
+            flat = tf.reshape(point[k], [-1])
+            flat = move(flat, entry[m], start[m], step[m], signs)
+            point[k] = tf.reshape(flat, weights[k].shape)
+        results.append(loss(point))
+    return tf.stack(results)
+
+
+def move(
+    flat: tf.Tensor,
+    entry: tf.Tensor,
+    start: tf.Tensor,
+    step: tf.Tensor,
+    signs: tf.Tensor,
+) -> tf.Tensor:
     """One weight, moved at one entry or along a range of `signs`."""
     return tf.cond(
         entry >= 0,

@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from keras_gradwatch.check.evaluation.dataflow import Flow
+from keras_gradwatch.check.evaluation.dataflow import Dataflow
 from keras_gradwatch.check.evaluation.perturbations import (
     MOST,
     SPEC,
-    Probe,
+    Perturbation,
     chunks,
     loop,
     pack,
 )
-from keras_gradwatch.check.numerics.directions import Direction, scale_of
+from keras_gradwatch.check.numerics.directions import Direction, Sweep, scale_of
+from keras_gradwatch.replica.replica import Replica
 
-# The most parts into which the weights are cut.
+logger = logging.getLogger("keras_gradwatch")
+
+# The most parts into which the weights are cut. In a chain of equal layers, p parts
+# leave (p + 1) / 2p of the price of a loss: eight gain 7/8 of all there is to gain.
 _PARTS = 8
-# What may be kept of that which is computed once, in bytes.
+# What may be kept of that which is computed once, in bytes: half a GiB, beside a
+# training that holds more than that of the same activations.
 _KEPT = 1 << 29
-# A shortcut is proven by so large a move, relative to the scale of a weight.
+# A shortcut is proven by so large a move, relative to the scale of a weight: as far
+# as the largest steps of a check go, and far more than rounding hides.
 _PROOF = 1e-3
-# The time that a proof takes, in plain losses.
+# The time that a proof takes, in plain losses: two moves, each by both ways.
 _PROVEN = 4
-# Where fewer probes share the price of a call, it does not tell how long one takes.
+# Where fewer share the price of a call, it does not tell how long one takes: as many
+# as a check asks for at once when losses are slow.
 _ENOUGH = 8
+
+Losses = Callable[..., tf.Tensor]
+# Values, states and batch: what a loss takes, but for the perturbations.
+Arguments = tuple[Sequence[tf.Tensor], Sequence[tf.Tensor], Any]
 
 
 @dataclass
@@ -38,13 +51,13 @@ class Route:
     """One way to a loss: all of the model, or what depends on some weights.
 
     Args:
-        losses: `(values, states, batch, probes) -> losses`.
+        losses: `(values, states, batch, perturbations) -> losses`.
         weights: Numbers of the weights that it can move; any, if None.
-        share: About how much of the model it computes for each probe.
+        share: About how much of the model it computes for each perturbation.
         seconds: How long one loss took, at best; None if that is not known yet.
     """
 
-    losses: object
+    losses: Losses
     weights: tuple[int, ...] | None = None
     share: float = 1.0
     seconds: float | None = None
@@ -53,12 +66,14 @@ class Route:
         """Whether it can move these weights."""
         return self.weights is None or moved <= set(self.weights)
 
-    def __call__(self, arguments, probes: Sequence[Probe]) -> np.ndarray:
-        """Losses of as many probes as one call takes."""
+    def __call__(
+        self, arguments: Arguments, perturbations: Sequence[Perturbation]
+    ) -> np.ndarray:
+        """Losses of as many perturbations as one call takes."""
         began = time.perf_counter()
-        found = self.losses(*arguments, pack(probes, self.weights)).numpy()
-        seconds = (time.perf_counter() - began) / len(probes)
-        if self.weights is None or len(probes) >= _ENOUGH:
+        found = self.losses(*arguments, pack(perturbations, self.weights)).numpy()
+        seconds = (time.perf_counter() - began) / len(perturbations)
+        if self.weights is None or len(perturbations) >= _ENOUGH:
             self.seconds = min(self.seconds or seconds, seconds)
         return found
 
@@ -68,16 +83,16 @@ class Shortcuts:
 
     Weights are put in parts by the order in which the loss uses them. While only
     weights of one part move, all that depends on none of them is computed once for
-    many probes. What depends on what is read off the traced graph, so this holds
+    many perturbations. What depends on what is read off the traced graph, so this holds
     for any model whose graph changes nothing when it runs. A part gets a graph of
-    its own once that would have paid for itself by the probes so far. Each is proven:
+    its own once that would have paid for itself by the perturbations so far. Each is proven:
     if one does not give what the plain graph gives, no more are made. And it is
     used only for as long as it is faster.
 
     Args:
         replica: The `Replica` whose loss it is.
-        plain: `(values, states, batch, probes) -> losses`, all of the model for
-            each probe.
+        plain: `(values, states, batch, perturbations) -> losses`, all of the model for
+            each perturbation.
         price: Seconds that it takes to make such a function. Infinite if there are
             to be no shortcuts.
         tolerance: How far a loss may be off by the order of rounding, as a share.
@@ -86,14 +101,23 @@ class Shortcuts:
         price: The same; infinite also where it turns out that there can be none.
     """
 
-    def __init__(self, replica, plain, price=math.inf, tolerance=0.0):
+    def __init__(
+        self,
+        replica: Replica,
+        plain: Losses,
+        price: float = math.inf,
+        tolerance: float = 0.0,
+    ):
         self._replica, self.price, self._tolerance = replica, price, tolerance
         self._plain = Route(plain)
-        self._alone = self._together = 0  # probes so far
+        self._alone = self._together = 0  # perturbations so far, by what they move
         self._parts: list[Route] = []
         self._whole: list[Route] = []
-        self._share, self._planned = 1.0, 0  # of the parts, and of probes by then
-        self._flow: Flow | None = None
+        self._share, self._planned = (
+            1.0,
+            0,
+        )  # of the parts, and of perturbations by then
+        self._flow: Dataflow | None = None
         self._plans: list[tuple[float, list[tuple[int, ...]]]] = []
 
     @property
@@ -102,47 +126,53 @@ class Shortcuts:
         routes = [*self._parts, *self._whole]
         return [*sorted(routes, key=lambda route: route.share), self._plain]
 
-    def prepare(self, arguments, probes: Sequence[Probe]) -> None:
+    def prepare(
+        self, arguments: Arguments, perturbations: Sequence[Perturbation]
+    ) -> None:
         """Makes the shortcuts that would have paid for themselves by now.
 
         Args:
             arguments: Values, states and batch.
-            probes: The probes to come.
+            perturbations: The perturbations to come.
         """
-        alone = sum(len(_moved(probe)) == 1 for probe, _ in probes)
+        alone = sum(len(_moved(way)) == 1 for way, _ in perturbations)
         self._alone += alone
-        self._together += len(probes) - alone
+        self._together += len(perturbations) - alone
         try:
             if self._alone >= 2 * self._planned and self._gain(self._alone) > 0:
                 self._cut_up(arguments)
             if not self._whole and self._gain(self._together) > 0:
                 self._cut_off(arguments)
-        except Exception:  # it always goes without
+        except Exception:  # ours or TensorFlow's: losses are as right without, but slow
+            logger.warning(
+                "Shortcuts could not be made for this model: its checks take longer.",
+                exc_info=True,
+            )
             self.price = math.inf
 
     def losses(
         self,
-        arguments,
-        probes: Sequence[Probe],
+        arguments: Arguments,
+        perturbations: Sequence[Perturbation],
         at_once: int = MOST,
-        tell: Callable[[Sequence[Probe]], None] = lambda probes: None,
+        tell: Callable[[Sequence[Perturbation]], None] = lambda perturbations: None,
     ) -> np.ndarray:
-        """The loss for each probe, each by the shortest way.
+        """The loss for each perturbation, each by the shortest way.
 
         Args:
             arguments: Values, states and batch.
-            probes: Pairs of a direction or sweep, and a signed step along it.
+            perturbations: Pairs of a direction or sweep, and a signed step along it.
             at_once: The most in one call of a graph.
-            tell: Called with the probes of each call, before it.
+            tell: Called with the perturbations of each call, before it.
         """
-        found = np.empty(len(probes))
-        left = [(i, _moved(probe)) for i, (probe, _) in enumerate(probes)]
+        found = np.empty(len(perturbations))
+        left = [(i, _moved(way)) for i, (way, _) in enumerate(perturbations)]
         for route in self.routes:
-            if route.seconds and route.seconds > self._plain.seconds:
+            if self._is_slow(route):
                 continue
             own = [i for i, moved in left if route.takes(moved)]
             left = [(i, moved) for i, moved in left if not route.takes(moved)]
-            for chunk in chunks([probes[i] for i in own], at_once):
+            for chunk in chunks([perturbations[i] for i in own], at_once):
                 tell(chunk)
                 found[own[: len(chunk)]] = route(arguments, chunk)
                 own = own[len(chunk) :]
@@ -155,63 +185,78 @@ class Shortcuts:
             return -math.inf
         return saved * seconds - graphs * (self.price + _PROVEN * seconds)
 
+    def _is_slow(self, route):
+        """Whether the plain way is known to be faster."""
+        plain = self._plain.seconds
+        return bool(plain and route.seconds and route.seconds > plain)
+
     def _cut_up(self, arguments):
         """Makes routes for single weights: as many as gain the most."""
-        self._look(arguments)
+        flow = self._look(arguments)
         gains = [
             self._gain(self._alone * (self._share - share), len(parts))
             for share, parts in self._plans
         ]
-        if max(gains, default=0.0) > 0:
+        if flow is not None and max(gains, default=0.0) > 0:
             share, parts = self._plans[int(np.argmax(gains))]
-            self._parts = self._made(arguments, parts)
-            self._share, self._planned = share, self._alone
+            made = self._made(arguments, flow, parts)
+            if made is not None:
+                self._parts, self._share, self._planned = made, share, self._alone
 
     def _cut_off(self, arguments):
         """Makes one for all weights, where much depends on none of them."""
-        self._look(arguments)
+        flow = self._look(arguments)
         for share, parts in self._plans[:1]:
-            if self._gain(self._together * (1 - share)) > 0:
-                self._whole = self._made(arguments, parts)
+            if flow is not None and self._gain(self._together * (1 - share)) > 0:
+                self._whole = self._made(arguments, flow, parts) or []
 
     def _look(self, arguments):
-        """Traces the loss, to see what depends on what."""
-        if self._flow is not None:
-            return
+        """Traces the loss, to see what depends on what; None if it can't be cut."""
+        if self._flow is None and self.price < math.inf:
+            self._flow = self._traced(arguments)
+            if self._flow is None:
+                self.price = math.inf
+        return self._flow
+
+    def _traced(self, arguments):
         values, states, batch = arguments
         function = tf.function(self._replica.loss, autograph=False)
-        function = function.get_concrete_function(values, states, batch, values)
-        self._flow = Flow(function, len(values))
-        if self._flow.can_be_cut:
-            order, prices = self._flow.prices()
-            self._plans = [
-                (share, [tuple(order[i:j]) for i, j in edges])
-                for share, edges in partitions(prices, _PARTS)
-            ]
-        else:
-            self.price = math.inf
+        try:
+            function = function.get_concrete_function(values, states, batch, values)
+        except Exception:  # the model's own code runs once more, and may have enough
+            logger.info("The loss could not be traced once more.", exc_info=True)
+            return None
+        flow = Dataflow(function, len(values))
+        if not flow.can_be_cut:
+            return None
+        order, prices = flow.prices()
+        self._plans = [
+            (share, [tuple(order[i:j]) for i, j in edges])
+            for share, edges in partitions(prices, _PARTS)
+        ]
+        return flow
 
-    def _made(self, arguments, parts):
-        """Routes for parts of the weights. All of them are proven."""
-        cuts = [(part, self._flow.cut(part)) for part in parts]
+    def _made(self, arguments, flow, parts):
+        """Routes for parts of the weights, all of them proven; None if one fails."""
+        cuts = [(part, flow.cut(part)) for part in parts]
         routes = [
-            self._route(arguments, part, cut)
+            self._route(arguments, flow, part, cut)
             for part, cut in cuts
             if cut.bytes <= _KEPT
         ]
-        if not all(self._is_proven(route, arguments) for route in routes):
-            raise ValueError("A shortcut does not give the loss.")
-        return routes
+        if all(self._is_proven(route, arguments) for route in routes):
+            return routes
+        logger.info("A shortcut does not give the loss: no more are made.")
+        self.price = math.inf
+        return None
 
-    def _route(self, arguments, weights, cut):
-        flow = self._flow
-
-        def losses(values, states, batch, probes):
+    def _route(self, arguments, flow, weights, cut):
+        def losses(values, states, batch, perturbations):
             started = cut.start(flow.named((values, states, batch, values)))
             return loop(
                 lambda moved: cut.finish(started, moved),
                 [values[k] for k in weights],
-                probes,
+                perturbations,
                 side_by_side=True,
             )
 
@@ -221,12 +266,15 @@ class Shortcuts:
 
     def _is_proven(self, route, arguments):
         """Whether a route gives the loss, where its weights are moved."""
-        probes = [
+        perturbations = [
             (Direction(k, signs=np.ones(value.size, np.int8)), _PROOF * scale_of(value))
             for k in sorted({route.weights[0], route.weights[-1]})
             for value in [arguments[0][k].numpy()]
         ]
-        found, plain = route(arguments, probes), self._plain(arguments, probes)
+        found, plain = (
+            route(arguments, perturbations),
+            self._plain(arguments, perturbations),
+        )
         return np.allclose(found, plain, self._tolerance, 0.0, equal_nan=True)
 
 
@@ -236,12 +284,12 @@ def partitions(
     """The cheapest ways to cut a row of weights into parts.
 
     Args:
-        prices: Entry `(i, j)` is the price of a probe of any weight from `i` to
+        prices: Entry `(i, j)` is the price of a perturbation of any weight from `i` to
             before `j`, if these are one part. Shape `(count, count + 1)`.
         most: The most parts.
 
     Returns:
-        For one part, for two and so on, the mean price of a probe and the parts, as
+        For one part, for two and so on, the mean price of a perturbation and the parts, as
         pairs `(i, j)`.
     """
     count = len(prices)
@@ -249,12 +297,14 @@ def partitions(
     whole = np.where(sizes > 0, sizes * prices, np.inf)
     least = np.full(count + 1, np.inf)
     least[0] = 0.0
-    starts, found = [], []
+    starts: list[np.ndarray] = []
+    found = []
     for _ in range(min(most, count)):
         sums = least[:-1, None] + whole
         starts.append(np.argmin(sums, axis=0))
         least = np.min(sums, axis=0)
-        edges, end = [], count
+        edges: list[tuple[int, int]] = []
+        end = count
         for start in reversed(starts):
             edges.insert(0, (int(start[end]), end))
             end = int(start[end])
@@ -262,5 +312,6 @@ def partitions(
     return found
 
 
-def _moved(probe):
-    return {direction.variable for direction, _ in probe.moves(0.0)}
+def _moved(way: Direction | Sweep) -> set[int]:
+    """Numbers of the weights that a direction or sweep moves."""
+    return {direction.variable for direction, _ in way.moves(0.0)}

@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import layers
 
 import keras_gradwatch as kgw
-from keras_gradwatch.check.evaluation import evaluator as evaluate
+from keras_gradwatch.check.evaluation import tracing
 from keras_gradwatch.check.evaluation.evaluator import Evaluator
 from keras_gradwatch.check.evaluation.shortcuts import Shortcuts, partitions
 from keras_gradwatch.check.numerics.directions import Direction, Sweep, draw_signs
@@ -226,7 +226,7 @@ def test_a_check_by_shortcuts_sees_what_it_has_to_see(rng, monkeypatch):
             used.append(len(self.routes) > 1)
             return super().losses(*arguments)
 
-    monkeypatch.setattr(evaluate, "Shortcuts", Eager)
+    monkeypatch.setattr(tracing, "Shortcuts", Eager)
     check = functools.partial(kgw.check_gradients, samples=5)
     healthy = check(*stacked(rng))
     assert healthy.verdict == "PASS", str(healthy)
