@@ -16,7 +16,7 @@ from keras import layers
 
 import keras_gradwatch as kgw
 from keras_gradwatch.check.progress import Progress
-from tests.callbacks.test_gradient_check import small_model
+from tests.support.small_models import small_model
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import keras_gradwatch as kgw
 from keras_gradwatch.callbacks import gradient_check
 from keras_gradwatch.callbacks.allowance import Allowance
 from keras_gradwatch.check.budget import Budget, Clock
-from tests.callbacks.test_gradient_check import small_model
+from tests.support.small_models import small_model
 
 
 class Run:

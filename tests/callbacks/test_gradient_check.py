@@ -7,32 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 import keras_gradwatch as kgw
-
-
-@tf.custom_gradient
-def halved(x):
-    return tf.identity(x), lambda upstream: 0.5 * upstream
-
-
-class Halved(layers.Layer):
-    """Passes its input on, and half of the gradient back."""
-
-    def call(self, x):
-        return halved(x)
-
-
-def small_model(wrong=False, **compiled):
-    model = keras.Sequential(
-        [
-            keras.Input((4,)),
-            layers.Dense(5, activation="tanh", name="first"),
-            Halved() if wrong else layers.Dropout(0.3),
-            layers.Dense(3, name="second"),
-        ]
-    )
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile("adam", loss, metrics=["accuracy"], **compiled)
-    return model
+from tests.support.small_models import small_model, unbuilt
 
 
 @pytest.fixture
@@ -114,12 +89,6 @@ class Subclassed(keras.Model):
 
 def subclassed():
     model = Subclassed()
-    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    return model
-
-
-def unbuilt():
-    model = keras.Sequential([layers.Dense(5, activation="relu"), layers.Dense(3)])
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     return model
 

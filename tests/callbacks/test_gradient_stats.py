@@ -8,7 +8,7 @@ from keras import layers
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import keras_gradwatch as kgw
-from tests.callbacks.test_neutrality import everything_after_fit, recurrent, subclassed
+from tests.support.fits import everything_after_fit, recurrent, subclassed
 from tests.support.steps import KINDS
 
 MODES = [

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 import keras_gradwatch as kgw
-from tests.callbacks.test_gradient_check import small_model, unbuilt
+from tests.support.small_models import small_model, unbuilt
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import keras_gradwatch as kgw
-from tests.callbacks.test_neutrality import digits, left_behind, recurrent, subclassed
+from tests.support.fits import digits, left_behind, recurrent, subclassed
 
 OPTIONS = {"batch_size": 8, "epochs": 2, "verbose": 0}
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 import keras_gradwatch as kgw
-from tests.callbacks.test_gradient_check import Halved, small_model
+from tests.support.small_models import Halved, small_model
 
 
 class RefusesThree(layers.Layer):

@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 import keras_gradwatch as kgw
-from tests.callbacks.test_gradient_check import Halved
+from tests.support.small_models import Halved
 
 
 def note_of(*stack, loss="mse"):

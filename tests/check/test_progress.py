@@ -14,7 +14,7 @@ from keras import layers
 import keras_gradwatch as kgw
 from keras_gradwatch.check import problem
 from keras_gradwatch.check.progress import Progress
-from tests.callbacks.test_gradient_check import Halved
+from tests.support.small_models import Halved
 
 
 class Slow(layers.Layer):

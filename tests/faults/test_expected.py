@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.test_faults import check
 from tests.support.faults import FAULTS
+from tests.support.faults.checks import check
 
 ROUNDING = FAULTS["straight-through rounding, not declared"]
 REVERSAL = FAULTS["gradient reversal, not declared"]

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import keras
-import numpy as np
 import pytest
 
-import keras_gradwatch as kgw
 from tests.support.faults import FAULTS
+from tests.support.faults.checks import check
 
 SEEDS = (0, 1, pytest.param(2, marks=pytest.mark.slow))
-
-
-def check(fault, wrong, seed, **options):
-    keras.utils.clear_session(free_memory=False)
-    keras.utils.set_random_seed(seed)
-    model, *batch = fault.build(wrong, np.random.default_rng(seed))
-    return kgw.check_gradients(model, *batch, seed=seed, **options)
 
 
 def test_there_are_many_faults():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.test_faults import SEEDS, check
 from tests.support.faults import FAULTS
+from tests.support.faults.checks import check
 
 
-@pytest.mark.parametrize("seed", SEEDS[:1])
+@pytest.mark.parametrize("seed", [0])
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_a_fault_is_found_or_pending_and_never_passed(fault, seed):
     report = check(fault, True, seed, time_budget=1e-9)
@@ -19,7 +19,7 @@ def test_a_fault_is_found_or_pending_and_never_passed(fault, seed):
     assert report.verdict != "PASS", str(report)
 
 
-@pytest.mark.parametrize("seed", SEEDS[:1])
+@pytest.mark.parametrize("seed", [0])
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_its_healthy_twin_does_not_fail(fault, seed):
     report = check(fault, False, seed, time_budget=1e-9)

@@ -9,8 +9,8 @@ import pytest
 from keras import layers
 
 import keras_gradwatch as kgw
-from tests.callbacks.test_gradient_check import Halved
 from tests.support.reports import comparison, report, variable
+from tests.support.small_models import Halved
 
 
 def test_json_keeps_everything_and_is_standard():

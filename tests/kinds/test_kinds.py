@@ -7,13 +7,8 @@ import pytest
 import tensorflow as tf
 
 import keras_gradwatch as kgw
-from tests.support.kinds import KINDS
+from tests.support.kinds import KINDS, LOW_PRECISION, WITHOUT_INFLUENCE
 from tests.support.models import half
-
-# Weights that the loss does not depend on, or whose gradient is truly zero.
-WITHOUT_INFLUENCE = {"frozen_layers": ("dense_1/bias",)}
-# Fixed arithmetic, by storage: no float64.
-LOW_PRECISION = {"int8_with_lora"}
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_gradwatch as kgw
-from tests.callbacks.test_neutrality import (
+from tests.support.fits import (
     digits,
     everything_after_fit,
     recurrent,

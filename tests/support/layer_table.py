@@ -4,6 +4,8 @@ A layer of a new Keras that needs nothing special joins by itself; one that
 does, and is not named here, fails the zoo until it is.
 """
 
+import inspect
+
 import keras
 
 layers = keras.layers
@@ -196,3 +198,28 @@ AT_INPUT = {
     "RandomTranslation": _WARP,
     "RandomZoom": _WARP,
 }
+
+# Layers behind which no weight can be proven in float64, each with the reason.
+UNPROVEN = {
+    "SpectralNormalization": "assigns to its trainable weight in the forward pass",
+}
+
+
+def layer_names():
+    found = {
+        thing: name
+        for name, thing in sorted(vars(layers).items(), reverse=True)
+        if inspect.isclass(thing) and issubclass(thing, layers.Layer)
+    }  # under one name, where a class has several
+    return sorted(name for name in found.values() if name not in EXCLUDED)
+
+
+def kind_of(name):
+    if name in KIND:
+        return KIND[name]
+    if name.startswith("Random"):
+        return "picture"
+    for end, kind in (("1D", "sequence"), ("2D", "image"), ("3D", "volume")):
+        if name.endswith(end):
+            return kind
+    return "vector"

@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar import layout_pb2
 
 import keras_gradwatch as kgw
-from tests.callbacks.test_gradient_check import small_model
+from tests.support.small_models import small_model
 
 
 def load(directory):

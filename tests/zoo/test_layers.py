@@ -1,20 +1,22 @@
 """Every layer of keras.layers in a small healthy model: no false alarm."""
 
-import inspect
-
 import keras
 import numpy as np
 import pytest
 
-from tests.support.layer_table import AT_INPUT, EXCLUDED, KIND, MAKE
+from tests.support.layer_table import (
+    AT_INPUT,
+    EXCLUDED,
+    KIND,
+    MAKE,
+    UNPROVEN,
+    kind_of,
+    layer_names,
+)
 from tests.support.sandwich import BATCH, SEEDS, SHAPES, check, ended, integers, numbers
 
 layers = keras.layers
 
-# Layers behind which no weight can be proven in float64, each with the reason.
-UNPROVEN = {
-    "SpectralNormalization": "assigns to its trainable weight in the forward pass",
-}
 # Weights whose gradient is truly zero, by layer.
 ZERO = {
     "AutoContrast": ("before/bias",),
@@ -24,31 +26,11 @@ ZERO = {
 }
 
 
-def _classes():
-    found = {
-        thing: name
-        for name, thing in sorted(vars(layers).items(), reverse=True)
-        if inspect.isclass(thing) and issubclass(thing, layers.Layer)
-    }  # under one name, where a class has several
-    return sorted(name for name in found.values() if name not in EXCLUDED)
-
-
-def _kind(name):
-    if name in KIND:
-        return KIND[name]
-    if name.startswith("Random"):
-        return "picture"
-    for end, kind in (("1D", "sequence"), ("2D", "image"), ("3D", "volume")):
-        if name.endswith(end):
-            return kind
-    return "vector"
-
-
 def _model(name, seed):
     """The layer with weights before and behind it, and a batch of inputs."""
     keras.utils.set_random_seed(seed)
     layer = MAKE[name]() if name in MAKE else getattr(layers, name)()
-    kind = _kind(name)
+    kind = kind_of(name)
     if kind in SHAPES:
         x = numbers((BATCH, *SHAPES[kind]), seed)
         inputs = keras.Input(x.shape[1:])
@@ -109,7 +91,7 @@ def _model(name, seed):
 
 
 @pytest.mark.parametrize("seed", SEEDS[:2])  # once more in test_parts.py
-@pytest.mark.parametrize("name", _classes())
+@pytest.mark.parametrize("name", layer_names())
 def test_layer(name, seed, record_property):
     model, x = _model(name, seed)
     y = numbers((BATCH, 2), seed + 100)

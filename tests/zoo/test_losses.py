@@ -1,59 +1,19 @@
 """Every loss of keras.losses, as a class and as a function."""
 
 import functools
-import inspect
 
 import keras
-import numpy as np
 import pytest
 
-from tests.support.sandwich import BATCH, SEEDS, check, compiled, integers, numbers
-
-losses = keras.losses
-CLASSES = 3
-
-# What a loss expects: the activation before it, and the kind of targets.
-DEMANDS = {
-    "BinaryCrossentropy": ("sigmoid", "bits"),
-    "BinaryFocalCrossentropy": ("sigmoid", "bits"),
-    "CategoricalCrossentropy": ("softmax", "one-hot"),
-    "CategoricalFocalCrossentropy": ("softmax", "one-hot"),
-    "CategoricalGeneralizedCrossEntropy": ("softmax", "integers"),
-    "CategoricalHinge": ("linear", "one-hot"),
-    "Circle": ("sequence", "integers"),
-    "CosineSimilarity": ("linear", "numbers"),
-    "CTC": ("sequence", "sequence"),
-    "Dice": ("sigmoid", "bits"),
-    "Hinge": ("linear", "signs"),
-    "Huber": ("linear", "numbers"),
-    "KLDivergence": ("softmax", "shares"),
-    "LogCosh": ("linear", "numbers"),
-    "MeanAbsoluteError": ("linear", "numbers"),
-    "MeanAbsolutePercentageError": ("linear", "numbers"),
-    "MeanSquaredError": ("linear", "numbers"),
-    "MeanSquaredLogarithmicError": ("softplus", "shares"),
-    "Poisson": ("softplus", "shares"),
-    "SparseCategoricalCrossentropy": ("softmax", "integers"),
-    "SquaredHinge": ("linear", "signs"),
-    "Tversky": ("sigmoid", "bits"),
-}
-EXCLUDED = {"Loss": "a base class"}
-
-
-def _classes():
-    return sorted(
-        name
-        for name, thing in vars(losses).items()
-        if inspect.isclass(thing) and name not in EXCLUDED
-    )
-
-
-def _functions():
-    return sorted(
-        name
-        for name, thing in vars(losses).items()
-        if inspect.isfunction(thing) and name not in ("deserialize", "get", "serialize")
-    )
+from tests.support.loss_table import (
+    CLASSES,
+    DEMANDS,
+    loss_functions,
+    loss_names,
+    losses,
+    targets,
+)
+from tests.support.sandwich import BATCH, SEEDS, check, compiled, numbers
 
 
 def _model(activation):
@@ -67,29 +27,11 @@ def _model(activation):
     return keras.Model(inputs, outputs)
 
 
-def _targets(kind, seed):
-    labels = integers((BATCH,), seed, CLASSES)
-    if kind == "integers":
-        return labels
-    if kind == "one-hot":
-        return np.eye(CLASSES, dtype="float32")[labels]
-    if kind == "sequence":
-        return 1 + integers((BATCH, 2), seed, 3)
-    values = numbers((BATCH, CLASSES), seed)
-    if kind == "bits":
-        return (values > 0).astype("float32")
-    if kind == "signs":
-        return np.sign(values)
-    if kind == "shares":
-        return np.exp(values) / np.sum(np.exp(values), axis=1, keepdims=True)
-    return values
-
-
 def _check(name, loss, seed, record_property):
     activation, kind = DEMANDS[name]
     keras.utils.set_random_seed(seed)
     model = _embedding() if name == "Circle" else _model(activation)
-    x, y = numbers((BATCH, 5), seed), _targets(kind, seed + 100)
+    x, y = numbers((BATCH, 5), seed), targets(kind, seed + 100)
     check(compiled(model, loss), x, y, record_property)
 
 
@@ -102,12 +44,12 @@ def _embedding():
 
 
 @pytest.mark.parametrize("seed", SEEDS[:2])  # once more in test_parts.py
-@pytest.mark.parametrize("name", _classes())
+@pytest.mark.parametrize("name", loss_names())
 def test_loss(name, seed, record_property):
     _check(name, getattr(losses, name)(), seed, record_property)
 
 
-@pytest.mark.parametrize("name", _functions())
+@pytest.mark.parametrize("name", loss_functions())
 def test_loss_function(name, record_property):
     by_lower = {n.lower(): n for n in DEMANDS}
     loss = getattr(losses, name)
@@ -118,11 +60,11 @@ def test_loss_function(name, record_property):
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(
-    "name", [n for n in _classes() if n.endswith(("sentropy", "SEntropy"))]
+    "name", [n for n in loss_names() if n.endswith(("sentropy", "SEntropy"))]
 )
 def test_loss_from_logits(name, seed, record_property):
     _, kind = DEMANDS[name]
     keras.utils.set_random_seed(seed)
-    x, y = numbers((BATCH, 5), seed), _targets(kind, seed + 100)
+    x, y = numbers((BATCH, 5), seed), targets(kind, seed + 100)
     loss = getattr(losses, name)(from_logits=True)
     check(compiled(_model("linear"), loss), x, y, record_property)

@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 import keras_gradwatch as kgw
-from tests.support.layer_table import AT_INPUT, MAKE
+from tests.support.layer_table import AT_INPUT, MAKE, UNPROVEN, kind_of, layer_names
+from tests.support.loss_table import DEMANDS, loss_names, targets
 from tests.support.sandwich import BATCH, SHAPES, integers, numbers
-from tests.zoo import test_layers, test_losses
 
 layers = keras.layers
 
@@ -35,7 +35,7 @@ SILENT = {
 
 
 def _inputs(name, seed=0):
-    kind = test_layers._kind(name)
+    kind = kind_of(name)
     one, two = (numbers((BATCH, *SHAPES[k]), seed) for k in ("vector", "sequence"))
     words = np.array(["a", "b", "c", "d"])[integers((BATCH, 4), seed, high=4)]
     crossed = [integers((BATCH, 1), seed + k) for k in range(2)]
@@ -58,7 +58,7 @@ def _inputs(name, seed=0):
     }[kind]
 
 
-@pytest.mark.parametrize("name", test_layers._classes())
+@pytest.mark.parametrize("name", layer_names())
 def test_layer(name, record_property):
     layer = MAKE[name]() if name in MAKE else getattr(layers, name)()
     check = functools.partial(kgw.check_layer, layer, *_inputs(name))
@@ -72,14 +72,14 @@ def test_layer(name, record_property):
         return
     record_property("zoo", [report.verdict, report.dtype])
     assert report.verdict != "FAIL", str(report)
-    if name not in SILENT and name not in test_layers.UNPROVEN:
+    if name not in SILENT and name not in UNPROVEN:
         zero = ("key/bias",) if name.endswith("Attention") else ()
         left = [v.path for v in report.variables if v.verdict != "PASS"]
         assert all(path.endswith(zero) for path in left), str(report)
 
 
 def _predictions(name, seed=0):
-    activation, _ = test_losses.DEMANDS[name]
+    activation, _ = DEMANDS[name]
     if name == "Circle":
         return keras.ops.convert_to_numpy(
             keras.ops.normalize(numbers((BATCH, 4), seed))
@@ -90,10 +90,10 @@ def _predictions(name, seed=0):
     return getattr(keras.activations, activation)(y)
 
 
-@pytest.mark.parametrize("name", test_losses._classes())
+@pytest.mark.parametrize("name", loss_names())
 def test_loss(name, record_property):
     loss = getattr(keras.losses, name)()
-    y_true = test_losses._targets(test_losses.DEMANDS[name][1], 100)
+    y_true = targets(DEMANDS[name][1], 100)
     report = kgw.check_loss(loss, y_true, _predictions(name), samples=3, directions=1)
     record_property("zoo", [report.verdict, report.dtype])
     assert report.passed, str(report)

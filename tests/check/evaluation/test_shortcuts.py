@@ -17,8 +17,7 @@ from keras_gradwatch.check.numerics.directions import Direction, Sweep, draw_sig
 from keras_gradwatch.framework import batch as batches
 from keras_gradwatch.replica.replica import Replica
 from keras_gradwatch.replica.train_step import objectives
-from tests.kinds.test_kinds import LOW_PRECISION
-from tests.support.kinds import KINDS
+from tests.support.kinds import KINDS, LOW_PRECISION
 from tests.support.models import half
 
 # There is no graph.

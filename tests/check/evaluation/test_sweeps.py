@@ -13,8 +13,7 @@ from keras_gradwatch.check.settings import Settings
 from keras_gradwatch.framework import batch as batches
 from keras_gradwatch.replica.replica import Replica
 from keras_gradwatch.replica.train_step import objectives
-from tests.kinds.test_kinds import LOW_PRECISION, WITHOUT_INFLUENCE
-from tests.support.kinds import KINDS
+from tests.support.kinds import KINDS, LOW_PRECISION, WITHOUT_INFLUENCE
 
 
 @pytest.mark.parametrize("name", KINDS)

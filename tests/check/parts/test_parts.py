@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 import keras_gradwatch as kgw
-from tests.check.parts.test_parts_faults import (
+from tests.support.parts import (
     WRONG,
     Block,
     Scaled,

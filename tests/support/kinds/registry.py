@@ -37,3 +37,10 @@ def train(model, x, y):
     for _ in range(2):
         model.train_on_batch(x, y)
     return model, x, y
+
+
+# Weights that the loss does not depend on, or whose gradient is truly zero.
+WITHOUT_INFLUENCE = {"frozen_layers": ("dense_1/bias",)}
+
+# Fixed arithmetic, by storage: no float64.
+LOW_PRECISION = {"int8_with_lora"}
