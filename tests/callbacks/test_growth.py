@@ -71,6 +71,7 @@ def data(rng):
     return x, x[:, :1] ** 2
 
 
+@pytest.mark.long
 def test_a_thousand_checks_leave_nothing_behind(data, tmp_path):
     check = kgw.GradientCheck(
         tmp_path, warmup_steps=0, check_freq=1, samples=1, directions=1, verbose=0
@@ -102,6 +103,7 @@ def test_a_batch_of_another_length_is_traced_once(data):
     assert again <= runs + 2
 
 
+@pytest.mark.long
 def test_numbers_that_were_written_are_not_kept(data, tmp_path):
     model = small_model()
     model.fit(*data, verbose=0)
@@ -126,6 +128,7 @@ def test_numbers_that_were_written_are_not_kept(data, tmp_path):
     assert megabytes() < before + 5
 
 
+@pytest.mark.long
 def test_fits_with_new_models_leave_no_more_behind_than_without_checks(data, tmp_path):
     # Keras itself keeps the graph of the training step of each model.
     def new():

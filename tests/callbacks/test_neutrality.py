@@ -15,21 +15,42 @@ from tests.support.fits import (
     two_outputs,
 )
 
+MODELS = (digits, subclassed, recurrent, two_outputs)
+# How to compile, how to fit, what becomes of dropout.
+WAYS = {
+    "graph": ({}, {}, "bypass"),
+    "freeze": ({}, {}, "freeze"),
+    "jit": ({"jit_compile": True}, {}, "bypass"),
+    "eager": ({"run_eagerly": True}, {}, "bypass"),
+    "steps": ({"steps_per_execution": 3}, {}, "bypass"),
+    "ragged": ({}, {"validation_split": 0.25}, "bypass"),
+}
+# Each way once and each model once; the other pairs are long.
+SHORT = {
+    ("graph", digits),
+    ("freeze", recurrent),
+    ("jit", subclassed),
+    ("eager", two_outputs),
+    ("steps", subclassed),
+    ("ragged", two_outputs),
+}
 
-@pytest.mark.parametrize("build", [digits, subclassed, recurrent, two_outputs])
+
 @pytest.mark.parametrize(
-    ("compiled", "fitted", "dropout"),
+    ("way", "build"),
     [
-        ({}, {}, "bypass"),
-        ({}, {}, "freeze"),
-        ({"jit_compile": True}, {}, "bypass"),
-        ({"run_eagerly": True}, {}, "bypass"),
-        ({"steps_per_execution": 3}, {}, "bypass"),
-        ({}, {"validation_split": 0.25}, "bypass"),
+        pytest.param(
+            way,
+            build,
+            marks=[] if (way, build) in SHORT else pytest.mark.long,
+            id=f"{way}-{build.__name__}",
+        )
+        for way in WAYS
+        for build in MODELS
     ],
-    ids=["graph", "freeze", "jit", "eager", "steps", "ragged"],
 )
-def test_training_is_bitwise_untouched(build, compiled, fitted, dropout):
+def test_training_is_bitwise_untouched(way, build):
+    compiled, fitted, dropout = WAYS[way]
     check = kgw.GradientCheck(warmup_steps=0, check_freq=2, dropout=dropout, verbose=0)
     without = everything_after_fit(build, compiled, fitted, [])
     with_check = everything_after_fit(build, compiled, fitted, [check])

@@ -8,6 +8,7 @@ from tests.support.faults import FAULTS
 from tests.support.faults.checks import check
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [0])
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_a_fault_is_found_or_pending_and_never_passed(fault, seed):
@@ -19,6 +20,7 @@ def test_a_fault_is_found_or_pending_and_never_passed(fault, seed):
     assert report.verdict != "PASS", str(report)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [0])
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_its_healthy_twin_does_not_fail(fault, seed):

@@ -33,6 +33,7 @@ UNTOLD = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in KINDS if name not in UNTOLD])
 def test_the_loss_is_the_one_that_trains(name, rng):
     model, x, y = KINDS[name](rng)

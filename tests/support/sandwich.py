@@ -8,7 +8,11 @@ import pytest
 
 import keras_gradwatch as kgw
 
-SEEDS = (0, pytest.param(1, marks=pytest.mark.slow), 2)
+SEEDS = (
+    0,
+    pytest.param(1, marks=pytest.mark.slow),
+    pytest.param(2, marks=pytest.mark.long),
+)
 BATCH = 4
 # Shapes of one example, by what a layer works on.
 SHAPES = {

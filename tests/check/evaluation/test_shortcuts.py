@@ -86,6 +86,7 @@ def assert_same(found, plain, tolerance=SAME):
     np.testing.assert_allclose(found, plain, rtol=tolerance, atol=0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", KINDS)
 def test_the_same_as_the_plain_evaluation(name, rng):
     case = Case(*KINDS[name](rng))

@@ -16,6 +16,7 @@ from keras_gradwatch.replica.train_step import objectives
 from tests.support.kinds import KINDS, LOW_PRECISION, WITHOUT_INFLUENCE
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", KINDS)
 def test_a_sweep_is_the_plain_loss_at_the_moved_weights(name, rng):
     model, x, y = KINDS[name](rng)
@@ -50,6 +51,7 @@ def test_a_sweep_is_the_plain_loss_at_the_moved_weights(name, rng):
     assert len(set(found)) > 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in KINDS if name not in LOW_PRECISION])
 def test_the_screen_alone_proves_most_of_a_healthy_model(name, rng):
     model, x, y = KINDS[name](rng)
