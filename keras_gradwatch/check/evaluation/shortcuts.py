@@ -85,9 +85,9 @@ class Shortcuts:
     weights of one part move, all that depends on none of them is computed once for
     many perturbations. What depends on what is read off the traced graph, so this holds
     for any model whose graph changes nothing when it runs. A part gets a graph of
-    its own once that would have paid for itself by the perturbations so far. Each is proven:
-    if one does not give what the plain graph gives, no more are made. And it is
-    used only for as long as it is faster.
+    its own once that would have paid for itself by the perturbations so far. Each is
+    proven: if one does not give what the plain graph gives, no more are made. And it
+    is used only for as long as it is faster.
 
     Args:
         replica: The `Replica` whose loss it is.
@@ -289,8 +289,8 @@ def partitions(
         most: The most parts.
 
     Returns:
-        For one part, for two and so on, the mean price of a perturbation and the parts, as
-        pairs `(i, j)`.
+        For one part, for two and so on, the mean price of a perturbation and the parts,
+        as pairs `(i, j)`.
     """
     count = len(prices)
     sizes = np.arange(count + 1)[None, :] - np.arange(count)[:, None]
