@@ -10,7 +10,9 @@ import tensorflow as tf
 # Ops that count as stateful and change nothing.
 _QUIET = {"ReadVariableOp", "LookupTableFindV2", "LookupTableSizeV2"}
 # What the price of an op is made of, in entries read or written: its call, and a
-# multiplication within a product of matrices.
+# multiplication within a product of matrices. Rough: they only choose where to cut.
+# Measured in float64 on a busy machine of two cores, a call took about 2 us, an entry
+# of a large array 0.4 ns, a multiplication 0.1 to 0.4 ns.
 _CALL = 2000
 _MULTIPLY = 0.25
 

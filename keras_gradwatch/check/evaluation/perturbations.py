@@ -24,15 +24,14 @@ SPEC = (
     tf.TensorSpec([None], tf.int32),
 )
 
-# Perturbations in one call of a graph: between calls, Ctrl-C gets through. What a call
-# costs by itself, under a millisecond, is nothing when so many share it.
+# Perturbations in one call of a graph: between calls, Ctrl-C gets through. Chosen, not
+# measured: so many that what a call costs by itself is shared widely.
 MOST = 256
 # Signs in one call, a byte each: 64 MiB. A weight of more entries than that has a call
 # for each of its directions.
 _SIGNS = 1 << 26
 # Losses under way at a time. Each holds activations, though fewer than a gradient
-# does, which has to keep them all: so four of them stay near the memory of one
-# training step, and what is faster with more has more than four cores to itself.
+# does, which has to keep them all. Chosen, not measured: a bound on memory.
 _SIDE_BY_SIDE = 4
 
 

@@ -29,16 +29,16 @@ logger = logging.getLogger("keras_gradwatch")
 # The most parts into which the weights are cut. In a chain of equal layers, p parts
 # leave (p + 1) / 2p of the price of a loss: eight gain 7/8 of all there is to gain.
 _PARTS = 8
-# What may be kept of that which is computed once, in bytes: half a GiB, beside a
-# training that holds more than that of the same activations.
+# What may be kept of that which is computed once, in bytes: half a GiB. Chosen, not
+# measured: a bound on memory.
 _KEPT = 1 << 29
-# A shortcut is proven by so large a move, relative to the scale of a weight: as far
-# as the largest steps of a check go, and far more than rounding hides.
+# A shortcut is proven by so large a move, relative to the scale of a weight: far more
+# than rounding hides.
 _PROOF = 1e-3
 # The time that a proof takes, in plain losses: two moves, each by both ways.
 _PROVEN = 4
-# Where fewer share the price of a call, it does not tell how long one takes: as many
-# as a check asks for at once when losses are slow.
+# Where fewer share the price of a call, it does not tell how long one takes. As many
+# as `check/problem.py` asks for at least.
 _ENOUGH = 8
 
 Losses = Callable[..., tf.Tensor]
@@ -271,10 +271,8 @@ class Shortcuts:
             for k in sorted({route.weights[0], route.weights[-1]})
             for value in [arguments[0][k].numpy()]
         ]
-        found, plain = (
-            route(arguments, perturbations),
-            self._plain(arguments, perturbations),
-        )
+        found = route(arguments, perturbations)
+        plain = self._plain(arguments, perturbations)
         return np.allclose(found, plain, self._tolerance, 0.0, equal_nan=True)
 
 
@@ -289,8 +287,8 @@ def partitions(
         most: The most parts.
 
     Returns:
-        For one part, for two and so on, the mean price of a perturbation and the parts,
-        as pairs `(i, j)`.
+        For one part, for two and so on, the mean price of a perturbation and the
+        parts, as pairs `(i, j)`.
     """
     count = len(prices)
     sizes = np.arange(count + 1)[None, :] - np.arange(count)[:, None]
