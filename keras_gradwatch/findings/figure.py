@@ -5,31 +5,38 @@ from __future__ import annotations
 import math
 import os
 import warnings
+from collections.abc import Sequence
+from typing import Any, TypeGuard
 
 from keras_gradwatch.arguments import refuse
 from keras_gradwatch.errors import MissingPackageError
-from keras_gradwatch.findings.report import GradientReport
+from keras_gradwatch.findings.colours import MARKS
 from keras_gradwatch.findings.text import plain
-from keras_gradwatch.findings.verdicts import EXPECTED, FAIL, INCONCLUSIVE, PASS, UNUSED
+from keras_gradwatch.findings.variable import VariableReport
 
-_COLOURS = {
-    FAIL: "#c62828",
-    EXPECTED: "#7a5fd6",
-    INCONCLUSIVE: "#b98a1b",
-    UNUSED: "#8a939c",
-    PASS: "#2e8b4a",
-}
-# Errors and slopes beyond are drawn as these.
+# Errors below are drawn as this: float64 has none between it and zero (its epsilon is
+# 2e-16).
 _SMALLEST = 1e-16
+# Slopes beyond this, or below its inverse, are drawn as these: limits of axes and their
+# logarithms must stay finite.
 _LARGEST = 1e50
+# Characters of a name beside its bar, and of the headline: what fits into the picture.
 _ROOM = 45
+_TITLE_ROOM = 150
 
 
-def plot(report: GradientReport, path) -> None:
+def draw(
+    headline: str,
+    variables: Sequence[VariableReport],
+    tolerance: float,
+    path: str | os.PathLike[str],
+) -> None:
     """Draws a report into a file.
 
     Args:
-        report: A `GradientReport`.
+        headline: Its finding in one line.
+        variables: Its `VariableReport`s.
+        tolerance: Largest relative error that counts as a match.
         path: Name of the file; its end says which kind of picture.
 
     Raises:
@@ -44,26 +51,26 @@ def plot(report: GradientReport, path) -> None:
             'it: pip install "keras-gradwatch[plot]", or pip install matplotlib. '
             f"Received: path={os.fspath(path)!r}"
         ) from error
-    height = max(5.0, 1.6 + 0.24 * len(report.variables))
+    height = max(5.0, 1.6 + 0.24 * len(variables))
     figure = Figure(figsize=(13, height), layout="constrained")
     # Names are not mathematics, whatever dollars stand in them.
-    title = plain(report.headline, 150)
+    title = plain(headline, _TITLE_ROOM)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, parse_math=False)
     slopes, errors = figure.subplots(1, 2, width_ratios=(5, 7))
-    _draw_slopes(slopes, report)
-    _draw_errors(errors, report)
+    _draw_slopes(slopes, variables)
+    _draw_errors(errors, variables, tolerance)
     _save(figure, path)
 
 
-def _draw_slopes(axes, report):
+def _draw_slopes(axes: Any, variables: Sequence[VariableReport]) -> None:
     """All comparisons, sizes on logarithmic axes; crosses where signs differ."""
     pairs = [
         (c.numerical, c.analytic, v.verdict)
-        for v in report.variables
+        for v in variables
         for c in (*v.coordinates, *v.directions)
         if _is_finite(c.numerical) and _is_finite(c.analytic)
     ]
-    sizes = [_clipped(value) for *values, _ in pairs for value in values if value]
+    sizes = [_clipped(value) for x, y, _ in pairs for value in (x, y) if value]
     # What is zero stands at the edge.
     low, high = min(sizes, default=0.1) / 10, max(sizes, default=1.0) * 3
     for flipped, marker, name in (
@@ -73,7 +80,7 @@ def _draw_slopes(axes, report):
         points = [p for p in pairs if (p[0] * p[1] < 0) == flipped]
         if points:
             x, y = ([max(low, _clipped(p[i])) for p in points] for i in (0, 1))
-            colours = [_COLOURS[verdict] for *_, verdict in points]
+            colours = [MARKS[verdict] for *_, verdict in points]
             axes.scatter(x, y, s=22, c=colours, marker=marker, label=name)
     if pairs:
         axes.legend(loc="upper left")
@@ -84,32 +91,34 @@ def _draw_slopes(axes, report):
     axes.set_ylabel("|analytic slope|")
 
 
-def _draw_errors(axes, report):
+def _draw_errors(
+    axes: Any, variables: Sequence[VariableReport], tolerance: float
+) -> None:
     """A bar for each variable, in the order of the model."""
-    rows = range(len(report.variables))
+    rows = range(len(variables))
     errors = [
         max(_SMALLEST, v.relative_error if _is_finite(v.relative_error) else 0)
-        for v in report.variables
+        for v in variables
     ]
-    colours = [_COLOURS[v.verdict] for v in report.variables]
+    colours = [MARKS[v.verdict] for v in variables]
     axes.barh(rows, errors, left=_SMALLEST, color=colours)
-    labels = [f"{plain(v.label, _ROOM)}  {v.verdict}" for v in report.variables]
+    labels = [f"{plain(v.label, _ROOM)}  {v.verdict}" for v in variables]
     axes.set_yticks(rows, labels, fontsize=8, parse_math=False)
     axes.set(xscale="log", xlim=(_SMALLEST, 2), xlabel="relative error")
-    axes.axvline(report.tolerance, color="black", linestyle="--", linewidth=1)
+    axes.axvline(tolerance, color="black", linestyle="--", linewidth=1)
     axes.invert_yaxis()
     axes.set_title("dashed: the tolerance", fontsize=9)
 
 
-def _is_finite(value):
+def _is_finite(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
-def _clipped(value):
+def _clipped(value: float) -> float:
     return min(_LARGEST, max(1 / _LARGEST, abs(value)))
 
 
-def _save(figure, path):
+def _save(figure: Any, path: str | os.PathLike[str]) -> None:
     known = figure.canvas.get_supported_filetypes()
     kind = os.path.splitext(os.fspath(path))[1].lstrip(".").lower()
     if kind and kind not in known:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, replace
 
 from keras_gradwatch.findings import causes, sentences
+from keras_gradwatch.findings.figure import draw
+from keras_gradwatch.findings.html import to_html
 from keras_gradwatch.findings.notes import Look, Note, Refusal
 from keras_gradwatch.findings.place import Place
 from keras_gradwatch.findings.stored import FORMAT, decode, encode, upgraded
-from keras_gradwatch.findings.table import figure, table
+from keras_gradwatch.findings.table import number, table
 from keras_gradwatch.findings.text import listed, plain
 from keras_gradwatch.findings.variable import Comparison, VariableReport
 from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE, PASS, VERDICTS
@@ -138,7 +141,7 @@ class GradientReport:
         if self.verdict == FAIL:
             names = [plain(v.label, _NAME) for v in self.failures]
             return f"{line}. Wrong: {listed(names)}"
-        return f"{line}, worst relative error {figure(self.worst_relative_error)}"
+        return f"{line}, worst relative error {number(self.worst_relative_error)}"
 
     def _part(self):
         used, there = self.examples or (0, 0)
@@ -156,11 +159,9 @@ class GradientReport:
 
     def _repr_html_(self) -> str:
         """The table of a notebook."""
-        from keras_gradwatch.findings.html import to_html
+        return to_html(self.verdict, self.headline, self.variables, self.notes)
 
-        return to_html(self)
-
-    def plot(self, path) -> None:
+    def plot(self, path: str | os.PathLike[str]) -> None:
         """Draws slopes against slopes, and the error of each variable, into a file.
 
         Args:
@@ -171,9 +172,7 @@ class GradientReport:
             MissingPackageError: If matplotlib is not installed.
             InvalidArgumentError: If matplotlib can't write this kind of file.
         """
-        from keras_gradwatch.findings.figure import plot
-
-        plot(self, path)
+        draw(self.headline, self.variables, self.tolerance, path)
 
     def __eq__(self, other) -> bool:
         if not isinstance(other, GradientReport):
