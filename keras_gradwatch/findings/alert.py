@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 from dataclasses import dataclass
 
+from keras_gradwatch.findings import encoding
+
 FORMAT = 1
+_FLOATS = ("value", "threshold")
 KINDS = ("vanishing", "exploding", "dead", "nonfinite")
 
 
@@ -33,7 +34,7 @@ class Alert:
     value: float | None = None
     threshold: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         # It may come from a damaged file.
         if not (
             self.kind in KINDS
@@ -50,16 +51,12 @@ class Alert:
             return "Not finite"
         return f"{self.kind.capitalize()} gradients"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.title} at step {self.step}: {self.message}"
 
     def to_json(self) -> str:
         """The alert as JSON."""
-        data = dataclasses.asdict(self)
-        for name in ("value", "threshold"):
-            if data[name] is not None and not math.isfinite(data[name]):
-                data[name] = str(data[name])
-        return json.dumps({"format": FORMAT, **data})
+        return encoding.write(dataclasses.asdict(self), FORMAT)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Alert:
@@ -68,12 +65,5 @@ class Alert:
         Raises:
             ValueError: If `text` is not an alert of a known format.
         """
-        data = json.loads(text)
-        if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
-            raise ValueError(
-                f"Expected an alert of format {FORMAT}. Received: text={text[:80]!r}"
-            )
-        for name in ("value", "threshold"):
-            if isinstance(data[name], str):
-                data[name] = float(data[name])
-        return cls(**{**data, "where": tuple(data["where"])})
+        fields = encoding.decode(encoding.read(text, "an alert", FORMAT), _FLOATS)
+        return cls(**{**fields, "where": tuple(fields["where"])})

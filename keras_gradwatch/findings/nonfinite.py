@@ -5,11 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from keras_gradwatch.findings import encoding
 from keras_gradwatch.findings.alert import Alert
+from keras_gradwatch.findings.text import listed
 
+# How many entries are pointed at: as many as fit on a line.
 _FIRST = 5
 
 # Where it arose.
@@ -41,7 +45,7 @@ class Entries:
         return self.nan + self.positive + self.negative
 
     @classmethod
-    def of(cls, array) -> Entries:
+    def of(cls, array: Any) -> Entries:
         """Counts them in an array."""
         array = np.asarray(array).astype(np.float64)
         where = np.argwhere(~np.isfinite(array))[:_FIRST]
@@ -53,7 +57,7 @@ class Entries:
             first=tuple(tuple(int(i) for i in index) for index in where),
         )
 
-    def __str__(self):
+    def __str__(self) -> str:
         kinds = {"nan": self.nan, "inf": self.positive, "-inf": self.negative}
         kinds = {name: count for name, count in kinds.items() if count}
         if not self.shape:
@@ -92,7 +96,7 @@ class Extent:
     bad: int = 0
 
     @classmethod
-    def of(cls, name: str, array) -> Extent:
+    def of(cls, name: str, array: Any) -> Extent:
         """Measures an array."""
         array = np.asarray(array).astype(np.float64)
         good = array[np.isfinite(array)]
@@ -103,7 +107,7 @@ class Extent:
         )
         return cls(name, array.shape, low, high, mean, int(array.size - good.size))
 
-    def __str__(self):
+    def __str__(self) -> str:
         text = f"{self.name} {self.shape}: from {self.low:.4g} to {self.high:.4g}, "
         text += f"mean {self.mean:.4g}"
         return f"{text}, {self.bad} not finite" if self.bad else text
@@ -170,11 +174,11 @@ class NonFinite:
         where = (self.place,) if self.place else ()
         return Alert("nonfinite", self.step, where, message, since=self.step)
 
-    def _what(self):
+    def _what(self) -> str:
         where = self.where or "where it came from could not be found out"
         return f"{self.seen}. {_capital(where)}."
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [self.headline]
         if self.entries is not None and self.entries.shape:
             lines.append(f"Entries that are not finite there: {self.entries}.")
@@ -185,11 +189,9 @@ class NonFinite:
         if self.weights:
             lines.append(f"Weights there: {'; '.join(map(str, self.weights))}.")
         if self.variables:
-            shown = ", ".join(self.variables[:3])
-            more = len(self.variables) - 3
             lines.append(
                 "Gradients that are not finite, first in the backward pass first: "
-                f"{shown}{f' and {more} more' if more > 0 else ''}."
+                f"{listed(self.variables)}."
             )
         if self.history:
             readings = ", ".join(f"{loss:.4g} (step {k})" for k, loss in self.history)
@@ -203,18 +205,8 @@ class NonFinite:
 
     def to_json(self) -> str:
         """The finding as JSON, numbers that are not finite as strings."""
-        return json.dumps(_plain(dataclasses.asdict(self)), indent=1)
+        return json.dumps(encoding.encode(dataclasses.asdict(self)), indent=1)
 
 
-def _plain(value):
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not np.isfinite(value):
-        return str(value)
-    return value
-
-
-def _capital(text):
+def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]

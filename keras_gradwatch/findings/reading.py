@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from keras_gradwatch.findings.text import plain
@@ -93,8 +94,8 @@ class GradientReading:
         if not moved:
             return None
         return _ratio(
-            norm(v.update_norm for v in moved.values()),
-            norm(v.weight_norm for v in moved.values()),
+            norm(v.update_norm or 0.0 for v in moved.values()),
+            norm(v.weight_norm or 0.0 for v in moved.values()),
         )
 
     @property
@@ -105,7 +106,7 @@ class GradientReading:
             f"loss {_figure(self.loss)}, update / weight {_figure(self.update_ratio)}."
         )
 
-    def __str__(self):
+    def __str__(self) -> str:
         rows = [("variable", "norm", "mean size", "zeros", "update / weight")]
         rows += [
             (
@@ -133,12 +134,12 @@ class GradientReading:
         return "\n".join([self.headline, *lines])
 
 
-def norm(parts) -> float:
+def norm(parts: Iterable[float]) -> float:
     """Euclidean norm of something whose parts have these norms."""
     return math.hypot(*parts)
 
 
-def _ratio(part, whole):
+def _ratio(part: float | None, whole: float | None) -> float | None:
     if part is None or whole is None:
         return None
     if not whole:
@@ -146,5 +147,5 @@ def _ratio(part, whole):
     return part / whole
 
 
-def _figure(value):
+def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.2e}"
