@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras_gradwatch.framework  # noqa: F401 - refuses another backend, before:
 
@@ -22,10 +23,10 @@ from keras_gradwatch.framework import batch as batches
 
 
 def check_gradients(
-    model,
-    x,
-    y=None,
-    sample_weight=None,
+    model: keras.Model,
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
     *,
     samples: int = 5,
     directions: int = 2,
@@ -91,7 +92,9 @@ def check_gradients(
     return GradientChecker(subject, settings).check(batch).report
 
 
-def assert_gradients(model, x, y=None, sample_weight=None, **options) -> GradientReport:
+def assert_gradients(
+    model: keras.Model, x: Any, y: Any = None, sample_weight: Any = None, **options: Any
+) -> GradientReport:
     """Like `check_gradients`, but raises unless the gradients are right.
 
     Example:
@@ -121,12 +124,12 @@ def assert_gradients(model, x, y=None, sample_weight=None, **options) -> Gradien
 
 
 def check_layer(
-    layer,
-    *inputs,
+    layer: keras.Layer,
+    *inputs: Any,
     arguments: Mapping | None = None,
     training: bool = True,
     order: int = 1,
-    **options,
+    **options: Any,
 ) -> GradientReport:
     """Checks the gradients of one layer, for its weights and for its inputs.
 
@@ -183,13 +186,13 @@ def check_layer(
 
 
 def check_loss(
-    loss,
-    y_true,
-    y_pred,
+    loss: Any,
+    y_true: Any,
+    y_pred: Any,
     *,
     wrt: Sequence[str] = ("y_pred",),
     order: int = 1,
-    **options,
+    **options: Any,
 ) -> GradientReport:
     """Checks the gradient of a loss for the predictions.
 
@@ -236,7 +239,9 @@ def check_loss(
     return check_part(loss, given, order, options, floatx, is_loss=True)
 
 
-def check_function(fn: Callable, *args, order: int = 1, **options) -> GradientReport:
+def check_function(
+    fn: Callable, *args: Any, order: int = 1, **options: Any
+) -> GradientReport:
     """Checks the gradient of any function of tensors, such as a custom gradient.
 
     What is differentiated is the sum of all outputs, each times a random number
@@ -281,7 +286,7 @@ def check_function(fn: Callable, *args, order: int = 1, **options) -> GradientRe
     return check_part(fn, given, order, options, lowest)
 
 
-def assert_layer(layer, *inputs, **options) -> GradientReport:
+def assert_layer(layer: keras.Layer, *inputs: Any, **options: Any) -> GradientReport:
     """Like `check_layer`, but raises unless the gradients are right.
 
     Example:
@@ -307,7 +312,7 @@ def assert_layer(layer, *inputs, **options) -> GradientReport:
     return passing(check_layer(layer, *inputs, **options))
 
 
-def assert_loss(loss, y_true, y_pred, **options) -> GradientReport:
+def assert_loss(loss: Any, y_true: Any, y_pred: Any, **options: Any) -> GradientReport:
     """Like `check_loss`, but raises unless the gradient is right.
 
     Args:
@@ -327,7 +332,7 @@ def assert_loss(loss, y_true, y_pred, **options) -> GradientReport:
     return passing(check_loss(loss, y_true, y_pred, **options))
 
 
-def assert_function(fn: Callable, *args, **options) -> GradientReport:
+def assert_function(fn: Callable, *args: Any, **options: Any) -> GradientReport:
     """Like `check_function`, but raises unless the gradients are right.
 
     Args:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 
@@ -124,23 +125,25 @@ class GradientCheck(Watcher):
         # A fit that was aborted leaves graphs behind, which can't be copied.
         return {**self.__dict__, "_checker": None}
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
         self._begin()
         self._put_off = 0
         self._known_failures = set()
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         # Not at its end: for that hook, Keras would wait for the step each time.
         if self._allowance is not None:
             self._allowance.count_steps(self.model.steps_per_execution)
         super().on_train_batch_begin(batch, logs)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._put_off += self._waits
         self._waits = False
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._writer is not None:
             self._writer.close()
         self._checker = None
@@ -152,7 +155,7 @@ class GradientCheck(Watcher):
             )
         super().on_train_end(logs)
 
-    def may_wait(self):
+    def may_wait(self) -> bool:
         self._waits = self._schedule.may_wait and not self._is_affordable()
         return self._waits
 
@@ -169,13 +172,14 @@ class GradientCheck(Watcher):
             return True  # each has a clock of its own, and all must check at once
         return self._allowance.affords_a_check()
 
-    def look(self, batch):
+    def look(self, batch: Callable[[], Any]) -> None:
         if self._checker is None:  # a loop without `on_train_begin`
             self._begin()
         strategy = self.model.distribute_strategy
         chief = workers.is_chief(strategy)
         started = time.perf_counter()
-        budget = self._allowance and self._allowance.budget()
+        allowance = self._allowance
+        budget = None if allowance is None else allowance.budget()
         with self._progress(chief) as progress:
             checked, error = attempt(
                 lambda: self._checker.check(batch(), budget, progress)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import operator
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 from keras_gradwatch.arguments import DROPOUT, refuse
 from keras_gradwatch.callbacks import workers
@@ -134,27 +136,31 @@ class GradientStats(Watcher):
         # A fit that was aborted leaves graphs behind, which can't be copied.
         return {**self.__dict__, "_gauge": None, "_trained": [], "_pending": None}
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
         self.readings = []
         self._alarms = Alarms(self._thresholds)
         self._gauge = self._pending = None
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         self._finish(is_after_its_step=False)
         super().on_train_batch_begin(batch, logs)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         self._finish(is_after_its_step=True)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._finish(is_after_its_step=False)
         if self._writer is not None:
             self._writer.close()
         self._gauge = None
         super().on_train_end(logs)
 
-    def look(self, batch):
+    def look(self, batch: Callable[[], Any]) -> None:
         reading, error = attempt(lambda: self._read(batch))
         if error is not None:
             self.broke(error)

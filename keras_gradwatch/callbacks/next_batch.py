@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
 
 from keras_gradwatch.callbacks import standing_iterator as channel
 
 
-def show_next_batch(model, look: Callable) -> None:
+def show_next_batch(model: keras.Model, look: Callable) -> None:
     """Shows the next batch to `look`, before the model trains on it.
 
     `fit` and `train_on_batch` look their training function up on the model at
@@ -28,7 +29,7 @@ def show_next_batch(model, look: Callable) -> None:
     _stand_in(model).add(look)
 
 
-def watch_next_call(model, look: Callable, then: Callable) -> None:
+def watch_next_call(model: keras.Model, look: Callable, then: Callable) -> None:
     """Lets a watcher look before and after the next call of the training function.
 
     As `show_next_batch`, for those who look at what came of it, too.
@@ -50,7 +51,7 @@ def _stand_in(model):
     return present
 
 
-def take_back(model, look: Callable) -> bool:
+def take_back(model: keras.Model, look: Callable) -> bool:
     """Takes back what `show_next_batch` did, if no step has used it.
 
     So it is where another callback ended a fit between our hook and the step.
@@ -112,11 +113,11 @@ class _NextBatch:
             model.train_function = self._original
 
     def __call__(self, iterator):
-        model = self._model()
+        model: Any = self._model()
         watchers = [(one.look(), one.then and one.then()) for one in self._watchers]
         watchers = [one for one in watchers if one[0] is not None]
         self._leave()
-        train_function = self._original
+        train_function: Any = self._original
         if train_function is None:  # `train_on_batch` makes it at its first step
             model.make_train_function(force=True)
             train_function = model.train_function

@@ -7,6 +7,7 @@ import math
 import warnings
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -109,22 +110,24 @@ class NonFiniteLocator(keras.callbacks.Callback):
             copied[name] = None
         return copied
 
-    def set_model(self, model):
+    def set_model(self, model: keras.Model) -> None:
         self._take_back()
         super().set_model(model)
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._take_back()
         self._forget()
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self._watch is not None and not self._watch.is_of(self.model):
             self._watch = None
         # What was found is over if all is finite again, after it was mended.
         if self._is_over and self._watch is not None:
             self._is_over = bool(self._watch.not_finite(self._watch.sizes()))
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         self._take_back()
         self._count += 1
         if self._is_over or (self._count - 1) % self.check_freq:
@@ -134,11 +137,13 @@ class NonFiniteLocator(keras.callbacks.Callback):
         watch_next_call(self.model, self._before_step, self._after_step)
         self._is_waiting = True
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         if self._is_waiting and not self._is_over:
             self._after_step(logs)  # in a loop of the user's own
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._take_back()
         if self._writer is not None:
             self._writer.close()

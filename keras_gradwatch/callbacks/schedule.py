@@ -24,7 +24,8 @@ class Schedule:
     def __init__(self, warmup_steps: int, check_freq: int | str):
         if not is_count(warmup_steps):
             refuse("warmup_steps", "an integer, 0 or more", warmup_steps)
-        if check_freq != "epoch" and not (is_count(check_freq) and check_freq > 0):
+        each_epoch = check_freq == "epoch"
+        if not each_epoch and (not is_count(check_freq) or int(check_freq) < 1):
             refuse("check_freq", "'epoch' or an integer, 1 or more", check_freq)
         self.warmup_steps = warmup_steps
         self.check_freq = check_freq
@@ -70,7 +71,7 @@ class Schedule:
         if self.check_freq == "epoch":
             due, self._epoch_is_served = not self._epoch_is_served, True
             return due
-        period = (iterations - self.warmup_steps) // self.check_freq
+        period = (iterations - self.warmup_steps) // int(self.check_freq)
         due = period > self._served
         self._served = max(self._served, period)
         return due

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import weakref
+from typing import Any
 
+import keras
 import tensorflow as tf
 
 # What no fit holds any more is dropped.
 _CHANNELS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
-def standing(model, iterator, batches: list):
+def standing(model: keras.Model, iterator: Any, batches: list) -> Any:
     """An iterator over batches, of the type of their source, made only once.
 
     Making an iterator takes longer than a training step of a small model. This
@@ -32,7 +34,7 @@ def standing(model, iterator, batches: list):
     return channel.filled_with(batches)
 
 
-def forget(model) -> None:
+def forget(model: keras.Model) -> None:
     """Lets go of what was made for a model."""
     _CHANNELS.pop(model, None)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -59,20 +60,22 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
         """Whether what may be due should wait for the next step."""
         return False
 
-    def set_model(self, model):
+    def set_model(self, model: keras.Model) -> None:
         self._take_back()
         self._is_built = False
         super().set_model(model)
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._take_back()
         self._looks = 0
         self._schedule.begin_epoch()
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._schedule.begin_epoch()
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(
+        self, batch: int, logs: dict[str, Any] | None = None
+    ) -> None:
         self._take_back()
         # The cheapest questions first: of a small model, a step takes a millisecond.
         if self._schedule.is_served or self.may_wait():
@@ -88,7 +91,7 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
         else:
             show_next_batch(self.model, self._look_live)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._take_back()
         channel.forget(self.model)
         if not self._looks:

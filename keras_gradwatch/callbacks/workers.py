@@ -9,7 +9,9 @@ optimizer iterations.
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import keras
 import tensorflow as tf
 
 from keras_gradwatch.errors import UncheckableError
@@ -20,7 +22,11 @@ from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE, PASS
 _WORST_FIRST = (FAIL, PASS, INCONCLUSIVE)
 
 
-def agree(strategy, report: GradientReport | None, error: Exception | None):
+def agree(
+    strategy: tf.distribute.Strategy,
+    report: GradientReport | None,
+    error: Exception | None,
+) -> tuple[Any, Exception | None]:
     """What all workers found, the same for each of them.
 
     Args:
@@ -47,7 +53,7 @@ def agree(strategy, report: GradientReport | None, error: Exception | None):
     return report, error
 
 
-def as_the_chief(strategy, alerts: list[Alert]) -> list[Alert]:
+def as_the_chief(strategy: tf.distribute.Strategy, alerts: list[Alert]) -> list[Alert]:
     """The alerts that the chief gives, for each worker to act on.
 
     Args:
@@ -61,12 +67,12 @@ def as_the_chief(strategy, alerts: list[Alert]) -> list[Alert]:
     return [Alert.from_json(text) for text in json.loads(chief)]
 
 
-def are_several(model) -> bool:
+def are_several(model: keras.Model) -> bool:
     """Whether the model trains on several machines."""
     return len(_tasks(model.distribute_strategy)) > 1
 
 
-def is_chief(strategy) -> bool:
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this worker is the one that prints and writes files."""
     tasks = _tasks(strategy)
     if len(tasks) < 2:

@@ -18,6 +18,7 @@ from keras_gradwatch.findings.notes import LossNotFinite, LossNotRepeatable
 from keras_gradwatch.findings.raised import refused
 from keras_gradwatch.framework.dtypes import PRECISIONS
 from keras_gradwatch.replica.outline import Stage, outline
+from keras_gradwatch.replica.replica import Weight
 
 # Seconds of one call for losses, and the fewest of a call: what is computed once
 # for all of them must pay.
@@ -92,7 +93,7 @@ class ReplicaProblem:
         return self._spent / self.evaluations
 
     @property
-    def weights(self):
+    def weights(self) -> tuple[Weight, ...]:
         """The `Weight` of each checked variable."""
         return self._evaluator.replica.weights
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -82,10 +83,10 @@ class Progress(Silence):
         self._ended.set()
         self._thread.join()
 
-    def stage(self, doing, variables=None):
+    def stage(self, doing: str, variables: int | None = None) -> None:
         self._now = _Stage(doing, variables)
 
-    def comes_to(self, probes):
+    def comes_to(self, probes: Any) -> None:
         if self._now is not None:
             self._now.count(probes)
 
@@ -105,7 +106,8 @@ class Progress(Silence):
                 # The bar of Keras stands on a line that is still open.
                 start = "" if self.shown else "\n"
                 self.shown = True
-                print(f"{start}{self._title}: {stage.doing}", flush=True)
+                if stage is not None:
+                    print(f"{start}{self._title}: {stage.doing}", flush=True)
             if self._bars and stage is not None:
                 stage.draw()
             if self._ended.wait(self.EVERY):

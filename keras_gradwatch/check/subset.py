@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -38,9 +40,10 @@ class Excerpt:
 
     def __init__(self, model, dropout: str, first: int = 0):
         self._model, self._is_allowed = model, dropout != "freeze"
-        self._next, self._size = first, None
+        self._next = first
+        self._size: int = 0  # as long as no batch was seen
 
-    def of(self, batch):
+    def of(self, batch: Any) -> Any:
         """The part of a batch whose turn it is; None if all of it is to be checked.
 
         Args:
@@ -51,7 +54,7 @@ class Excerpt:
             return None
         if _has_fixed_batch(self._model):
             return None
-        if self._size is None:
+        if not self._size:
             size = np.clip(self.SHARE * count, self.FEWEST, self.MOST)
             self._size = int(size) // 4 * 4  # some models halve their batch
         if count <= self._size:

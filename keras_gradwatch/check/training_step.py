@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -67,11 +68,11 @@ class TrainingStep:
         ]
         return max(scales, default=None)
 
-    def is_traced_for(self, batch) -> bool:
+    def is_traced_for(self, batch: Any) -> bool:
         """Whether there is a graph for this batch."""
         return self._dry_run.is_traced_for(batch)
 
-    def run(self, batch) -> tuple[Trained, ...]:
+    def run(self, batch: Any) -> tuple[Trained, ...]:
         """Runs the step on one batch; nothing is updated.
 
         Args:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -10,7 +12,7 @@ from keras_gradwatch.errors import InvalidArgumentError
 from keras_gradwatch.framework.dtypes import is_float
 
 
-def from_arrays(x, y=None, sample_weight=None):
+def from_arrays(x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, ...]:
     """Turns arrays, tensors, and dicts and lists of them, into a batch.
 
     Floats first take Keras' default float type, as in `fit`, so that a check
@@ -56,7 +58,7 @@ def from_arrays(x, y=None, sample_weight=None):
     return keras.utils.pack_x_y_sample_weight(*batch)
 
 
-def from_live(data, strategy, device: int = 0):
+def from_live(data: Any, strategy: tf.distribute.Strategy, device: int = 0) -> Any:
     """Turns what the training step is about to be handed into a batch.
 
     Args:
@@ -74,7 +76,7 @@ def from_live(data, strategy, device: int = 0):
     return tf.nest.map_structure(local, data)
 
 
-def count_of_parts(data, strategy) -> int:
+def count_of_parts(data: Any, strategy: tf.distribute.Strategy) -> int:
     """Over how many devices here a batch of `fit` is split."""
     counts = [
         len(strategy.experimental_local_results(leaf))
@@ -84,12 +86,12 @@ def count_of_parts(data, strategy) -> int:
     return max(counts, default=1)
 
 
-def as_double(batch):
+def as_double(batch: Any) -> Any:
     """Casts the floats of a batch to float64; integers and strings stay."""
     return _cast(batch, tf.float64)
 
 
-def as_floatx(batch):
+def as_floatx(batch: Any) -> Any:
     """Casts the floats of a batch to Keras' default float type."""
     return _cast(batch, keras.config.floatx())
 
@@ -103,7 +105,7 @@ def _cast(batch, dtype):
     )
 
 
-def signature(batch):
+def signature(batch: Any) -> tuple[Any, ...]:
     """Shapes and dtypes: what two batches share if one graph serves both."""
     leaves = tf.nest.flatten(batch)
     return tuple(
@@ -152,11 +154,11 @@ def _live_tensor(leaf):
 
 
 def _has_length(leaf):
-    shape = getattr(leaf, "shape", None)
+    shape: Any = getattr(leaf, "shape", None)
     return bool(shape) and shape[0] is not None
 
 
-def length(batch) -> int | None:
+def length(batch: Any) -> int | None:
     """How many examples a batch has.
 
     Args:
@@ -172,7 +174,7 @@ def length(batch) -> int | None:
     return lengths.pop() if len(lengths) == 1 else None
 
 
-def batch_size(batch):
+def batch_size(batch: Any) -> int | None:
     """How many examples a batch has, None if its parts do not tell."""
     leaves = [leaf for leaf in tf.nest.flatten(batch) if leaf is not None]
     if not leaves or not all(

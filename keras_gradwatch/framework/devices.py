@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
+from typing import Any
 
 import tensorflow as tf
 
 
 @contextlib.contextmanager
-def outside_strategies():
+def outside_strategies() -> Iterator[None]:
     """Leaves the scope of a `tf.distribute` strategy, if one is open.
 
     In the scope each new `tf.Variable` is made on all devices, and on all
@@ -23,7 +25,7 @@ def outside_strategies():
         yield
 
 
-def local_variable(variable):
+def local_variable(variable: Any) -> Any:
     """A `tf.Variable`, of several copies the first one here."""
     if isinstance(variable, tf.distribute.DistributedValues):
         (variable, *_) = variable.distribute_strategy.experimental_local_results(
@@ -32,7 +34,7 @@ def local_variable(variable):
     return variable
 
 
-def local_value(variable) -> tf.Tensor:
+def local_value(variable: Any) -> tf.Tensor:
     """The value of a `tf.Variable`, of several copies that of the first one here.
 
     Nothing is asked of another device or machine.

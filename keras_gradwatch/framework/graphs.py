@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import tensorflow as tf
 
@@ -57,22 +58,24 @@ _RANDOM = {
 }
 
 
-def random_nodes(graph) -> list[str]:
+def random_nodes(graph: tf.Graph) -> list[str]:
     """Names of ops whose draws differ from one evaluation to the next."""
     return _nodes_of(graph, _RANDOM)
 
 
-def python_nodes(graph) -> list[str]:
+def python_nodes(graph: tf.Graph) -> list[str]:
     """Names of ops that call back into Python, such as `tf.numpy_function`."""
     return _nodes_of(graph, _PYTHON)
 
 
-def collective_nodes(graph) -> list[str]:
+def collective_nodes(graph: tf.Graph) -> list[str]:
     """Names of ops that wait for what other devices or machines send."""
     return _nodes_of(graph, _COLLECTIVE)
 
 
-def low_precision_nodes(graph, sources: Iterable, target) -> list[tuple[str, str]]:
+def low_precision_nodes(
+    graph: tf.Graph, sources: Iterable, target: Any
+) -> list[tuple[str, str]]:
     """Ops between `sources` and `target` that compute in less than float64.
 
     Args:
@@ -105,7 +108,7 @@ def low_precision_nodes(graph, sources: Iterable, target) -> list[tuple[str, str
     ]
 
 
-def depends_on(target, sources: Iterable) -> bool:
+def depends_on(target: tf.Tensor, sources: Iterable) -> bool:
     """Whether a tensor of a graph is computed from any of others."""
     if tf.executing_eagerly():
         return False  # there is no graph to tell
@@ -120,7 +123,7 @@ def depends_on(target, sources: Iterable) -> bool:
     return False
 
 
-def is_readable(value) -> bool:
+def is_readable(value: Any) -> bool:
     """Whether a tensor can be read here: it is of no branch or loop inside."""
     if value is None or tf.executing_eagerly():
         return True
@@ -129,7 +132,7 @@ def is_readable(value) -> bool:
     return getattr(tensor, "graph", here) is here
 
 
-def layer_of(op_name: str, by_name: dict):
+def layer_of(op_name: str, by_name: dict) -> Any:
     """The innermost layer whose name scope an op lies in, or None.
 
     Args:
@@ -190,7 +193,7 @@ def _called(node):
         yield from (f.name for f in attr.list.func)
 
 
-def captured_handles(graph) -> list:
+def captured_handles(graph: tf.Graph) -> list:
     """Handles of the variables outside that a graph reads or writes."""
     return [
         outside
@@ -199,7 +202,7 @@ def captured_handles(graph) -> list:
     ]
 
 
-def read_handle(handle) -> tf.Tensor:
+def read_handle(handle: tf.Tensor) -> tf.Tensor:
     """The value of the variable behind a resource handle."""
     dtype = _content_dtype(handle)
     return tf.raw_ops.ReadVariableOp(resource=handle, dtype=dtype)
@@ -212,7 +215,7 @@ def _content_dtype(handle):
     return tf.as_dtype(data.shape_and_type[0].dtype)
 
 
-def dense(gradient, dtype=tf.float64) -> tf.Tensor:
+def dense(gradient: Any, dtype: Any = tf.float64) -> tf.Tensor:
     """A gradient as a plain tensor: rows of an embedding are summed up, in float64.
 
     Args:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import random
 import threading
+from collections.abc import Iterable, Iterator
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -18,7 +21,7 @@ ONE_AT_A_TIME = threading.RLock()
 
 
 @contextlib.contextmanager
-def untouched(model, losses=True):
+def untouched(model: keras.Model, losses: Any = True) -> Iterator[None]:
     """Puts back everything that the model's Python code may change.
 
     Writes to Keras variables are not handled here: a `StatelessScope` diverts
@@ -39,7 +42,7 @@ def untouched(model, losses=True):
 
 
 @contextlib.contextmanager
-def restored(handles):
+def restored(handles: Iterable[tf.Tensor]) -> Iterator[None]:
     """Puts back raw `tf.Variable`s, such as counters, that a graph writes to."""
     before = [tf.identity(graphs.read_handle(h)) for h in handles]
     try:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -14,7 +16,7 @@ from keras.src.backend.common import global_state
 from keras_gradwatch.framework.patches import Patch
 
 
-def all_layers(model) -> list:
+def all_layers(model: keras.Model) -> list:
     """The model and every layer in it, nested ones and RNN cells included."""
     layers = []
     for layer in model._flatten_layers():
@@ -26,7 +28,7 @@ def all_layers(model) -> list:
     return layers
 
 
-def loss_objects(model) -> list:
+def loss_objects(model: keras.Model) -> list:
     """The losses that `compile()` made, and those that the model itself holds."""
     own = [v for v in model.__dict__.values() if isinstance(v, keras.Loss)]
     compiled = model._compile_loss
@@ -35,12 +37,12 @@ def loss_objects(model) -> list:
     return list({id(loss): loss for loss in own}.values())
 
 
-def hidden_metrics(model) -> list[Patch]:
+def hidden_metrics(model: keras.Model) -> list[Patch]:
     """Keeps `compute_metrics` from making the compiled metrics before `fit` does."""
     return [Patch(model, "_compile_metrics", None)]
 
 
-def build_losses(model, batch) -> None:
+def build_losses(model: keras.Model, batch: Any) -> None:
     """Lets Keras make the loss objects of `compile()`, as `fit()` would.
 
     For the default training step.
@@ -54,7 +56,7 @@ def build_losses(model, batch) -> None:
             trace(model, lambda: training_loss(model, batch))
 
 
-def trace(model, function) -> None:
+def trace(model: keras.Model, function: Callable[[], Any]) -> None:
     """Runs the model's Python code once, with nothing computed if possible.
 
     A graph draws no random number. Only code that needs values, of a model that
@@ -68,7 +70,7 @@ def trace(model, function) -> None:
         function()
 
 
-def training_loss(model, batch):
+def training_loss(model: keras.Model, batch: Any) -> tf.Tensor:
     """The loss that the default `train_step` differentiates."""
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
     y_pred = model(x, training=True) if model._call_has_training_arg else model(x)
@@ -77,33 +79,33 @@ def training_loss(model, batch):
     )
 
 
-def has_default_train_step(model) -> bool:
+def has_default_train_step(model: keras.Model) -> bool:
     """Whether training differentiates what `training_loss` returns."""
     default = keras.Model.train_step
     return getattr(model.train_step, "__func__", None) is default
 
 
-def tracked_by(optimizer) -> list:
+def tracked_by(optimizer: keras.Optimizer) -> list:
     """The variables that a built optimizer updates if it is told no others."""
     return optimizer._trainable_variables
 
 
-def set_policy(layer, policy) -> Patch:
+def set_policy(layer: keras.Layer, policy: Any) -> Patch:
     """Gives a layer another dtype policy."""
     return Patch(layer, "_dtype_policy", policy)
 
 
-def set_dtype(thing, dtype: str) -> Patch:
+def set_dtype(thing: Any, dtype: str) -> Patch:
     """Gives a variable, a symbolic tensor or a loss another dtype."""
     return Patch(thing, "_dtype", dtype)
 
 
-def symbolic_inputs(layer) -> list:
+def symbolic_inputs(layer: keras.Layer) -> list:
     """The symbolic inputs to whose dtype a Functional model casts its data."""
     return list(layer.__dict__.get("_inputs") or ())
 
 
-def inner_policy(layer):
+def inner_policy(layer: keras.Layer) -> Any:
     """The policy of one layer, also where it comes from a `DTypePolicyMap`."""
     policy = layer._dtype_policy
     if isinstance(policy, keras.dtype_policies.DTypePolicyMap):
@@ -111,7 +113,7 @@ def inner_policy(layer):
     return policy
 
 
-def lowest_compute_dtype(model) -> str:
+def lowest_compute_dtype(model: keras.Model) -> str:
     """The lowest float precision in which a layer of the model computes.
 
     What merely holds layers, or takes the data in, is left out.
@@ -129,18 +131,18 @@ def lowest_compute_dtype(model) -> str:
     return next((dtype for dtype in order if dtype in found), "float64")
 
 
-def raw_value(variable):
+def raw_value(variable: Any) -> Any:
     """The `tf.Variable` behind a Keras variable, whatever scope is open."""
     return variable._value
 
 
-def stored_dtype(variable) -> str:
+def stored_dtype(variable: Any) -> str:
     """The dtype of a variable, whatever autocast scope is open."""
     return variable._dtype
 
 
 @contextlib.contextmanager
-def same_global_state():
+def same_global_state() -> Iterator[None]:
     """Puts back what Keras keeps for the whole process: names, default seeds."""
     tracker = global_state.GLOBAL_STATE_TRACKER
     before = {
@@ -159,12 +161,14 @@ def same_global_state():
             tracker.__dict__[name] = value
 
 
-def set_path(variable, path: str) -> None:
+def set_path(variable: Any, path: str) -> None:
     """Gives a variable of our own a path to be known by."""
     variable._path = path
 
 
-def build_by_call(layer, args, kwargs) -> None:
+def build_by_call(
+    layer: keras.Layer, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> None:
     """Makes a layer's weights by a call with symbolic tensors.
 
     As a functional model would, but that the layer keeps no node of a graph.
@@ -177,13 +181,13 @@ def build_by_call(layer, args, kwargs) -> None:
         del nodes[count:]
 
 
-def global_seed_state():
+def global_seed_state() -> keras.Variable | None:
     """The state of the generator that draws without a seed; None if none did yet."""
     generator = global_state.get_global_attribute("global_seed_generator")
     return None if generator is None else generator.state
 
 
-def take_mask(source, target):
+def take_mask(source: Any, target: Any) -> None:
     """Gives a tensor the mask that Keras attached to another; returns the tensor."""
     mask = getattr(source, "_keras_mask", None)
     if mask is not None:

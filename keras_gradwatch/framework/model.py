@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -10,7 +13,7 @@ from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.framework.devices import local_value
 
 
-def has_weights(model) -> bool:
+def has_weights(model: keras.Model) -> bool:
     """Whether the model is built: all of its weights exist."""
     # A model that only its own `train_step` calls, part by part, is never built.
     parts = internals.all_layers(model)[1:]
@@ -20,7 +23,7 @@ def has_weights(model) -> bool:
     )
 
 
-def assert_ready(model) -> None:
+def assert_ready(model: keras.Model) -> None:
     """Looks at a model before anything runs.
 
     Raises:
@@ -49,7 +52,7 @@ def assert_ready(model) -> None:
         )
 
 
-def states_of(model, trainable) -> list:
+def states_of(model: keras.Model, trainable: Iterable[keras.Variable]) -> list:
     """Variables that the model reads and the optimizer does not change."""
     seen = {id(v) for v in trainable}
     states = []
@@ -79,6 +82,6 @@ def _without_layers(value):
     return value
 
 
-def read_variable(variable) -> tf.Tensor:
+def read_variable(variable: Any) -> tf.Tensor:
     """The live value of a Keras variable."""
     return local_value(internals.raw_value(variable))

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 
-def optimizers(model) -> list[tuple[str, keras.optimizers.Optimizer]]:
+def optimizers(model: keras.Model) -> list[tuple[str, keras.optimizers.Optimizer]]:
     """The optimizers that a model holds, with the names of their attributes.
 
     Those in its lists and dicts too, as `"optimizers[0]"`.
@@ -23,7 +23,7 @@ def optimizers(model) -> list[tuple[str, keras.optimizers.Optimizer]]:
     return found
 
 
-def iterations(model) -> int:
+def iterations(model: keras.Model) -> int:
     """Optimizer iterations done so far; of several optimizers, the most."""
     done = [
         # Through a tensor: on several devices it is a variable of many parts.

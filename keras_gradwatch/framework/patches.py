@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 _ABSENT = object()
@@ -20,7 +20,7 @@ class Patch(NamedTuple):
 
 
 @contextlib.contextmanager
-def applied(patches: Iterable[Patch]):
+def applied(patches: Iterable[Patch]) -> Iterator[None]:
     """Sets the attributes inside the context.
 
     Written to `__dict__`: Keras tracks, and some layers refuse, ordinary
@@ -53,7 +53,7 @@ class Replacement(NamedTuple):
 
 
 @contextlib.contextmanager
-def replaced(replacements: Iterable[Replacement]):
+def replaced(replacements: Iterable[Replacement]) -> Iterator[None]:
     """Lets something else run inside the context. Only this thread is affected."""
     thread = threading.get_ident()
 

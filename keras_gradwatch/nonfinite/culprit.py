@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from keras_gradwatch.nonfinite.probes import IN, Mark
 from keras_gradwatch.nonfinite.rerun import Run, StepReplay, bad_data
@@ -29,7 +30,7 @@ class Culprit:
     is_alone: bool = True
 
 
-def find(replay: StepReplay, batch, backward: bool) -> Culprit:
+def find(replay: StepReplay, batch: Any, backward: bool) -> Culprit:
     """Finds the first place without which the step would be well.
 
     An infinity that does no harm, such as that of a mask, is not to blame. So in
@@ -89,7 +90,7 @@ def first_in_backward(replay: StepReplay, run: Run) -> list:
     return [variable for _, variable in sorted(bad.values(), key=when)]
 
 
-def owner_of(replay: StepReplay, variable):
+def owner_of(replay: StepReplay, variable: Any) -> Any:
     """The innermost layer that holds a variable, None if none does."""
     holds = [
         layer

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -16,13 +18,14 @@ from keras_gradwatch.findings.nonfinite import (
 from keras_gradwatch.framework.batch import batch_size
 from keras_gradwatch.nonfinite import words
 from keras_gradwatch.nonfinite.culprit import Culprit, first_in_backward, owner_of
+from keras_gradwatch.nonfinite.examples import Blame
 from keras_gradwatch.nonfinite.probes import IN, Visit, is_finite
-from keras_gradwatch.nonfinite.rerun import bad_data
+from keras_gradwatch.nonfinite.rerun import StepReplay, bad_data
 
 _MOST_WEIGHTS = 4
 
 
-def of_forward(replay, batch, culprit: Culprit) -> dict:
+def of_forward(replay: StepReplay, batch: Any, culprit: Culprit) -> dict:
     """The parts of a finding for a loss that is not finite."""
     if culprit.data is not None:
         return _of_data(batch, culprit.data)
@@ -47,7 +50,7 @@ def of_forward(replay, batch, culprit: Culprit) -> dict:
     return {"kind": LOSS, "where": words.LOSS_OF_STEP}
 
 
-def of_backward(replay, batch, culprit: Culprit) -> dict:
+def of_backward(replay: StepReplay, batch: Any, culprit: Culprit) -> dict:
     """The parts of a finding for gradients that are not finite."""
     if culprit.data is not None:
         return _of_data(batch, culprit.data)
@@ -101,7 +104,7 @@ def _there(replay, visit: Visit, side, arrived=False):
     return found
 
 
-def of_example(culprit, blamed, size):
+def of_example(culprit: Culprit, blamed: Blame, size: int | None) -> tuple[Extent, ...]:
     """What of the first example to blame went in."""
     mark = culprit.mark
     if (
@@ -143,7 +146,7 @@ def _last_visit(run, layer):
     return next((v for v in reversed(run.visits) if v.thing is layer), None)
 
 
-def bad_rows(value, size):
+def bad_rows(value: Any, size: int | None) -> list[int]:
     """The rows of an array of one row for each example that are not finite."""
     if not value.shape.rank or value.shape[0] != size:
         return []

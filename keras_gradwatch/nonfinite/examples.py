@@ -54,7 +54,8 @@ def blame(count: int, hint: Sequence[int], fails: Callable) -> Blame:
             "No single example is to blame: each that was tried alone "
             f"({', '.join(map(str, tried))} of {count}) gives the same.",
         )
-    found, rest = [], list(range(count))
+    found: list[int] = []
+    rest = list(range(count))
     while len(found) < _MOST and rest and (not found or fails(rest)):
         one = _smallest(rest, fails)
         if len(one) > 1:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import keras
 import tensorflow as tf
 
 from keras_gradwatch.findings.nonfinite import (
@@ -82,7 +83,7 @@ class Located:
     values: dict[int, tf.Tensor]
 
 
-def locate(model, failure: Failure) -> Located:
+def locate(model: keras.Model, failure: Failure) -> Located:
     """Finds out where the first NaN or infinity of a step came from.
 
     The step is replayed on a copy; the model is left as it is.

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.framework.keras_internals import has_default_train_step
 
 
-def losses_of(model, logs) -> dict[str, float]:
+def losses_of(model: keras.Model, logs: dict[str, Any] | None) -> dict[str, float]:
     """The losses that a step logs."""
     if not isinstance(logs, dict):
         return {}
@@ -26,7 +30,7 @@ def _numbers(value):
         return []
 
 
-def in_words(bad, losses) -> str:
+def in_words(bad: Sequence[Any], losses: Any) -> str:
     """What was noticed: losses, and variables, that are not finite."""
     parts = [f"{'the ' if n == 'loss' else ''}{n} is {v}" for n, v in losses.items()]
     if bad:
@@ -36,7 +40,7 @@ def in_words(bad, losses) -> str:
     return ", ".join(parts)
 
 
-def learning_rate(model) -> float | None:
+def learning_rate(model: keras.Model) -> float | None:
     """Of the compiled optimizer, None if there is none."""
     optimizer = getattr(model, "optimizer", None)
     if optimizer is None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -79,7 +81,7 @@ class Probes:
         self._calls: Counter = Counter()
         self._passes = 0
 
-    def in_place(self):
+    def in_place(self) -> AbstractContextManager[None]:
         """A context in which the probes are there. Only this thread is affected."""
         return replaced(
             [
@@ -96,7 +98,7 @@ class Probes:
             ]
         )
 
-    def fix(self, key, value):
+    def fix(self, key: Any, value: Any) -> Any:
         """Something finite instead of a value, if it is to be cleaned."""
         if self._clean == "all" or (self._clean and key in self._clean):
             return finite(value)
@@ -166,7 +168,7 @@ class Probes:
         return self.fix(key, value)
 
 
-def is_float_tensor(value) -> bool:
+def is_float_tensor(value: Any) -> bool:
     """Whether it is a tensor of real numbers that can be looked at now."""
     return (
         isinstance(value, tf.Tensor)
@@ -175,12 +177,12 @@ def is_float_tensor(value) -> bool:
     )
 
 
-def is_finite(value) -> bool:
+def is_finite(value: Any) -> bool:
     """Whether all entries of a float tensor are finite."""
     return bool(tf.reduce_all(tf.math.is_finite(value)))
 
 
-def finite(value):
+def finite(value: Any) -> tf.Tensor:
     """A tensor with the mean of its finite entries in the place of the others."""
     good = tf.math.is_finite(value)
     flat = tf.reshape(tf.stop_gradient(value), [-1])

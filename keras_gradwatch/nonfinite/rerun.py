@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -82,7 +83,7 @@ class StepReplay:
         self.replica.inlined = True
         self._raw = _raw_variables(self.replica.layers)
 
-    def run(self, batch, clean=None, with_gradients=True) -> Run:
+    def run(self, batch: Any, clean: Any = None, with_gradients: bool = True) -> Run:
         """Runs the step on a batch.
 
         Args:
@@ -126,7 +127,7 @@ class StepReplay:
             **ends,
         )
 
-    def value(self, variable) -> tf.Tensor:
+    def value(self, variable: Any) -> tf.Tensor:
         """The value of a Keras variable before the step."""
         known = self.values.get(id(variable))
         return read_variable(variable) if known is None else known
@@ -142,7 +143,7 @@ class StepReplay:
                 variable.assign(value)
 
 
-def bad_data(batch) -> dict[tuple, tf.Tensor]:
+def bad_data(batch: Any) -> dict[tuple, tf.Tensor]:
     """What of a batch is not finite, by the keys that `StepReplay.run` cleans by."""
     return {
         ("data", k): leaf

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +44,7 @@ class SavedFailure:
     states: list[np.ndarray]
     finding: dict
 
-    def restore(self, model) -> None:
+    def restore(self, model: Any) -> None:
         """Gives a model the weights and states from before the step.
 
         Args:
@@ -63,7 +66,13 @@ class SavedFailure:
             variable.assign(value)
 
 
-def save_failure(folder, model, batch, value_of, finding_json: str) -> str:
+def save_failure(
+    folder: Path,
+    model: Any,
+    batch: Any,
+    value_of: Callable[[Any], Any],
+    finding_json: str,
+) -> str:
     """Writes a failed step.
 
     Args:
@@ -94,7 +103,7 @@ def save_failure(folder, model, batch, value_of, finding_json: str) -> str:
     return str(folder)
 
 
-def load_failure(folder) -> SavedFailure:
+def load_failure(folder: str | os.PathLike[str]) -> SavedFailure:
     """Reads a failed training step that `NonFiniteLocator` saved.
 
     Example:
@@ -131,7 +140,7 @@ def load_failure(folder) -> SavedFailure:
     )
 
 
-def states_of(model) -> list:
+def states_of(model: Any) -> list:
     """What a model keeps besides weights and metrics: states of generators."""
     known = {id(v) for v in [*model.weights, *model.metrics_variables]}
     return [v for v in model.variables if id(v) not in known]

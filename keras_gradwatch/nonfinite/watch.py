@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -101,7 +102,7 @@ class Watch:
         wanted = {id(v) for v in variables}
         self._known_bad |= {k for k, v in enumerate(self.watched) if id(v) in wanted}
 
-    def is_of(self, model) -> bool:
+    def is_of(self, model: keras.Model) -> bool:
         """Whether it still knows all that there is to watch."""
         weights = {id(v) for v in self.weights}
         known = {id(v) for v in [*self.watched, *self._kept]}
@@ -110,12 +111,12 @@ class Watch:
         )
 
 
-def slots_of(model) -> list:
+def slots_of(model: keras.Model) -> list:
     """What the optimizers of a model keep for each entry of its weights."""
     return _slots(optimizer for _, optimizer in optimizers(model))
 
 
-def slots_that_tell(model, of_keras: bool = False) -> list:
+def slots_that_tell(model: keras.Model, of_keras: bool = False) -> list:
     """The slots in which a gradient that is not finite may show before a weight.
 
     With most optimizers of Keras it is in the weight after the same step.
@@ -130,7 +131,7 @@ def slots_that_tell(model, of_keras: bool = False) -> list:
     )
 
 
-def counter_of(optimizer):
+def counter_of(optimizer: keras.Optimizer) -> Any:
     """The variable that counts an optimizer's steps, None if it has none.
 
     While gradients are accumulated its `iterations` are no variable.

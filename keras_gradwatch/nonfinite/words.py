@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gradwatch.nonfinite.probes import IN, Mark
+from keras_gradwatch.nonfinite.probes import IN, Mark, Visit
 
 NOT_ALONE = (
     "Several places give something that is not finite, and none of them alone would "
@@ -24,17 +27,17 @@ LOSS_OF_STEP = (
 _GROWTH, _LOSS_GROWTH = 10.0, 1e3
 
 
-def is_loss(thing) -> bool:
+def is_loss(thing: Any) -> bool:
     """Whether it is a loss, not a layer."""
     return isinstance(thing, keras.Loss)
 
 
-def path(thing) -> str:
+def path(thing: Any) -> str:
     """The path of a layer, or the name of an operation or a loss."""
     return getattr(thing, "path", None) or thing.name
 
 
-def named(thing) -> str:
+def named(thing: Any) -> str:
     """What it is, with its class."""
     if is_loss(thing):
         return f"loss {thing.name!r}"
@@ -42,7 +45,7 @@ def named(thing) -> str:
     return f"{kind} {path(thing)!r} ({type(thing).__name__})"
 
 
-def forward(mark: Mark, visits) -> str:
+def forward(mark: Mark, visits: Sequence[Visit]) -> str:
     """Where a value arose on the way forward."""
     visit = mark.visit
     if mark.side == IN:
@@ -55,7 +58,7 @@ def forward(mark: Mark, visits) -> str:
     return f"it arose in the forward pass of {named(visit.thing)}{again}{after}"
 
 
-def backward(mark: Mark, visits) -> str:
+def backward(mark: Mark, visits: Sequence[Visit]) -> str:
     """Where a gradient arose on the way back."""
     visit = mark.visit
     if mark.side == IN:
@@ -72,7 +75,7 @@ def backward(mark: Mark, visits) -> str:
     )
 
 
-def own_gradient(variable: str, layer) -> str:
+def own_gradient(variable: str, layer: keras.Layer) -> str:
     """A gradient that arose for one weight alone."""
     return (
         f"the loss is finite; it arose in the backward pass, in the gradient of "
@@ -80,7 +83,7 @@ def own_gradient(variable: str, layer) -> str:
     )
 
 
-def added_loss(layer) -> str:
+def added_loss(layer: keras.Layer) -> str:
     """A loss that a layer adds."""
     return f"it arose in a loss or regulariser that {named(layer)} adds"
 
@@ -150,7 +153,7 @@ def data(part: str) -> str:
     return f"it was in the data: {part}"
 
 
-def data_rows(rows, size) -> str:
+def data_rows(rows: Any, size: int | None) -> str:
     """Whose data it was."""
     if not rows:
         return ""
@@ -160,7 +163,7 @@ def data_rows(rows, size) -> str:
     return f"Examples {shown} of the batch of {size} have it."
 
 
-def part_of_batch(batch, number: int) -> str:
+def part_of_batch(batch: Any, number: int) -> str:
     """Which part of a batch a leaf is, such as `"y"` or `"x['left']"`."""
     paths = [name for name, _ in _leaves(batch, "")]
     name = paths[number]
@@ -172,14 +175,14 @@ def part_of_batch(batch, number: int) -> str:
     return f"data{name}"
 
 
-def half_overflow(value) -> list[str]:
+def half_overflow(value: Any) -> list[str]:
     """A remark where float16 was too small."""
     if value.dtype == tf.float16 and np.isinf(value.numpy()).any():
         return ["It is in float16 there, which holds no more than 65504."]
     return []
 
 
-def growth(failure) -> list[str]:
+def growth(failure: Any) -> list[str]:
     """A remark where training ran away."""
     sizes = [size for _, size in failure.growth]
     losses = [loss for _, loss in failure.history if np.isfinite(loss)]

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from typing import Any
 
 import keras
+import tensorflow as tf
 
 from keras_gradwatch.errors import UncheckableError
 from keras_gradwatch.framework import graphs
+from keras_gradwatch.replica.replica import Replica
 
 _NODE = re.compile(r"\{\{node ([^}]+)\}\}")
 
 
-def assert_replayable(replica, graph, forbidden) -> None:
+def assert_replayable(
+    replica: Replica, graph: tf.Graph, forbidden: Collection[int]
+) -> None:
     """Refuses what evaluates differently each time, or reads the wrong weights.
 
     Args:
@@ -59,7 +65,7 @@ def assert_replayable(replica, graph, forbidden) -> None:
             )
 
 
-def low_precision(replica, graph) -> dict[str, list[str]]:
+def low_precision(replica: Replica, graph: tf.Graph) -> dict[str, list[str]]:
     """The layers that the loss goes through in less than float64.
 
     Returns:
@@ -79,14 +85,14 @@ def low_precision(replica, graph) -> dict[str, list[str]]:
     return found
 
 
-def culprits(replica, error) -> list:
+def culprits(replica: Replica, error: Exception) -> list:
     """What may have raised while the loss was replayed, innermost first.
 
     Returns:
         Layers and losses from the traceback, or from the name of the node that
         failed when the graph ran.
     """
-    things = []
+    things: list[Any] = []
     traceback = error.__traceback__
     while traceback is not None:
         thing = traceback.tb_frame.f_locals.get("self")

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
 
 from keras_gradwatch.framework import graphs
+from keras_gradwatch.replica.replica import Replica
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Stage:
     paths: tuple[str, ...]
 
 
-def outline(replica, graph=None) -> tuple[Stage, ...]:
+def outline(replica: Replica, graph: tf.Graph = None) -> tuple[Stage, ...]:
     """The stages of a replica's loss, first to last.
 
     Args:
@@ -36,7 +40,8 @@ def outline(replica, graph=None) -> tuple[Stage, ...]:
     """
     layers = replica.layers
     if graph is not None:
-        seen, by_name = {}, replica.layers_by_name
+        seen: dict[int, Any] = {}
+        by_name = replica.layers_by_name
         for op in graph.get_operations():
             if not op.name.startswith("gradient_tape/"):
                 layer = graphs.layer_of(op.name, by_name)

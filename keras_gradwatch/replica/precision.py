@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Collection, Iterator
+from typing import Any
 
 import keras
 
@@ -14,7 +16,9 @@ from keras_gradwatch.framework.patches import Patch
 DOUBLE = "float64"
 
 
-def double_precision(model, variables, kept=frozenset()) -> list[Patch]:
+def double_precision(
+    model: keras.Model, variables: Any, kept: Collection[int] = frozenset()
+) -> list[Patch]:
     """What to change so that layers, variables and losses compute in float64.
 
     Args:
@@ -48,7 +52,9 @@ def double_precision(model, variables, kept=frozenset()) -> list[Patch]:
 
 
 @contextlib.contextmanager
-def losses_in_double(model, kept=frozenset()):
+def losses_in_double(
+    model: keras.Model, kept: Collection[int] = frozenset()
+) -> Iterator[None]:
     """Lets loss objects compute in float64, wherever they are held.
 
     Those of `compile()`, and those that a `train_step` calls by itself. Only this
@@ -74,7 +80,9 @@ def losses_in_double(model, kept=frozenset()):
         keras.Loss.dtype = original
 
 
-def native_variables(model, kept=frozenset()) -> set[int]:
+def native_variables(
+    model: keras.Model, kept: Collection[int] = frozenset()
+) -> set[int]:
     """Ids of the variables of layers that stay in their own precision."""
     return {
         id(variable)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
@@ -42,7 +43,9 @@ _STATELESS = (
 
 
 @contextlib.contextmanager
-def drawn_as_in_training(model, compute_dtypes: dict[int, str], kept: set[int]):
+def drawn_as_in_training(
+    model: keras.Model, compute_dtypes: dict[int, str], kept: set[int]
+) -> Iterator[None]:
     """Lets the model's code draw the very numbers that it draws in training.
 
     A draw in float64 is another one than in float32, and a draw that XLA compiles
@@ -121,7 +124,7 @@ def _running_layer():
     return None
 
 
-def bypassed(model) -> list[Patch]:
+def bypassed(model: keras.Model) -> list[Patch]:
     """What to change so that no layer drops or adds anything at random.
 
     Args:

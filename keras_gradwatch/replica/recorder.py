@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -30,7 +31,7 @@ class Call:
     weights: list[tf.Tensor] | None
     gradients: dict
     variables: tuple
-    tape: int
+    tape: int | None
 
     @property
     def target(self) -> tf.Tensor:
@@ -71,30 +72,30 @@ class Recording:
 class Stage:
     """What the recorder asks of whoever provides the values of the weights."""
 
-    def begin(self, number: int, is_outermost: bool) -> None:
+    def begin(self, number: int | None, is_outermost: bool) -> None:
         """Tells that a tape is about to record."""
 
-    def watch(self, tape) -> None:
+    def watch(self, tape: tf.GradientTape) -> None:
         """Makes a tape that records watch the values."""
 
-    def end(self, number: int) -> None:
+    def end(self, number: int | None) -> None:
         """Tells that a tape does not record any more."""
 
-    def value_of(self, variable):
+    def value_of(self, variable: Any) -> Any:
         """What stands for a variable of the model: what a tape knows it as."""
         return variable
 
-    def assert_not_assigned(self, number: int) -> None:
+    def assert_not_assigned(self, number: int | None = None) -> None:
         """Raises if a weight was changed while its tape recorded."""
 
 
 @contextlib.contextmanager
 def recorded(
-    model,
+    model: keras.Model,
     recording: Recording,
     is_wanted: Callable[[int], bool] = lambda call: False,
     stage: Stage | None = None,
-):
+) -> Iterator[None]:
     """Records a training step instead of letting it update anything.
 
     Gradients for weights are computed only where they are wanted; elsewhere zeros
@@ -109,8 +110,9 @@ def recorded(
     """
     stage = stage or Stage()
     weights = {id(v) for v in model.trainable_variables}
-    numbers, open_tapes = {}, []
-    entered = []  # kept alive, so that no other tape gets the id of one
+    numbers: dict[int, int] = {}
+    open_tapes: list[Any] = []
+    entered: list[Any] = []  # kept alive, so that no other tape gets the id of one
 
     def enter(original, tape):
         numbers[id(tape)] = number = len(entered)
@@ -206,7 +208,7 @@ def _subclasses(kind):
     return list(dict.fromkeys(found))
 
 
-def total(targets, weights=None) -> tf.Tensor:
+def total(targets: Sequence[tf.Tensor], weights: Any = None) -> tf.Tensor:
     """Targets, weighted, as the scalar that is in effect differentiated."""
     if weights is not None:
         targets = [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -18,11 +20,11 @@ class Scope(keras.StatelessScope):
     So it is in training: what a variable is read to hold is a new tensor.
     """
 
-    def give(self, variable, value) -> None:
+    def give(self, variable: Any, value: Any) -> None:
         """Sets a value that gradients do flow to."""
         super().add_update((variable, value))
 
-    def add_update(self, update) -> None:
+    def add_update(self, update: tuple[Any, Any]) -> None:
         variable, value = update
         super().add_update((variable, tf.stop_gradient(value)))
 
@@ -49,10 +51,10 @@ class Replay(Stage):
         self._values, self._still, self._tape = values, still, tape
         self._start = self.fill(trainable, values if still is None else still)
         self._given = self._before = self._start
-        self._assigned: dict[int, list[int]] = {}
+        self._assigned: dict[int | None, list[int]] = {}
         self._others: dict[int, tf.Tensor] = {}
 
-    def begin(self, number, is_outermost):
+    def begin(self, number: int | None, is_outermost: bool) -> None:
         if is_outermost:  # the step itself may have moved its weights
             self._given = list(map(self.scope.get_current_value, self.trainable))
         if self._moves(number):
@@ -60,7 +62,7 @@ class Replay(Stage):
             count = len(self.trainable)
             self._given = self.fill(self.trainable, map(self._moved, range(count)))
 
-    def know(self, variables, values):
+    def know(self, variables: Sequence[keras.Variable], values: Iterable[Any]) -> None:
         """Gives other variables their values; inner gradients may be for them."""
         given = self.fill(variables, values)
         self._others = {
@@ -69,12 +71,12 @@ class Replay(Stage):
             if variable.trainable and value.dtype.is_floating
         }
 
-    def watch(self, tape):
+    def watch(self, tape: tf.GradientTape) -> None:
         for value in [*self._given, *self._others.values()]:
             if not isinstance(value, tf.Variable):  # which tapes watch by themselves
                 tape.watch(value)
 
-    def end(self, number):
+    def end(self, number: int | None) -> None:
         changed = self._assigned[number] = self._changed()
         if self._moves(number):
             for k, before in enumerate(self._before):
@@ -82,11 +84,11 @@ class Replay(Stage):
                     self.scope.give(self.trainable[k], before)
             self._given = self._before
 
-    def value_of(self, variable):
+    def value_of(self, variable: Any) -> Any:
         by_id = dict(zip(map(id, self.trainable), self._given, strict=True))
         return {**self._others, **by_id}[id(variable)]
 
-    def fill(self, variables, values) -> list:
+    def fill(self, variables: Sequence[keras.Variable], values: Iterable[Any]) -> list:
         """Gives variables their values, each in the precision of its own."""
         given = []
         for variable, value in zip(variables, values, strict=True):
@@ -97,7 +99,7 @@ class Replay(Stage):
             given.append(value)
         return given
 
-    def assert_not_assigned(self, number=None):
+    def assert_not_assigned(self, number: int | None = None) -> None:
         """Raises if the model's code gave a trainable weight another value."""
         if self._tape is not None and number != self._tape:
             return
@@ -130,7 +132,7 @@ class Replay(Stage):
 
 
 @contextlib.contextmanager
-def inlined(active):
+def inlined(active: bool) -> Iterator[None]:
     """Runs functions that were decorated with `tf.function` as plain Python."""
     before = tf.config.functions_run_eagerly()
     if active:
@@ -142,7 +144,7 @@ def inlined(active):
 
 
 @contextlib.contextmanager
-def full_tracebacks():
+def full_tracebacks() -> Iterator[None]:
     """Keeps the frames that tell in which layer an error arose."""
     filtered = keras.config.is_traceback_filtering_enabled()
     keras.config.disable_traceback_filtering()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -84,7 +85,8 @@ class Replica:
         paths: dict[int, tuple[str, ...]] = {}
         for weight, variable in zip(self.weights, self._trainable, strict=True):
             layer = owner.get(id(variable))
-            paths[layer] = (*paths.get(layer, ()), weight.path)
+            if layer is not None:
+                paths[layer] = (*paths.get(layer, ()), weight.path)
         return paths
 
     @property
@@ -106,7 +108,13 @@ class Replica:
             copy.assign(tf.cast(read(live), copy.dtype), read_value=False)
         return [_as_state(read(v)) for v in self._states]
 
-    def loss(self, values, states, batch, still=None) -> tf.Tensor:
+    def loss(
+        self,
+        values: Sequence[Any],
+        states: Sequence[tf.Tensor],
+        batch: Any,
+        still: Sequence[Any] | None = None,
+    ) -> tf.Tensor:
         """The training loss: a float64 scalar, a pure function of its arguments.
 
         Args:
@@ -135,7 +143,9 @@ class Replica:
             call = self._run_step(batch, replay)
         return total(call.targets, call.weights if weights is None else weights)
 
-    def loss_and_gradient(self, states, batch):
+    def loss_and_gradient(
+        self, states: Sequence[tf.Tensor], batch: Any
+    ) -> tuple[tf.Tensor, list[Any]]:
         """The loss at `values`, and what the training step's tape returns for it.
 
         Returns:
@@ -151,8 +161,8 @@ class Replica:
 
     def train_step(
         self,
-        states,
-        batch,
+        states: Sequence[tf.Tensor],
+        batch: Any,
         with_gradients: bool = True,
         at_end: Callable | None = None,
     ) -> Recording:
@@ -187,7 +197,7 @@ class Replica:
             batch = batches.as_floatx(batch)
         with recorded(self.model, recording, is_wanted, replay):
             self.model.train_step(batch)
-        return recording.calls[objective.call]
+        return recording.calls[objective.call or 0]
 
     @contextlib.contextmanager
     def _replay(self, values, states, still=None):
@@ -227,7 +237,7 @@ class Replica:
             replay.know(self._states, states)
             yield replay
 
-    def unreplayable(self, error) -> UncheckableError:
+    def unreplayable(self, error: Exception) -> UncheckableError:
         """What to raise where the model's code fails in the replay."""
         return unreplayable(error)
 
@@ -236,7 +246,7 @@ class Replica:
         raw = [internals.raw_value(v) for v in [*self._trainable, *self._states]]
         return {id(v.handle) for v in raw if hasattr(v, "handle")}
 
-    def keep_native(self, thing) -> bool:
+    def keep_native(self, thing: Any) -> bool:
         """Lets a layer, with all in it, or a loss compute in its own precision.
 
         Returns:
@@ -266,7 +276,7 @@ class Replica:
         return values
 
 
-def unreplayable(error) -> UncheckableError:
+def unreplayable(error: Exception) -> UncheckableError:
     """What to raise where the model's code fails in the replay."""
     return UncheckableError(
         "The training loss of this model could not be replayed on this data. If "

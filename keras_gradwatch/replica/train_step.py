@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -41,7 +42,7 @@ class Objective:
     weighted: bool = False
 
 
-def objectives(model, batch) -> tuple[Objective, ...]:
+def objectives(model: keras.Model, batch: Any) -> tuple[Objective, ...]:
     """Finds out what the model's training step differentiates.
 
     Runs the step once, with nothing computed and nothing left behind, but for

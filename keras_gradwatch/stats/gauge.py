@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -46,7 +47,7 @@ class Gauge:
         self._copied = tf.function(self._copy, autograph=False)
         self._moved = tf.function(self._move, autograph=False)
 
-    def gradients(self, step: int, batch) -> GradientReading:
+    def gradients(self, step: int, batch: Any) -> GradientReading:
         """Reads the gradients at the present weights.
 
         Args:

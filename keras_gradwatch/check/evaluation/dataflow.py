@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +18,7 @@ _CALL = 2000
 _MULTIPLY = 0.25
 
 
-def is_quiet(graph) -> bool:
+def is_quiet(graph: tf.Graph) -> bool:
     """Whether running a graph changes nothing, and draws from no stream."""
     return all(
         not op.op_def.is_stateful or op.type in _QUIET for op in graph.get_operations()
@@ -114,7 +115,7 @@ class Dataflow:
             share=float(share),
         )
 
-    def named(self, arguments) -> dict[str, tf.Tensor]:
+    def named(self, arguments: Any) -> dict[str, tf.Tensor]:
         """Tensors by the names of the inputs of the loss that they are for.
 
         Args:
@@ -178,7 +179,7 @@ class Cut:
         """What must be kept of the first part."""
         return sum(_size(t) * t.dtype.size for t in self._kept)
 
-    def start(self, named) -> dict[str, tf.Tensor]:
+    def start(self, named: Mapping[str, Any]) -> dict[str, tf.Tensor]:
         """Computes the first part, in the graph that is being traced.
 
         Args:
@@ -189,7 +190,7 @@ class Cut:
         given = {t.name: named[t.name] for t in self._given}
         return dict(zip(names, kept, strict=True)) | given
 
-    def finish(self, started, moved) -> tf.Tensor:
+    def finish(self, started: Any, moved: Any) -> tf.Tensor:
         """Computes the loss.
 
         Args:

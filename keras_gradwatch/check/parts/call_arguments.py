@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -31,7 +32,7 @@ class Leaf:
     constant: object = None
     variables: tuple[keras.Variable, ...] = ()
 
-    def value(self):
+    def value(self) -> Any:
         """The value, from the variables as they are at present."""
         parts = [tf.identity(tf.convert_to_tensor(v)) for v in self.variables]
         if not parts:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -12,13 +15,15 @@ from keras_gradwatch.replica.replica import Replica
 class FirstOrder(Replica):
     """The replica of a harness."""
 
-    def loss_and_gradient(self, states, batch):
+    def loss_and_gradient(
+        self, states: Sequence[tf.Tensor], batch: Any
+    ) -> tuple[tf.Tensor, list[Any]]:
         try:
             return super().loss_and_gradient(states, batch)
         except LookupError as error:  # of TensorFlow's registry of gradients
             raise UncheckableError(_no_gradient("gradient", error)) from error
 
-    def unreplayable(self, error) -> UncheckableError:
+    def unreplayable(self, error: Exception) -> UncheckableError:
         return UncheckableError(
             f"{self.model.name!r} runs by itself, but could not be differentiated in "
             "the check, neither in float64 nor in its own precision. "
@@ -47,7 +52,13 @@ class SecondOrder(FirstOrder):
             for w in self.weights
         ]
 
-    def loss(self, values, states, batch, still=None) -> tf.Tensor:
+    def loss(
+        self,
+        values: Sequence[Any],
+        states: Sequence[tf.Tensor],
+        batch: Any,
+        still: Sequence[Any] | None = None,
+    ) -> tf.Tensor:
         with tf.GradientTape() as tape:
             for value in values:
                 if not isinstance(value, tf.Variable):  # which is watched by itself
@@ -68,7 +79,9 @@ class SecondOrder(FirstOrder):
             ]
         )
 
-    def loss_and_gradient(self, states, batch):
+    def loss_and_gradient(
+        self, states: Sequence[tf.Tensor], batch: Any
+    ) -> tuple[tf.Tensor, list[Any]]:
         try:
             return Replica.loss_and_gradient(self, states, batch)
         except LookupError as error:

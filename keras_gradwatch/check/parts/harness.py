@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -48,17 +49,22 @@ class Harness(keras.Model):
     def __call__(self, batch, training=None):
         return super().__call__(batch, training=self.mode)
 
-    def call(self, batch, training=None):
+    def call(self, batch: Any, training: bool | None = None) -> tf.Tensor:
         args, kwargs = self.given.arguments()
         return weighted_sum(self.thing(*args, **kwargs), self.seed)
 
     def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> tf.Tensor:
         added = [tf.reduce_sum(tf.cast(loss, tf.float64)) for loss in self.losses]
         return tf.add_n([y_pred, *added])
 
-    def batch(self):
+    def batch(self) -> tuple[tf.Tensor]:
         """What `train_step` is to be handed."""
         return (tf.zeros([1]),)
 
@@ -96,7 +102,7 @@ class Harness(keras.Model):
             internals.trace(self, lambda: self(self.batch()))
 
 
-def weighted_sum(outputs, seed: int) -> tf.Tensor:
+def weighted_sum(outputs: Any, seed: int) -> tf.Tensor:
     """All floats of a structure, each times a fixed random number, summed up.
 
     Args:
