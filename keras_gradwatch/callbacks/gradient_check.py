@@ -20,6 +20,7 @@ from keras_gradwatch.check.subset import Excerpt
 from keras_gradwatch.errors import GradientMismatchWarning
 from keras_gradwatch.findings.raised import GradientMismatchError
 from keras_gradwatch.findings.report import GradientReport
+from keras_gradwatch.findings.text import counted
 from keras_gradwatch.findings.verdicts import FAIL
 from keras_gradwatch.framework.optimizers import iterations
 from keras_gradwatch.tensorboard.report_writer import ReportWriter
@@ -149,9 +150,9 @@ class GradientCheck(Watcher):
         self._checker = None
         if self._put_off and self.verbose:
             print(
-                f"In {self._put_off} epochs no gradient check was made, to keep checks "
-                "below 5 % of training time. With `time_budget`, seconds for a check, "
-                "each epoch has one."
+                f"In {counted(self._put_off, 'epoch')} no gradient check was made, to "
+                f"keep checks below {Allowance.SHARE:.1%} of training time. With "
+                "`time_budget`, seconds for a check, each epoch has one."
             )
         super().on_train_end(logs)
 
@@ -159,13 +160,14 @@ class GradientCheck(Watcher):
         self._waits = self._schedule.may_wait and not self._is_affordable()
         return self._waits
 
-    def _begin(self):
+    def _begin(self) -> GradientChecker:
         settings, part = self._settings, None
         if self._data is None:  # what the user hands over is used as it is
             part = Excerpt(self.model, settings.dropout, settings.seed)
         subject = WholeModel(self.model, settings.dropout)
-        self._checker = GradientChecker(subject, settings, part)
+        self._checker = checker = GradientChecker(subject, settings, part)
         self._allowance = Allowance() if self._settings.time_budget is None else None
+        return checker
 
     def _is_affordable(self):
         if self._allowance is None or workers.are_several(self.model):
@@ -173,20 +175,19 @@ class GradientCheck(Watcher):
         return self._allowance.affords_a_check()
 
     def look(self, batch: Callable[[], Any]) -> None:
-        if self._checker is None:  # a loop without `on_train_begin`
-            self._begin()
+        # Of a loop without `on_train_begin`, this is the beginning.
+        checker = self._checker or self._begin()
+        writer = self._writer
         strategy = self.model.distribute_strategy
         chief = workers.is_chief(strategy)
         started = time.perf_counter()
         allowance = self._allowance
         budget = None if allowance is None else allowance.budget()
         with self._progress(chief) as progress:
-            checked, error = attempt(
-                lambda: self._checker.check(batch(), budget, progress)
-            )
+            checked, error = attempt(lambda: checker.check(batch(), budget, progress))
         report, error = workers.agree(strategy, checked and checked.report, error)
-        if error is None and self._writer is not None:
-            _, error = attempt(lambda: chief and self._writer.write(report))
+        if error is None and writer is not None:
+            _, error = attempt(lambda: writer.write(report) if chief else None)
             _, error = workers.agree(strategy, None, error)
         if self._allowance is not None:
             found = report is not None and report.verdict == FAIL

@@ -168,7 +168,7 @@ class GradientStats(Watcher):
             self._pending = reading
 
     def _read(self, batch):
-        """A reading, and the weights at which it was made."""
+        """The gauge, its reading, and the weights at which that was made."""
         with ONE_AT_A_TIME, outside_strategies():
             data, trained = batch(), self.model.trainable_variables
             if self._gauge is None or not _same(trained, self._trained):
@@ -176,19 +176,18 @@ class GradientStats(Watcher):
                 found = objectives(self.model, data)
                 self._gauge = Gauge(self.model, self._dropout, found, self._histograms)
                 self._trained = list(trained)
-            reading = self._gauge.gradients(iterations(self.model), data)
-            return reading, self._gauge.weights()
+            gauge = self._gauge
+            reading = gauge.gradients(iterations(self.model), data)
+            return gauge, reading, gauge.weights()
 
     def _finish(self, is_after_its_step):
         """Adds to a reading what its step did, and tells of it."""
         if self._pending is None:
             return
-        (reading, before), self._pending = self._pending, None
+        (gauge, reading, before), self._pending = self._pending, None
         steps = iterations(self.model) - reading.step if is_after_its_step else 0
         with outside_strategies():
-            reading, error = attempt(
-                lambda: self._gauge.with_update(reading, before, steps)
-            )
+            reading, error = attempt(lambda: gauge.with_update(reading, before, steps))
         if error is None:
             self._tell(reading)
         else:
@@ -200,8 +199,9 @@ class GradientStats(Watcher):
         self.readings.append(reading)
         self.alerts += alerts
         if workers.is_chief(strategy):
-            if self._writer is not None:
-                _, error = attempt(lambda: self._writer.write(reading, alerts))
+            writer = self._writer
+            if writer is not None:
+                _, error = attempt(lambda: writer.write(reading, alerts))
                 if error is not None:
                     self.broke(error)
             if self.verbose == 2:

@@ -168,7 +168,7 @@ def _pack(value, arrays):
         parts = [value.flat_values, *value.nested_row_splits]
         return {"ragged": [_pack(part, arrays) for part in parts]}
     if hasattr(value, "dense_shape"):
-        parts = (value.indices, value.values, value.dense_shape)
+        parts = [value.indices, value.values, value.dense_shape]
         return {"sparse": [_pack(part, arrays) for part in parts]}
     arrays.append(_array(value))
     return len(arrays) - 1

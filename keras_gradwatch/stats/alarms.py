@@ -161,7 +161,7 @@ class Alarms:
             for name, held in layers.items()
             if any(len(v.shape) > 1 for v in held)
         }
-        largest = max(norms, key=norms.get, default=None)
+        largest = max(norms, key=lambda name: norms[name], default=None)
         limit = self._thresholds.vanishing
         for name, size in norms.items():
             share = size / norms[largest] if size else 1.0
@@ -189,7 +189,7 @@ class Alarms:
         limit = self._thresholds.exploding
         effect = norm(effects.values()) / known
         if effect > limit:
-            worst = max(effects, key=effects.get)
+            worst = max(effects, key=lambda name: effects[name])
             yield _Symptom(
                 "exploding",
                 worst,
