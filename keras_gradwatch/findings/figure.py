@@ -79,7 +79,8 @@ def _draw_slopes(axes: Any, variables: Sequence[VariableReport]) -> None:
     ):
         points = [p for p in pairs if (p[0] * p[1] < 0) == flipped]
         if points:
-            x, y = ([max(low, _clipped(p[i])) for p in points] for i in (0, 1))
+            x = [max(low, _clipped(numerical)) for numerical, _, _ in points]
+            y = [max(low, _clipped(analytic)) for _, analytic, _ in points]
             colours = [MARKS[verdict] for *_, verdict in points]
             axes.scatter(x, y, s=22, c=colours, marker=marker, label=name)
     if pairs:

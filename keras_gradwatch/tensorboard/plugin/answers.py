@@ -9,16 +9,18 @@ import math
 
 from keras_gradwatch.findings.headline import headline, trainings
 from keras_gradwatch.findings.report import GradientReport
+from keras_gradwatch.findings.verdicts import EXPECTED, FAIL, INCONCLUSIVE, PASS, UNUSED
 from keras_gradwatch.tensorboard.plugin.runs import History
 
 _ABSENT = " "
-# A letter for each verdict, so that a long history stays small.
-_LETTERS = {
-    "PASS": "P",
-    "FAIL": "F",
-    "INCONCLUSIVE": "I",
-    "UNUSED": "U",
-    "EXPECTED": "E",
+# A letter for each verdict, so that a long history stays small. static/words.js reads
+# them back; tests/tensorboard/test_answers.py holds the two together.
+LETTERS = {
+    PASS: "P",
+    FAIL: "F",
+    INCONCLUSIVE: "I",
+    UNUSED: "U",
+    EXPECTED: "E",
 }
 
 
@@ -141,7 +143,7 @@ def _key(label, occurrence):
 
 
 def _letter(verdict):
-    return _LETTERS.get(verdict, "?")
+    return LETTERS.get(verdict, "?")
 
 
 def _jsonable(value):
