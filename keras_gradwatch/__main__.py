@@ -9,20 +9,27 @@ found, or none that could compare anything.
 from __future__ import annotations
 
 import argparse
+import io
 import itertools
 import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from keras_gradwatch.errors import GradwatchError
 from keras_gradwatch.findings.digest import digest
-from keras_gradwatch.findings.headline import headline, trainings
+from keras_gradwatch.findings.headline import Headline, headline, trainings
+from keras_gradwatch.findings.report import GradientReport
 from keras_gradwatch.findings.text import plain
 from keras_gradwatch.findings.verdicts import FAIL, PASS
 from keras_gradwatch.tensorboard.reader import Run, read_runs
 
 RIGHT, WRONG, UNKNOWN = 0, 1, 2
+_JSON_HELP = (
+    "for machines: of each run the headline, alerts, the verdict of each check, and "
+    "the whole of the last report"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,10 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="Exit code: 0 right, 1 a gradient is wrong, 2 nothing is known.",
     )
     parser.add_argument("logdir", help="log_dir of the callback, or one above it")
-    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.add_argument("--json", action="store_true", help=_JSON_HELP)
     chosen = parser.parse_args(arguments)
     # A name may hold what the console can't show.
-    sys.stdout.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         runs = read_runs(chosen.logdir)
     except GradwatchError as error:
@@ -62,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return RIGHT if verdicts == {PASS} else UNKNOWN
 
 
-def _lines(run: Run, line):
+def _lines(run: Run, line: Headline | None) -> Iterator[str]:
     yield f"== {plain(run.name)}"
     for alert in run.alerts:
         yield f"ALERT {plain(str(alert))}"
@@ -76,7 +84,7 @@ def _lines(run: Run, line):
     yield str(run.reports[-1])
 
 
-def _history(reports):
+def _history(reports: Sequence[GradientReport]) -> str:
     """Verdicts with their steps, equal ones that follow each other as one."""
     pieces = []
     for verdict, group in itertools.groupby(reports, key=lambda r: r.verdict):
@@ -90,7 +98,7 @@ def _history(reports):
     return ", ".join(pieces)
 
 
-def _data(run: Run, line):
+def _data(run: Run, line: Headline | None) -> dict[str, Any]:
     return {
         "run": run.name,
         "verdict": line.verdict if line else None,

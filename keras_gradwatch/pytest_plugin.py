@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import random
 import shlex
+from collections.abc import Callable, Generator
+from typing import Any
 
 import pytest
 
 import keras_gradwatch as kgw
 
 _MARKER = "gradient_check"
-_USED = pytest.StashKey["dict"]()
+_USED = pytest.StashKey[dict[str, Any]]()
 _RANDOM = "random"
 
 
-def pytest_addoption(parser):
+def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("gradwatch", "gradient checks")
     group.addoption(
         "--gradwatch-seed",
@@ -35,7 +37,7 @@ def pytest_addoption(parser):
     )
 
 
-def pytest_configure(config):
+def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         f"{_MARKER}(tolerance=..., seed=..., ...): options of the checks that the "
@@ -54,30 +56,46 @@ class GradientChecks:
         used: Filled with the seed and samples of the last check.
     """
 
-    def __init__(self, options: dict, used: dict):
+    def __init__(self, options: dict[str, Any], used: dict[str, Any]):
         self._options, self._used = options, used
 
-    def __call__(self, model, x, y=None, sample_weight=None, **options):
+    def __call__(
+        self,
+        model: Any,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        **options: Any,
+    ) -> kgw.GradientReport:
         """As `assert_gradients`."""
         __tracebackhide__ = True
         return self._run(kgw.assert_gradients, model, x, y, sample_weight, **options)
 
-    def layer(self, layer, *inputs, **options):
+    def layer(self, layer: Any, *inputs: Any, **options: Any) -> kgw.GradientReport:
         """As `assert_layer`."""
         __tracebackhide__ = True
         return self._run(kgw.assert_layer, layer, *inputs, **options)
 
-    def loss(self, loss, y_true, y_pred, **options):
+    def loss(
+        self, loss: Any, y_true: Any, y_pred: Any, **options: Any
+    ) -> kgw.GradientReport:
         """As `assert_loss`."""
         __tracebackhide__ = True
         return self._run(kgw.assert_loss, loss, y_true, y_pred, **options)
 
-    def function(self, fn, *args, **options):
+    def function(
+        self, fn: Callable[..., Any], *args: Any, **options: Any
+    ) -> kgw.GradientReport:
         """As `assert_function`."""
         __tracebackhide__ = True
         return self._run(kgw.assert_function, fn, *args, **options)
 
-    def _run(self, check, *arguments, **options):
+    def _run(
+        self,
+        check: Callable[..., kgw.GradientReport],
+        *arguments: Any,
+        **options: Any,
+    ) -> kgw.GradientReport:
         __tracebackhide__ = True
         chosen = {**self._options, **options}
         self._used.update({k: v for k, v in chosen.items() if k in ("seed", "samples")})
@@ -85,7 +103,7 @@ class GradientChecks:
 
 
 @pytest.fixture
-def gradient_check(request) -> GradientChecks:
+def gradient_check(request: pytest.FixtureRequest) -> GradientChecks:
     """Checks gradients, and fails the test with the table if one is wrong.
 
     Example:
@@ -115,7 +133,9 @@ def gradient_check(request) -> GradientChecks:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     used = item.stash.get(_USED, {})
     if report.when == "call" and report.failed and used:
@@ -125,11 +145,11 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
-def _seed(text):
+def _seed(text: str) -> str | int:
     return text if text == _RANDOM else _count(text)
 
 
-def _count(text):
+def _count(text: str) -> int:
     value = int(text)
     if value < 0:
         raise ValueError(text)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
-from keras_gradwatch.findings.digest import Digest
-from keras_gradwatch.findings.text import plain
+from keras_gradwatch.findings.digest import Digest, VariableDigest
+from keras_gradwatch.findings.text import counted, plain
 from keras_gradwatch.findings.verdicts import EXPECTED, FAIL, INCONCLUSIVE, PASS, UNUSED
 
+# Characters of a name: the sentence is to be taken in at a glance.
 _ROOM = 70
 
 
@@ -30,18 +32,28 @@ class Headline:
         return f"{self.verdict}: {self.sentence}"
 
 
-def trainings(digests: Sequence[Digest]) -> list[Sequence[Digest]]:
+class _WithStep(Protocol):
+    """A report, or the digest of one."""
+
+    @property
+    def step(self) -> int: ...
+
+
+_Check = TypeVar("_Check", bound=_WithStep)
+
+
+def trainings(checks: Sequence[_Check]) -> list[Sequence[_Check]]:
     """Cuts the checks of a run where a new training began.
 
     Several trainings may write to one directory, one after the other; the number
     of optimizer iterations then falls back.
 
     Args:
-        digests: The checks in the order of writing.
+        checks: The checks in the order of writing, as reports or as digests.
     """
-    cuts = [i for i in range(1, len(digests)) if digests[i].step <= digests[i - 1].step]
-    bounds = [0, *cuts, len(digests)]
-    return [digests[a:b] for a, b in itertools.pairwise(bounds) if a < b]
+    cuts = [i for i in range(1, len(checks)) if checks[i].step <= checks[i - 1].step]
+    bounds = [0, *cuts, len(checks)]
+    return [checks[a:b] for a, b in itertools.pairwise(bounds) if a < b]
 
 
 def headline(digests: Sequence[Digest]) -> Headline:
@@ -68,7 +80,7 @@ def headline(digests: Sequence[Digest]) -> Headline:
     return Headline(PASS, _what_is_right(checks))
 
 
-def _what_is_wrong(checks):
+def _what_is_wrong(checks: Sequence[Digest]) -> str:
     newest = checks[-1]
     wrong = [v for v in newest.variables if v.verdict == FAIL]
     if not wrong:
@@ -84,7 +96,7 @@ def _what_is_wrong(checks):
     return f"{look or plain(wrong[-1].label, _ROOM) + ' and others'}: {finding}"
 
 
-def _since(checks, labels) -> int:
+def _since(checks: Sequence[Digest], labels: set[str]) -> int:
     """First step of the unbroken row of failures of any of these variables.
 
     A check that did not get round to a variable says nothing about it.
@@ -98,7 +110,7 @@ def _since(checks, labels) -> int:
     return since
 
 
-def _by_how_much(newest, wrong):
+def _by_how_much(newest: Digest, wrong: Sequence[VariableDigest]) -> str:
     manners = {v.manner: v.how for v in wrong}
     if len(manners) == 1 and None not in manners:
         return wrong[0].how
@@ -112,7 +124,7 @@ def _by_how_much(newest, wrong):
     return f"relative error {up_to}{worst:.2g} ({times:,.0f} times the tolerance)"
 
 
-def _what_is_right(checks):
+def _what_is_right(checks: Sequence[Digest]) -> str:
     newest = checks[-1]
     right = sum(v.verdict == PASS for v in newest.variables)
     others = [
@@ -129,5 +141,5 @@ def _what_is_right(checks):
     )
 
 
-def _checks(checks):
-    return f"{len(checks)} check{'s' if len(checks) > 1 else ''}"
+def _checks(checks: Sequence[Digest]) -> str:
+    return counted(len(checks), "check")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import tensorflow as tf
 
 from keras_gradwatch.findings.alert import Alert
@@ -17,14 +19,14 @@ class AlertWriter:
         log_dir: TensorBoard's directory. Events go to its run `gradwatch`.
     """
 
-    def __init__(self, log_dir):
+    def __init__(self, log_dir: str | os.PathLike[str]):
         self._events = Events(log_dir)
 
     def write(self, alert: Alert) -> None:
         """Writes one alert; it is on disk when this returns."""
-        with self._events.at(alert.step):
+        with self._events.at(alert.step) as opened:
             tf.summary.write(
-                f"{ALERT_TAG}/{self._events.opened}",
+                f"{ALERT_TAG}/{opened}",
                 pack(alert),
                 metadata=metadata(PLUGIN, TENSORS),
             )

@@ -10,6 +10,8 @@ import contextlib
 import os
 import time
 import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -27,65 +29,65 @@ class Events:
         log_dir: TensorBoard's directory. Events go to its run `gradwatch`.
     """
 
-    def __init__(self, log_dir):
+    def __init__(self, log_dir: str | os.PathLike[str]):
         self.directory = os.path.join(os.fspath(log_dir), RUN)
         self._file: _File | None = None
-        self._release = None
+        self._release: Callable[[], object] | None = None
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         # A copy opens the file for itself.
         return {**self.__dict__, "_file": None, "_release": None}
 
     def open(self) -> bool:
         """Opens the file, if that is still to be done; whether it was."""
-        if self._file is not None:
-            return False
-        self._file = _file_at(self.directory)
-        # A callback may be dropped before its training has ended.
-        self._release = weakref.finalize(self, self._file.release)
-        return True
+        was_open = self._file is not None
+        self._opened_file()
+        return not was_open
 
-    @property
-    def opened(self) -> str:
-        """When the file was opened, to end a tag with.
-
-        TensorBoard forgets what has the same tag and a later step. Training again
-        into the same directory must not take the history away.
-        """
-        return self._file.opened
+    def _opened_file(self) -> _File:
+        if self._file is None:
+            self._file = _file_at(self.directory)
+            # A callback may be dropped before its training has ended.
+            self._release = weakref.finalize(self, self._file.release)
+        return self._file
 
     @contextlib.contextmanager
-    def at(self, step: int):
+    def at(self, step: int) -> Iterator[str]:
         """Lets `tf.summary` write here; all is on disk when this ends.
 
         Args:
             step: Optimizer iterations.
+
+        Yields:
+            When the file was opened, to end a tag with. TensorBoard forgets what has
+            the same tag and a later step, and training again into the same directory
+            must not take the history away.
         """
-        self.open()
-        writer = self._file.writer
+        file = self._opened_file()
         # Keras' TensorBoard callback may have turned recording off for this step.
         step = tf.constant(np.int64(step))
-        with writer.as_default(step=step), tf.summary.record_if(True):
-            yield
-        writer.flush()
+        with file.writer.as_default(step=step), tf.summary.record_if(True):
+            yield file.opened
+        file.writer.flush()
 
     def close(self) -> None:
         """Closes the file, once nobody else writes to it."""
-        if self._file is not None:
-            self._file = None
-            self._release()
+        release = self._release
+        self._file = self._release = None
+        if release is not None:
+            release()
 
 
 class _File:
     """An open event file, and how many write to it."""
 
-    def __init__(self, directory):
+    def __init__(self, directory: str):
         self.directory = directory
         self.writer = tf.summary.create_file_writer(directory)
         self.opened = str(time.time_ns())
         self.users = 0
 
-    def release(self):
+    def release(self) -> None:
         self.users -= 1
         if not self.users:
             del _OPEN[self.directory]
@@ -95,7 +97,7 @@ class _File:
 _OPEN: dict[str, _File] = {}
 
 
-def _file_at(directory):
+def _file_at(directory: str) -> _File:
     directory = os.path.abspath(directory)
     if directory not in _OPEN:
         _OPEN[directory] = _File(directory)
@@ -103,13 +105,13 @@ def _file_at(directory):
     return _OPEN[directory]
 
 
-def write_scalar(name: str, value: float, **options) -> None:
+def write_scalar(name: str, value: float, **options: Any) -> None:
     """Writes one number."""
     # As an array: TensorFlow keeps a tensor for each Python number that it ever saw.
     tf.summary.scalar(name, np.asarray(value, np.float32), **options)
 
 
-def metadata(plugin: str, data_class: int):
+def metadata(plugin: str, data_class: int) -> Any:
     """What TensorBoard wants to know of a value of a plugin."""
     found = tf.compat.v1.SummaryMetadata()
     found.plugin_data.plugin_name = plugin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import warnings
@@ -23,8 +24,10 @@ from keras_gradwatch.tensorboard.records import (
 )
 from keras_gradwatch.tensorboard.tags import ALERT_TAG, REPORT_TAG, RUN
 
+logger = logging.getLogger("keras_gradwatch")
 
-def read_reports(log_dir) -> list[GradientReport]:
+
+def read_reports(log_dir: str | os.PathLike[str]) -> list[GradientReport]:
     """Reads every report that `GradientCheck` wrote below a directory.
 
     Example:
@@ -57,7 +60,7 @@ def read_reports(log_dir) -> list[GradientReport]:
     return [report for run in runs for report in run.reports]
 
 
-def read_alerts(log_dir) -> list[Alert]:
+def read_alerts(log_dir: str | os.PathLike[str]) -> list[Alert]:
     """Reads every alert that the callbacks wrote below a directory.
 
     Args:
@@ -89,7 +92,7 @@ class Run:
     damaged: int = 0
 
 
-def read_runs(log_dir) -> list[Run]:
+def read_runs(log_dir: str | os.PathLike[str]) -> list[Run]:
     """Reads the reports below a directory, each run of its own.
 
     Args:
@@ -117,11 +120,12 @@ def read_runs(log_dir) -> list[Run]:
     return list(runs.values())
 
 
-def _read(path, run):
+def _read(path: Path, run: Run) -> None:
     for record in read_records(path):
         try:
             values = event_pb2.Event.FromString(record).summary.value
         except DecodeError:
+            logger.debug("An event in %s can't be read.", path, exc_info=True)
             run.damaged += 1
             continue
         for value in values:
@@ -133,9 +137,10 @@ def _read(path, run):
                 elif kind == ALERT_TAG:
                     run.alerts.append(unpack_alert(value.tensor.string_val[0]))
             except (*DAMAGE, IndexError):
+                logger.debug("A value in %s can't be read.", path, exc_info=True)
                 run.damaged += 1
 
 
-def _when_opened(path):
+def _when_opened(path: Path) -> tuple[str, list[int]]:
     """The directory, and the numbers in a file's name: seconds, process, count."""
     return str(path.parent), [int(n) for n in re.findall(r"\d+", path.name)]

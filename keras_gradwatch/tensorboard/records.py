@@ -33,6 +33,7 @@ def unpack_alert(data: bytes) -> Alert:
     return Alert.from_json(_text(data))
 
 
+# TensorBoard hands over all digests of a run at each reload: 5,000 checks of a fit.
 @functools.lru_cache(maxsize=5_000)
 def unpack_digest(data: bytes) -> Digest:
     """The digest in the bytes of an event; raises one of `DAMAGE` if there is none."""
@@ -63,5 +64,5 @@ def read_records(path: Path) -> Iterator[bytes]:
             file.read(_TAIL.size)
 
 
-def _text(data):
+def _text(data: bytes) -> str:
     return (data if data[:1] == b"{" else zlib.decompress(data)).decode()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import tensorflow as tf
 from tensorboard.plugins.custom_scalar import layout_pb2
@@ -31,8 +34,10 @@ from keras_gradwatch.tensorboard.tags import (
 
 # Checks in the Markdown grid; the scalars and the reports hold all of them.
 _COLUMNS = 12
+# Smaller errors are drawn as this: float64 can't tell them from zero.
 _SMALLEST = 1e-16
 _MARGIN_TAG = f"{SUMMARY_GROUP}/log10_margin"
+# Characters of a name: whole but for names that would fill the page.
 _NAME_ROOM = 200
 
 
@@ -43,7 +48,7 @@ class ReportWriter:
         log_dir: TensorBoard's directory. Events go to its run `gradwatch`.
     """
 
-    def __init__(self, log_dir):
+    def __init__(self, log_dir: str | os.PathLike[str]):
         self._events = Events(log_dir)
         self._recent: list[GradientReport] = []
         self._failed_checks = 0
@@ -54,16 +59,16 @@ class ReportWriter:
             self._write_layout()
         self._recent = [report, *self._recent][:_COLUMNS]
         self._failed_checks += report.verdict == FAIL
-        with self._events.at(report.step):
+        with self._events.at(report.step) as opened:
             self._write_scalars(report)
             tf.summary.text(f"{SUMMARY_GROUP}/history", history(self._recent))
-            self._write_for_the_tab(report)
+            _write_for_the_tab(report, opened)
 
     def close(self) -> None:
         """Closes the event file; a later report opens another."""
         self._events.close()
 
-    def _write_layout(self):
+    def _write_layout(self) -> None:
         with self._events.at(0):
             tf.summary.write(
                 custom_scalar.CONFIG_SUMMARY_TAG,
@@ -71,19 +76,7 @@ class ReportWriter:
                 metadata=metadata(custom_scalar.PLUGIN_NAME, TENSORS),
             )
 
-    def _write_for_the_tab(self, report):
-        tf.summary.write(
-            f"{DIGEST_TAG}/{self._events.opened}",
-            pack(digest(report)),
-            metadata=metadata(PLUGIN, TENSORS),
-        )
-        tf.summary.write(
-            f"{REPORT_TAG}/{self._events.opened}",
-            [pack(report)],
-            metadata=metadata(PLUGIN, BLOBS),
-        )
-
-    def _write_scalars(self, report):
+    def _write_scalars(self, report: GradientReport) -> None:
         write_scalar(f"{SUMMARY_GROUP}/failed_checks_so_far", self._failed_checks)
         for verdict in VERDICTS:
             name = f"{SUMMARY_GROUP}/variables_{verdict}"
@@ -112,7 +105,21 @@ class ReportWriter:
                     )
 
 
-def history(reports) -> str:
+def _write_for_the_tab(report: GradientReport, opened: str) -> None:
+    """In short and whole, below tags that end in when the file was opened."""
+    tf.summary.write(
+        f"{DIGEST_TAG}/{opened}",
+        pack(digest(report)),
+        metadata=metadata(PLUGIN, TENSORS),
+    )
+    tf.summary.write(
+        f"{REPORT_TAG}/{opened}",
+        [pack(report)],
+        metadata=metadata(PLUGIN, BLOBS),
+    )
+
+
+def history(reports: Sequence[GradientReport]) -> str:
     """The newest finding, and a grid of verdicts: variables by checks.
 
     Args:
@@ -140,25 +147,25 @@ def history(reports) -> str:
     return "\n\n".join([*above, "\n".join(lines), "\n".join(below)])
 
 
-def _cell(verdict):
+def _cell(verdict: str) -> str:
     return f"**{verdict}**" if verdict == FAIL else verdict
 
 
-def _row(first, rest):
+def _row(first: str, rest: Iterable[str]) -> str:
     return f"| {' | '.join([first, *rest])} |"
 
 
-def _escape(text):
+def _escape(text: str) -> str:
     """Text that Markdown shows as it is."""
     special = r"\`*_{}[]()#+!|~&<>"
     return "".join(f"&#{ord(c)};" if c in special else c for c in plain(text))
 
 
-def _log10(value):
+def _log10(value: float) -> float:
     return math.log10(min(1.0, max(_SMALLEST, value)))
 
 
-def _layout():
+def _layout() -> Any:
     """Under Custom Scalars: one chart that is above zero where a check fails."""
     # This kind of chart, for values with bounds, is the one that is not smoothed: a
     # failure must not look like a pass because of those before it.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.histogram import metadata as histograms
@@ -20,7 +22,7 @@ class StatsWriter:
         log_dir: TensorBoard's directory. Events go to its run `gradwatch`.
     """
 
-    def __init__(self, log_dir):
+    def __init__(self, log_dir: str | os.PathLike[str]):
         self._events = Events(log_dir)
         self._alerts = AlertWriter(log_dir)
 
@@ -44,12 +46,12 @@ class StatsWriter:
         self._alerts.close()
 
 
-def _write(name, value):
+def _write(name: str, value: float | None) -> None:
     if value is not None:
         write_scalar(name, value)
 
 
-def _write_histogram(name, edges, counts):
+def _write_histogram(name: str, edges: np.ndarray, counts: np.ndarray) -> None:
     tf.summary.write(
         name,
         np.stack([edges[:-1], edges[1:], counts], axis=1),

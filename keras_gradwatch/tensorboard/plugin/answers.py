@@ -6,12 +6,19 @@ import dataclasses
 import functools
 import hashlib
 import math
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
+from keras_gradwatch.findings.alert import Alert
+from keras_gradwatch.findings.digest import VariableDigest
 from keras_gradwatch.findings.headline import headline, trainings
 from keras_gradwatch.findings.report import GradientReport
+from keras_gradwatch.findings.variable import VariableReport
 from keras_gradwatch.findings.verdicts import EXPECTED, FAIL, INCONCLUSIVE, PASS, UNUSED
-from keras_gradwatch.tensorboard.plugin.runs import History
+from keras_gradwatch.tensorboard.plugin.runs import RunSummary
 
+_Named = TypeVar("_Named", VariableReport, VariableDigest)
+# Of a variable that was not part of a check.
 _ABSENT = " "
 # A letter for each verdict, so that a long history stays small. static/words.js reads
 # them back; tests/tensorboard/test_answers.py holds the two together.
@@ -24,39 +31,39 @@ LETTERS = {
 }
 
 
-def run(name: str, history: History) -> dict:
+def run(name: str, found: RunSummary) -> dict[str, Any]:
     """A run in the list of runs: its headline.
 
     Args:
         name: Name of the run.
-        history: Its `History`.
+        found: What was read of it.
     """
-    digests = [check.digest for check in history.checks]
+    digests = [check.digest for check in found.checks]
     verdict, sentence = "", "no check can be read"
     if digests:
-        found = headline(digests)
-        verdict, sentence = found.verdict, found.sentence
-    elif history.alerts:
-        _, newest = history.alerts[-1]
+        line = headline(digests)
+        verdict, sentence = line.verdict, line.sentence
+    elif found.alerts:
+        _, newest = found.alerts[-1]
         sentence = f"{newest.title} since step {newest.since}"
     return {
         "run": name,
         "verdict": verdict,
         "sentence": sentence,
         "checks": len(digests),
-        "alerts": len(history.alerts),
-        "damaged": history.damaged,
+        "alerts": len(found.alerts),
+        "damaged": found.damaged,
     }
 
 
-def grid(history: History) -> dict:
+def grid(found: RunSummary) -> dict[str, Any]:
     """Variables by checks, and the alerts.
 
     Args:
-        history: A `History`.
+        found: What was read of a run.
     """
-    digests = [check.digest for check in history.checks]
-    rows: dict[str, dict] = {}
+    digests = [check.digest for check in found.checks]
+    rows: dict[str, dict[str, Any]] = {}
     for column, check in enumerate(digests):
         for key, variable in _keyed(check.variables):
             if key not in rows:
@@ -75,16 +82,18 @@ def grid(history: History) -> dict:
         start += len(training)
     steps = [check.step for check in digests]
     return {
-        "checks": [check.key for check in history.checks],
+        "checks": [check.key for check in found.checks],
         "steps": steps,
         "verdicts": "".join(_letter(check.verdict) for check in digests),
         "trainings": starts,
-        "alerts": [_alert(one, steps, starts) for one in history.alerts],
+        "alerts": [_alert(one, steps, starts) for one in found.alerts],
         "variables": [{**row, "cells": "".join(row["cells"])} for row in rows.values()],
     }
 
 
-def _alert(alert, steps, starts):
+def _alert(
+    alert: tuple[int, Alert], steps: list[int], starts: list[int]
+) -> dict[str, Any]:
     """An alert, and the column of the check that it stands beside."""
     before, found = alert
     # Of the training of the last check before it, the first that was due no earlier.
@@ -100,7 +109,7 @@ def _alert(alert, steps, starts):
     }
 
 
-def variable(report: GradientReport, key: str) -> dict | None:
+def variable(report: GradientReport, key: str) -> dict[str, Any] | None:
     """One variable in one check, with all figures; None if it is not there.
 
     Args:
@@ -127,7 +136,7 @@ def variable(report: GradientReport, key: str) -> dict | None:
     )
 
 
-def _keyed(variables):
+def _keyed(variables: Iterable[_Named]) -> Iterator[tuple[str, _Named]]:
     """Variables with short keys: a path may be long, or there twice."""
     seen: dict[str, int] = {}
     for found in variables:
@@ -136,17 +145,18 @@ def _keyed(variables):
         yield _key(label, seen[label]), found
 
 
+# Each variable is asked for once a check: kept for models of 10,000 variables.
 @functools.lru_cache(maxsize=10_000)
-def _key(label, occurrence):
+def _key(label: str, occurrence: int) -> str:
     text = f"{occurrence} {label}".encode("utf-8", "surrogatepass")
     return hashlib.sha256(text).hexdigest()[:16]
 
 
-def _letter(verdict):
+def _letter(verdict: str) -> str:
     return LETTERS.get(verdict, "?")
 
 
-def _jsonable(value):
+def _jsonable(value: Any) -> Any:
     """NaN and infinity as words: JSON has none, and JavaScript's parser refuses."""
     if isinstance(value, float) and not math.isfinite(value):
         return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from tensorboard import errors
 from tensorboard.data.provider import RunTagFilter
@@ -18,6 +21,9 @@ from keras_gradwatch.tensorboard.records import (
 )
 from keras_gradwatch.tensorboard.tags import ALERT_TAG, DIGEST_TAG, PLUGIN, REPORT_TAG
 
+logger = logging.getLogger("keras_gradwatch")
+
+# TensorBoard must be told how many it may give: more than there ever are, in 32 bits.
 _ALL = 2**31 - 1
 
 
@@ -30,8 +36,8 @@ class Check:
 
 
 @dataclass
-class History:
-    """One run.
+class RunSummary:
+    """What the tab shows of one run before anybody asks for a whole report.
 
     Args:
         checks: Its checks in the order of writing.
@@ -45,18 +51,20 @@ class History:
     damaged: int = 0
 
 
-class Histories:
-    """Reads histories through TensorBoard.
+class RunReader:
+    """Reads runs through TensorBoard.
 
     Args:
         provider: TensorBoard's `DataProvider`.
     """
 
-    def __init__(self, provider):
+    def __init__(self, provider: Any):
         self._provider = provider
 
-    def read(self, context, experiment, run: str | None = None) -> dict[str, History]:
-        """The history of each run that has one, by name.
+    def read(
+        self, context: Any, experiment: str, run: str | None = None
+    ) -> dict[str, RunSummary]:
+        """What there is of each run that has anything of ours, by name.
 
         Args:
             context: TensorBoard's `RequestContext`.
@@ -70,9 +78,11 @@ class Histories:
             downsample=_ALL,
             run_tag_filter=RunTagFilter(runs=None if run is None else [run]),
         )
-        return {name: _history(found[name]) for name in sorted(found)}
+        return {name: _summary(found[name]) for name in sorted(found)}
 
-    def read_report(self, context, experiment, run, key) -> GradientReport | None:
+    def read_report(
+        self, context: Any, experiment: str, run: str, key: str
+    ) -> GradientReport | None:
         """The whole report of one check, None if it can't be read.
 
         Args:
@@ -81,8 +91,8 @@ class Histories:
             run: Name of the run.
             key: The `key` of a `Check` of this run.
         """
-        history = self.read(context, experiment, run).get(run, History())
-        wanted = next((c.digest for c in history.checks if c.key == key), None)
+        summary = self.read(context, experiment, run).get(run, RunSummary())
+        wanted = next((c.digest for c in summary.checks if c.key == key), None)
         if wanted is None:
             return None
         opened, step = _split(key)
@@ -91,13 +101,16 @@ class Histories:
             try:
                 report = unpack_report(data)
             except DAMAGE:
+                logger.debug("A report of run %r can't be read.", run, exc_info=True)
                 continue
             # Several checks may have been written with the same step.
             if digest(report) == wanted:
                 return report
         return None
 
-    def _read_blobs(self, context, experiment, run, opened, step):
+    def _read_blobs(
+        self, context: Any, experiment: str, run: str, opened: str, step: int
+    ) -> Iterator[bytes]:
         tag = f"{REPORT_TAG}/{opened}"
         found = self._provider.read_blob_sequences(
             context,
@@ -111,9 +124,12 @@ class Histories:
                 try:
                     yield self._provider.read_blob(context, blob_key=reference.blob_key)
                 except errors.NotFoundError:
-                    continue
+                    # TensorBoard has dropped it since it told of it.
+                    logger.debug("A report of %r is gone.", run, exc_info=True)
 
-    def _read_plain(self, context, experiment, run, _, step):
+    def _read_plain(
+        self, context: Any, experiment: str, run: str, _: str, step: int
+    ) -> Iterator[bytes]:
         """The first events held the report as text, in place of a digest."""
         found = self._provider.read_tensors(
             context,
@@ -127,32 +143,33 @@ class Histories:
                 yield _bytes(datum)
 
 
-def _history(tags):
-    history = History()
+def _summary(tags: Mapping[str, Iterable[Any]]) -> RunSummary:
+    summary = RunSummary()
     data = [(d.wall_time, tag, d) for tag, series in tags.items() for d in series]
     for _, tag, datum in sorted(data, key=lambda item: item[:2]):
         try:
             if tag.startswith(ALERT_TAG):
                 alert = unpack_alert(_bytes(datum))
-                history.alerts.append((len(history.checks), alert))
+                summary.alerts.append((len(summary.checks), alert))
             else:
                 key = f"{_opened(tag)}.{datum.step}"
-                history.checks.append(Check(key, unpack_digest(_bytes(datum))))
+                summary.checks.append(Check(key, unpack_digest(_bytes(datum))))
         except DAMAGE:
-            history.damaged += 1
-    return history
+            logger.debug("An event of tag %r can't be read.", tag, exc_info=True)
+            summary.damaged += 1
+    return summary
 
 
-def _opened(tag):
+def _opened(tag: str) -> str:
     return tag.removeprefix(DIGEST_TAG).removeprefix(REPORT_TAG).strip("/")
 
 
-def _split(key):
+def _split(key: str) -> tuple[str, int]:
     opened, _, step = key.rpartition(".")
     return opened, int(step)
 
 
-def _bytes(datum):
+def _bytes(datum: Any) -> bytes:
     # A tensor of anything but one string is no event of ours.
     data = datum.numpy.item()
     if not isinstance(data, bytes):
