@@ -24,7 +24,7 @@ from speed import Case, interleaved
 from keras_gradwatch.check.budget import Budget
 from keras_gradwatch.check.checker import GradientChecker
 from keras_gradwatch.check.settings import Settings
-from keras_gradwatch.check.subset import Excerpt
+from keras_gradwatch.check.subset import Subset
 
 WIDTHS = (32, 128, 512, 1024)
 VARIABLES = (4, 10, 50, 100, 200)
@@ -44,7 +44,7 @@ def screens(case, rounds):
 
 def screens_of_parts(case, rounds):
     """The screen on the whole batch, and on a part."""
-    part = Excerpt(case.model, "bypass")
+    part = Subset(case.model, "bypass")
     return measured(
         case,
         rounds,

@@ -43,7 +43,7 @@ from keras_gradwatch.check.evaluation.perturbations import pack
 from keras_gradwatch.check.numerics.directions import Direction
 from keras_gradwatch.check.problem import ReplicaProblem
 from keras_gradwatch.check.settings import Settings
-from keras_gradwatch.check.subset import Excerpt
+from keras_gradwatch.check.subset import Subset
 from keras_gradwatch.framework import batch as batches
 
 PROBES = 8
@@ -83,7 +83,7 @@ class Case:
         # One batch is soon learnt by heart: further steps leave the weights alone.
         self.model.optimizer.learning_rate = 0.0
         self.batch = batches.from_arrays(self.x, self.y)
-        part = Excerpt(self.model, "bypass")
+        part = Subset(self.model, "bypass")
         self.checker = GradientChecker(self.model, Settings(), part)
         self.whole = GradientChecker(self.model, Settings())
 
@@ -220,7 +220,7 @@ def checks(names, rounds):
 
 def one_off(case):
     """What the first gradient takes, and all that is done but once, in first steps."""
-    part = Excerpt(case.model, "bypass").of(case.batch)
+    part = Subset(case.model, "bypass").of(case.batch)
     gradient = timed(case.problem, part)
     first = timed(case.check)
     case.checker._past.clear()  # so that the noise is measured again

@@ -12,7 +12,7 @@ import keras
 
 from keras_gradwatch.arguments import refuse
 from keras_gradwatch.check.checker import GradientChecker
-from keras_gradwatch.check.parts.call_arguments import Given, names_of
+from keras_gradwatch.check.parts.call_arguments import CallArguments, names_of
 from keras_gradwatch.check.parts.part import check_part
 from keras_gradwatch.check.settings import Settings
 from keras_gradwatch.check.subject import WholeModel
@@ -20,6 +20,7 @@ from keras_gradwatch.errors import InvalidArgumentError
 from keras_gradwatch.findings.raised import passing
 from keras_gradwatch.findings.report import GradientReport
 from keras_gradwatch.framework import batch as batches
+from keras_gradwatch.framework.dtypes import lowest
 
 
 def check_gradients(
@@ -178,7 +179,7 @@ def check_layer(
     if not isinstance(training, bool):
         refuse("training", "True or False", training)
     names = names_of(layer.call, len(inputs))
-    given = Given(inputs, arguments or {}, names, dtype=keras.config.floatx())
+    given = CallArguments(inputs, arguments or {}, names, dtype=keras.config.floatx())
     dtype = layer.compute_dtype
     if not keras.backend.is_float_dtype(dtype or ""):
         dtype = keras.config.floatx()
@@ -235,7 +236,7 @@ def check_loss(
         refuse("wrt", f"a tuple of one or both of {names}", wrt)
     floatx = keras.config.floatx()
     still = set(names) - set(wrt)
-    given = Given((y_true, y_pred), {}, names, dtype=floatx, still=still)
+    given = CallArguments((y_true, y_pred), {}, names, dtype=floatx, still=still)
     return check_part(loss, given, order, options, floatx, is_loss=True)
 
 
@@ -279,11 +280,9 @@ def check_function(
             "Argument `fn` must be a function of tensors. Use `check_layer` for a "
             f"layer: it has weights. Received: fn={fn!r}"
         )
-    given = Given(args, {}, names_of(fn, len(args)))
+    given = CallArguments(args, {}, names_of(fn, len(args)))
     floats = [v.dtype for v in given.variables]
-    order_of = ("bfloat16", "float16", "float32")
-    lowest = next((dtype for dtype in order_of if dtype in floats), "float64")
-    return check_part(fn, given, order, options, lowest)
+    return check_part(fn, given, order, options, lowest(floats))
 
 
 def assert_layer(layer: keras.Layer, *inputs: Any, **options: Any) -> GradientReport:

@@ -16,7 +16,7 @@ from keras_gradwatch.check.checker import GradientChecker
 from keras_gradwatch.check.progress import SILENCE, Progress
 from keras_gradwatch.check.settings import Settings
 from keras_gradwatch.check.subject import WholeModel
-from keras_gradwatch.check.subset import Excerpt
+from keras_gradwatch.check.subset import Subset
 from keras_gradwatch.errors import GradientMismatchWarning
 from keras_gradwatch.findings.raised import GradientMismatchError
 from keras_gradwatch.findings.report import GradientReport
@@ -163,7 +163,7 @@ class GradientCheck(Watcher):
     def _begin(self) -> GradientChecker:
         settings, part = self._settings, None
         if self._data is None:  # what the user hands over is used as it is
-            part = Excerpt(self.model, settings.dropout, settings.seed)
+            part = Subset(self.model, settings.dropout, settings.seed)
         subject = WholeModel(self.model, settings.dropout)
         self._checker = checker = GradientChecker(subject, settings, part)
         self._allowance = Allowance() if self._settings.time_budget is None else None

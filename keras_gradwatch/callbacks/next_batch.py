@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from keras_gradwatch.callbacks import standing_iterator as channel
+from keras_gradwatch.callbacks import standing_iterator
 
 
 def show_next_batch(model: keras.Model, look: Callable) -> None:
@@ -142,4 +142,4 @@ def _again(model, iterator, batches):
     """An iterator over drawn batches that is of the same type as their source."""
     if not isinstance(iterator, tf.data.Iterator):
         return iter(batches)
-    return channel.standing(model, iterator, batches)
+    return standing_iterator.standing(model, iterator, batches)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import logging
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -10,13 +11,15 @@ from typing import Any
 import keras
 
 from keras_gradwatch.arguments import is_count, refuse
-from keras_gradwatch.callbacks import standing_iterator as channel
+from keras_gradwatch.callbacks import standing_iterator
 from keras_gradwatch.callbacks.next_batch import show_next_batch, take_back
 from keras_gradwatch.callbacks.schedule import Schedule
 from keras_gradwatch.errors import GradwatchWarning
 from keras_gradwatch.framework import batch as batches
 from keras_gradwatch.framework.model import has_weights
 from keras_gradwatch.framework.optimizers import iterations
+
+logger = logging.getLogger("keras_gradwatch")
 
 ON_FAILURE = ("warn", "stop", "raise")
 
@@ -93,7 +96,7 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._take_back()
-        channel.forget(self.model)
+        standing_iterator.forget(self.model)
         if not self._looks:
             warnings.warn(
                 f"No {self._what} ran: training ended after "
@@ -141,7 +144,8 @@ def attempt(work: Callable) -> tuple:
     """What came out, or None, and what went wrong, or None."""
     try:
         return work(), None
-    except Exception as error:
+    except Exception as error:  # handed to `broke`: training goes on
+        logger.debug("A callback's work was broken off.", exc_info=True)
         return None, error
 
 

@@ -33,7 +33,7 @@ from keras_gradwatch.check.reporting import (
 )
 from keras_gradwatch.check.settings import Settings
 from keras_gradwatch.check.subject import Subject
-from keras_gradwatch.check.subset import Excerpt
+from keras_gradwatch.check.subset import Subset
 from keras_gradwatch.check.training_effects import remarks, with_training
 from keras_gradwatch.check.training_step import TrainingStep
 from keras_gradwatch.errors import UncheckableError
@@ -44,7 +44,7 @@ from keras_gradwatch.findings.verdicts import FAIL
 from keras_gradwatch.framework import batch as batches
 from keras_gradwatch.framework.batch import length
 from keras_gradwatch.framework.devices import outside_strategies
-from keras_gradwatch.framework.dtypes import PRECISIONS
+from keras_gradwatch.framework.dtypes import lowest
 from keras_gradwatch.framework.isolation import ONE_AT_A_TIME
 from keras_gradwatch.framework.model import assert_ready
 from keras_gradwatch.framework.optimizers import iterations
@@ -115,7 +115,7 @@ class GradientChecker:
     """
 
     def __init__(
-        self, subject: Subject, settings: Settings, subset: Excerpt | None = None
+        self, subject: Subject, settings: Settings, subset: Subset | None = None
     ):
         self._subject = subject
         self._settings = settings
@@ -227,12 +227,12 @@ class GradientChecker:
         plan = Plan(settings.samples, settings.directions, settings.tolerance)
         function = self._subject.function_of(number)
         try:
-            began, traces = time.perf_counter(), evaluator.traces
-            if evaluator.is_traced_for(batch):
+            began, is_traced = time.perf_counter(), evaluator.is_traced_for(batch)
+            if is_traced:
                 progress.stage("computing the gradient")
             problem = ReplicaProblem(evaluator, batch, rng, progress=progress)
             problem.assert_checkable()
-            if evaluator.traces != traces:  # tracing comes on top
+            if not is_traced:  # tracing comes on top
                 began = time.perf_counter()
             clock = Clock(budget, began, lambda: problem.seconds)
             shapes = [weight.shape for weight in problem.weights]
@@ -302,7 +302,7 @@ class GradientChecker:
             cause=cause,
             step=step,
             loss=problems[0].level if problems else None,
-            dtype=_lowest(problem.dtype for problem in problems),
+            dtype=lowest(problem.dtype for problem in problems),
             tolerance=settings.tolerance,
             seed=settings.seed,
             evaluations=sum(problem.evaluations for problem in problems),
@@ -330,10 +330,6 @@ def _on_examples(checked, used, there):
 
 def _sizes(evaluator):
     return [math.prod(weight.shape) for weight in evaluator.replica.weights]
-
-
-def _lowest(dtypes):
-    return min(dtypes, key=PRECISIONS.index, default=PRECISIONS[-1])
 
 
 def _same(one: Sequence[object], other: Sequence[object]) -> bool:

@@ -16,7 +16,7 @@ from keras_gradwatch.check.numerics.noise import Noise, noise_of
 from keras_gradwatch.check.progress import SILENCE, Silence
 from keras_gradwatch.findings.notes import LossNotFinite, LossNotRepeatable
 from keras_gradwatch.findings.raised import refused
-from keras_gradwatch.framework.dtypes import PRECISIONS
+from keras_gradwatch.framework.dtypes import lowest
 from keras_gradwatch.replica.outline import Stage, outline
 from keras_gradwatch.replica.replica import Weight
 
@@ -116,7 +116,7 @@ class ReplicaProblem:
     @property
     def dtype(self) -> str:
         """The lowest precision that the loss goes through."""
-        return next((p for p in PRECISIONS if p in self.low_precision), "float64")
+        return lowest(self.low_precision)
 
     def losses(self, probes: Sequence[tuple[Direction | Sweep, float]]) -> np.ndarray:
         """Losses with one weight or several moved by a step, for each probe."""

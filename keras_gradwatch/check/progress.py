@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 import keras
 
 from keras_gradwatch.check.numerics.directions import Direction, Sweep
+
+logger = logging.getLogger("keras_gradwatch")
 
 
 class Silence:
@@ -92,9 +94,10 @@ class Progress(Silence):
 
     def _run(self):
         if not self._ended.wait(self.AFTER):
-            # A console that is gone is no reason to end a training.
-            with contextlib.suppress(Exception):
+            try:
                 self._show()
+            except Exception:  # a console that is gone is no reason to end a training
+                logger.debug("Progress could not be shown.", exc_info=True)
 
     def _show(self):
         stage = None

@@ -12,7 +12,7 @@ from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.framework.batch import length
 
 
-class Excerpt:
+class Subset:
     """Takes some examples of a batch, and other ones the next time.
 
     A loss of fewer examples has a gradient of its own, and differences of it tell

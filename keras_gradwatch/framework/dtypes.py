@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import tensorflow as tf
 
 # From coarse to fine.
 PRECISIONS = ("bfloat16", "float16", "float32", "float64")
+
+
+def lowest(dtypes: Iterable[str]) -> str:
+    """The coarsest of some float types; float64 if there is none among them.
+
+    Args:
+        dtypes: Their names; others are left out.
+    """
+    found = set(dtypes)
+    return next((name for name in PRECISIONS if name in found), PRECISIONS[-1])
 
 
 def is_float(dtype: Any) -> bool:

@@ -1,11 +1,12 @@
 """Every private name of Keras that this package uses, each with its reason.
 
-`tests/test_keras_internals.py` says what changed when a new Keras breaks one.
+`tests/framework/test_keras_internals.py` says what changed when a new Keras breaks one.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,10 @@ import keras
 import tensorflow as tf
 from keras.src.backend.common import global_state
 
+from keras_gradwatch.framework.dtypes import lowest
 from keras_gradwatch.framework.patches import Patch
+
+logger = logging.getLogger("keras_gradwatch")
 
 
 def all_layers(model: keras.Model) -> list:
@@ -64,9 +68,10 @@ def trace(model: keras.Model, function: Callable[[], Any]) -> None:
     """
     try:
         tf.function(function, autograph=False).get_concrete_function()
-    except Exception:
+    except Exception:  # the model's own code may need values
         if not model.run_eagerly:
             raise
+        logger.debug("%s could not be traced.", model.name, exc_info=True)
         function()
 
 
@@ -127,8 +132,7 @@ def lowest_compute_dtype(model: keras.Model) -> str:
         and not isinstance(layer, keras.layers.InputLayer)
     ]
     found = {inner_policy(layer).compute_dtype for layer in [*owners.values(), *leaves]}
-    order = ("bfloat16", "float16", "float32", "float64")
-    return next((dtype for dtype in order if dtype in found), "float64")
+    return lowest(found)
 
 
 def raw_value(variable: Any) -> Any:

@@ -40,7 +40,7 @@ class Leaf:
         return tf.complex(*parts) if len(parts) == 2 else parts[0]
 
 
-class Given:
+class CallArguments:
     """The arguments of one call, with variables in the place of floats.
 
     Args:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from keras_gradwatch.check.parts.call_arguments import Given
+from keras_gradwatch.check.parts.call_arguments import CallArguments
 from keras_gradwatch.errors import InvalidArgumentError
 from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.framework.isolation import untouched
 from keras_gradwatch.replica.replay import full_tracebacks
 
+logger = logging.getLogger("keras_gradwatch")
+
+# Weights of outputs are multiples of a 64th: with 0.5 to 1.5 that takes 7 bits, and
+# bfloat16, the coarsest float type, has 8.
 _STEPS = 64
 
 
@@ -27,13 +32,13 @@ class Harness(keras.Model):
 
     Args:
         thing: A `keras.Layer`, a `keras.Loss`, or any callable.
-        given: The `Given` arguments.
+        given: The `CallArguments` arguments.
         seed: Seed of the random numbers.
         dtype: The dtype policy that the model is to have.
         training: What layers are told with `training`.
     """
 
-    def __init__(self, thing, given: Given, seed: int, dtype, training=True):
+    def __init__(self, thing, given: CallArguments, seed: int, dtype, training=True):
         super().__init__(name=_name_of(thing), dtype=dtype, autocast=False)
         self.thing = thing
         self.given = given
@@ -86,7 +91,8 @@ class Harness(keras.Model):
             self._try_out()
         except InvalidArgumentError:
             raise
-        except Exception:
+        except Exception:  # the thing's own code may need values
+            logger.debug("%s could not be traced.", self.name, exc_info=True)
             self.run_eagerly = True
             self._try_out()
 

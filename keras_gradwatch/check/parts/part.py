@@ -9,7 +9,7 @@ from typing import Any
 from keras_gradwatch.arguments import refuse
 from keras_gradwatch.check.checker import GradientChecker
 from keras_gradwatch.check.localisation import where_to_look
-from keras_gradwatch.check.parts.call_arguments import Given
+from keras_gradwatch.check.parts.call_arguments import CallArguments
 from keras_gradwatch.check.parts.derivatives import FirstOrder, SecondOrder
 from keras_gradwatch.check.parts.harness import Harness
 from keras_gradwatch.check.reporting import overall
@@ -30,7 +30,7 @@ ORDERS = (1, 2)
 
 def check_part(
     thing: Any,
-    given: Given,
+    given: CallArguments,
     order: int,
     options: dict[str, Any],
     dtype: Any,
@@ -42,7 +42,7 @@ def check_part(
 
     Args:
         thing: A `keras.Layer`, a `keras.Loss`, or any callable.
-        given: The `Given` arguments of the call.
+        given: The `CallArguments` arguments of the call.
         order: The highest derivative to check, 1 or 2.
         options: What `Settings` takes.
         dtype: The dtype policy in which the thing is called.
