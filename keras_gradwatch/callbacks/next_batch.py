@@ -114,8 +114,8 @@ class _NextBatch:
 
     def __call__(self, iterator):
         model: Any = self._model()
-        watchers = [(one.look(), one.then and one.then()) for one in self._watchers]
-        watchers = [one for one in watchers if one[0] is not None]
+        alive = ((one.look(), one.then and one.then()) for one in self._watchers)
+        watchers: list[tuple[Any, Any]] = [one for one in alive if one[0] is not None]
         self._leave()
         train_function: Any = self._original
         if train_function is None:  # `train_on_batch` makes it at its first step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -94,10 +95,10 @@ def names_of(function: Callable, count: int) -> list[str]:
         count: How many are wanted. Where the function does not tell, they are
             `"args/0"` and so on.
     """
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # of some functions that are not Python's own
-        parameters = ()
+    parameters: list[inspect.Parameter] = []
+    # Some functions that are not Python's own have no signature.
+    with contextlib.suppress(TypeError, ValueError):
+        parameters = list(inspect.signature(function).parameters.values())
     names, rest = [], "args"
     for parameter in parameters:
         if parameter.kind in (
