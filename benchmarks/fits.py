@@ -35,9 +35,10 @@ class Turn(keras.callbacks.Callback):
     def __init__(self):
         super().__init__()
         self.seconds = self.cpu_seconds = 0.0
-        self.next: Turn | None = None
+        self.next = self
         self.may_go = threading.Semaphore(0)
-        self._since = None
+        self._since: float | None = None
+        self._cpu_since = 0.0
 
     def take(self):
         self.may_go.acquire()
@@ -50,8 +51,9 @@ class Turn(keras.callbacks.Callback):
 
     def now(self):
         """A clock that stands still while others have their turn."""
-        running = self._since is not None
-        return self.seconds + (time.perf_counter() - self._since if running else 0.0)
+        if self._since is None:
+            return self.seconds
+        return self.seconds + time.perf_counter() - self._since
 
     def on_epoch_end(self, epoch, logs=None):
         self.give()

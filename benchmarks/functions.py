@@ -70,9 +70,9 @@ def spoilt(function, arguments, change):
     op = tf.custom_gradient(lambda x: (tf.identity(x), change))
 
     def twin(*args):
-        args = list(args)
-        args[first] = op(tf.convert_to_tensor(args[first]))
-        return function(*args)
+        values = list(args)
+        values[first] = op(tf.convert_to_tensor(values[first]))
+        return function(*values)
 
     return twin
 

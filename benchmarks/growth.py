@@ -24,6 +24,7 @@ from speed import Case, interleaved
 from keras_gradwatch.check.budget import Budget
 from keras_gradwatch.check.checker import GradientChecker
 from keras_gradwatch.check.settings import Settings
+from keras_gradwatch.check.subject import WholeModel
 from keras_gradwatch.check.subset import Subset
 
 WIDTHS = (32, 128, 512, 1024)
@@ -72,13 +73,15 @@ def comparisons(case, samples, rounds):
 
 def measured(case, rounds, also=None, **checks):
     """Losses, seconds and training steps of each kind of check."""
-    losses = {name: [] for name in checks}
+    losses: dict[str, list[int]] = {name: [] for name in checks}
     functions = {}
     for name, (settings, part, seconds) in checks.items():
-        checker = GradientChecker(case.model, settings, part)
+        subject = WholeModel(case.model, settings.dropout)
+        checker = GradientChecker(subject, settings, part)
 
         def check(checker=checker, seconds=seconds, kept=losses[name]):
-            kept.append(checker.check(case.batch, Budget(seconds)).evaluations)
+            found = checker.check(case.batch, Budget(seconds)).report
+            kept.append(found.evaluations)
 
         functions[name] = check
     counts = {}
@@ -158,7 +161,7 @@ def main():
     parser.add_argument("--picture", default=PICTURE)
     arguments = parser.parse_args()
     print(f"{'':<26}{'':>6}  {'':<10}{'losses':>8}{'time':>12}{'steps':>8}")
-    drawn = {}
+    drawn: dict[str, dict[str, list[tuple[int, float]]]] = {}
     for what, value, found in curves(arguments.rounds):
         for name, (losses, seconds, steps) in found.items():
             drawn.setdefault(what, {}).setdefault(name, []).append((value, steps))

@@ -78,7 +78,8 @@ def resnet50():
     return application("ResNet50")
 
 
-MODELS = {
+# A compiled model, its inputs and its targets.
+MODELS: dict[str, Callable[[], tuple[Any, Any, Any]]] = {
     "dense": dense,
     "convolutional": convolutional,
     "transformer block": transformer,

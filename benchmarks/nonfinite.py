@@ -13,6 +13,8 @@ import argparse
 import os
 import statistics
 import time
+from collections.abc import Callable
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -24,7 +26,7 @@ import keras_gradwatch as kgw
 from keras_gradwatch.callbacks import standing_iterator as channel
 from keras_gradwatch.nonfinite.watch import Watch
 
-MODELS = {
+MODELS: dict[str, Callable[[], tuple[Any, Any, Any]]] = {
     "dense, 784-128-10": models.dense,
     "convolutional, batch norm": models.convolutional,
     "transformer block": models.transformer,
@@ -37,7 +39,8 @@ class Clock(keras.callbacks.Callback):
 
     def __init__(self):
         super().__init__()
-        self.seconds, self.last = [], None
+        self.seconds: list[float] = []
+        self.last: float | None = None
 
     def on_train_batch_begin(self, batch, logs=None):
         now = time.perf_counter()
@@ -92,7 +95,7 @@ def main():
         model, x, y = MODELS[name]()
         data = tf.data.Dataset.from_tensors((x, y)).repeat()
         steps = options.steps if name != "MobileNetV2" else max(options.steps // 10, 5)
-        ways = {"without": [], "with": []}
+        ways: dict[str, list[float]] = {"without": [], "with": []}
         for k in range(options.rounds + 1):
             for way, found in ways.items():
                 callbacks = [kgw.NonFiniteLocator()] if way == "with" else []
@@ -101,14 +104,14 @@ def main():
         (low, mid), (low_with, mid_with) = (
             statistics.quantiles(found, n=4)[:2] for found in ways.values()
         )
-        found = ", ".join(
+        pieces = ", ".join(
             f"{part} {1e3 * seconds:.2f}"
             for part, seconds in parts(model, data, steps).items()
         )
         print(
             f"{name}: {1e3 * low:.2f} ms a step, with it {1e3 * low_with:.2f} ms, "
             f"ratio {low_with / low:.2f}; medians {1e3 * mid:.2f} and "
-            f"{1e3 * mid_with:.2f} ms, ratio {mid_with / mid:.2f} (ms: {found})",
+            f"{1e3 * mid_with:.2f} ms, ratio {mid_with / mid:.2f} (ms: {pieces})",
             flush=True,
         )
 

@@ -43,7 +43,7 @@ def measure(name, rounds):
     }
     first = timed(reading, gauges[False], batch)
     reading(gauges[True], batch)
-    ratios = {histograms: [] for histograms in gauges}
+    ratios: dict[bool, list[float]] = {histograms: [] for histograms in gauges}
     for _ in range(rounds):
         once = timed(step)
         for histograms, gauge in gauges.items():

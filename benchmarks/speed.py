@@ -41,8 +41,10 @@ from keras_gradwatch.check.budget import Budget
 from keras_gradwatch.check.checker import GradientChecker
 from keras_gradwatch.check.evaluation.perturbations import pack
 from keras_gradwatch.check.numerics.directions import Direction
+from keras_gradwatch.check.numerics.history import History
 from keras_gradwatch.check.problem import ReplicaProblem
 from keras_gradwatch.check.settings import Settings
+from keras_gradwatch.check.subject import WholeModel
 from keras_gradwatch.check.subset import Subset
 from keras_gradwatch.framework import batch as batches
 
@@ -61,7 +63,7 @@ def timed(function, *arguments):
 
 def interleaved(rounds, pick=statistics.median, /, **functions):
     """The median time of each function, or another pick, run in turn."""
-    times = {name: [] for name in functions}
+    times: dict[str, list[float]] = {name: [] for name in functions}
     for function in functions.values():
         function()  # warm up
     for _ in range(rounds):
@@ -84,8 +86,9 @@ class Case:
         self.model.optimizer.learning_rate = 0.0
         self.batch = batches.from_arrays(self.x, self.y)
         part = Subset(self.model, "bypass")
-        self.checker = GradientChecker(self.model, Settings(), part)
-        self.whole = GradientChecker(self.model, Settings())
+        subject = WholeModel(self.model, "bypass")
+        self.checker = GradientChecker(subject, Settings(), part)
+        self.whole = GradientChecker(subject, Settings())
 
     def step(self):
         # As `fit` takes it: a tensor in, and the loss read once in a while.
@@ -97,18 +100,23 @@ class Case:
         return batches.from_arrays(x, models.RNG.permutation(self.y))
 
     def check(self, seconds=0.0, batch=None):
-        return self.checker.check(batch or self.batch, Budget(seconds))
+        return self.checker.check(batch or self.batch, Budget(seconds)).report
 
     def check_whole(self, batch=None):
-        return self.whole.check(batch or self.batch, Budget(0.0))
+        return self.whole.check(batch or self.batch, Budget(0.0)).report
 
     def problem(self, part=None):
         """The first one traces, and computes the first gradient."""
         checker = self.whole if part is None else self.checker
         batch = self.batch if part is None else part
-        (evaluator,) = checker._prepare(batch, [])
+        (evaluator,) = checker._prepare(batch).evaluators
         batch = batches.as_double(batch)
         return evaluator, ReplicaProblem(evaluator, batch, np.random.default_rng(0))
+
+    def forget_noise(self):
+        """Has the next check measure it again, as the first one did."""
+        past = self.checker._prepared.past
+        past[:] = [History(seen.sizes) for seen in past]
 
     def by_hand(self, entries):
         """The textbook loop: one loss for each entry, with one weight moved."""
@@ -223,14 +231,14 @@ def one_off(case):
     part = Subset(case.model, "bypass").of(case.batch)
     gradient = timed(case.problem, part)
     first = timed(case.check)
-    case.checker._past.clear()  # so that the noise is measured again
+    case.forget_noise()
     traced = gradient + first - timed(case.check)
     return gradient / case.first_step, traced / case.first_step
 
 
 def one_check(case, rounds):
     seconds = 20 * statistics.median(timed(case.step) for _ in range(5))
-    reports = {"screen": [], "check": []}
+    reports: dict[str, list[kgw.GradientReport]] = {"screen": [], "check": []}
     drawn = {
         what: itertools.cycle([case.another_batch() for _ in range(rounds)])
         for what in ("screen", "check", "whole")

@@ -24,6 +24,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import keras_gradwatch as kgw
+from keras_gradwatch.findings.causes import Mismatch
+from keras_gradwatch.findings.pattern import SCALED, Pattern
 from keras_gradwatch.tensorboard.report_writer import ReportWriter
 from tests.support.browser import Tab, chromium, tensorboard
 
@@ -85,7 +87,7 @@ def variable(rng, number, factor):
         target="",
         shape=(512, 512),
         verdict="FAIL" if wrong else "PASS",
-        reason="The gradient is 0.5 times what differences give." if wrong else "",
+        cause=Mismatch(0.5, 1.0, 1e-9, Pattern(SCALED, 0.5)) if wrong else None,
         relative_error=1 / 3 if wrong else abs(rng.gauss(0, 1e-8)),
         error_bar=abs(rng.gauss(0, 1e-9)),
         resolution=abs(rng.gauss(0, 1e-9)),
@@ -104,7 +106,7 @@ def write(log_dir, variables, checks):
         factors = [1.0] * (variables - 1) + [0.5 if wrong else 1.0]
         report = kgw.GradientReport(
             verdict="FAIL" if wrong else "PASS",
-            reason="",
+            cause=None,
             step=100 * number,
             loss=rng.random(),
             dtype="float64",
@@ -112,7 +114,7 @@ def write(log_dir, variables, checks):
             seed=0,
             evaluations=14 * variables,
             seconds=1.0,
-            notes=(),
+            remarks=(),
             variables=tuple(variable(rng, i, f) for i, f in enumerate(factors)),
         )
         writer.write(report)
@@ -143,7 +145,7 @@ def look(log_dir, flags, checks):
             while runs(address) != [checks]:
                 time.sleep(0.1)
             yield "start to all checks read", elapsed()
-            transferred = []
+            transferred: list[float] = []
             started = time.perf_counter()
             tab = Tab(browser, address, before=lambda page: count(page, transferred))
             tab.wait('.sentence:has-text("wrong since")')
@@ -193,7 +195,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5, help="of starting up")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as log_dir:
-        times = {"with": [], "without": []}
+        times: dict[str, list[float]] = {"with": [], "without": []}
         for _ in range(chosen.rounds):
             for how, found in times.items():
                 found.append(start_up(log_dir, how))

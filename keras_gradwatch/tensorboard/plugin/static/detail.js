@@ -115,7 +115,7 @@ function picture(comparisons, highlight) {
   const flipped = drawable.some((c) => c.analytic * c.numerical < 0);
   const missing = comparisons.length - drawable.length;
   const lines = [
-    "● entry   ○ direction   on the line: equal",
+    "● entry   ○ direction   on the diagonal: equal",
     flipped ? "✕ signs differ" : "",
     missing ? `${missing} without two finite slopes, not drawn` : "",
   ];
