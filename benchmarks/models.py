@@ -1,5 +1,8 @@
 """The models that the benchmarks time, each with one batch of data."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers
