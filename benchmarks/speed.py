@@ -115,8 +115,9 @@ class Case:
 
     def forget_noise(self):
         """Has the next check measure it again, as the first one did."""
-        past = self.checker._prepared.past
-        past[:] = [History(seen.sizes) for seen in past]
+        prepared = self.checker._prepared
+        if prepared is not None:
+            prepared.past[:] = [History(seen.sizes) for seen in prepared.past]
 
     def by_hand(self, entries):
         """The textbook loop: one loss for each entry, with one weight moved."""
