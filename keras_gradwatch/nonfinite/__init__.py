@@ -1,5 +1,8 @@
-"""Where a NaN or an infinity came from: detect, replay, locate, finding, text.
+"""Where a NaN or an infinity came from.
 
-Data flows one way, from `detect` to `saved`. `finding`, `words`, `examples` and
-`saved` import neither TensorFlow nor Keras.
+Data flows one way. A `session` watches a training with `watch`, `logs` and `trend`,
+and makes of a step that went wrong a `failure`. `locate` runs it again
+(`step_replay`, with `probes` and `updates`), finds the place (`culprit`) and the
+examples of the batch (`blame`), and gathers `evidence`; `words` says it. `saved`
+keeps the step on disk. `blame`, `trend` and `saved` need neither a model nor a graph.
 """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_gradwatch.nonfinite.probes import IN, Mark
-from keras_gradwatch.nonfinite.rerun import Run, StepReplay, bad_data
+from keras_gradwatch.nonfinite.step_replay import Run, StepReplay, bad_data
 
 # How many places are tried one by one.
 _TRIED = 16

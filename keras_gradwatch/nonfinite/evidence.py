@@ -17,10 +17,10 @@ from keras_gradwatch.findings.nonfinite import (
 )
 from keras_gradwatch.framework.batch import batch_size
 from keras_gradwatch.nonfinite import words
+from keras_gradwatch.nonfinite.blame import Blame
 from keras_gradwatch.nonfinite.culprit import Culprit, first_in_backward, owner_of
-from keras_gradwatch.nonfinite.examples import Blame
 from keras_gradwatch.nonfinite.probes import IN, Visit, is_finite
-from keras_gradwatch.nonfinite.rerun import StepReplay, bad_data
+from keras_gradwatch.nonfinite.step_replay import StepReplay, bad_data
 
 _MOST_WEIGHTS = 4
 

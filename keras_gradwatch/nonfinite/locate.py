@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -24,6 +26,7 @@ from keras_gradwatch.framework.devices import outside_strategies
 from keras_gradwatch.framework.isolation import ONE_AT_A_TIME
 from keras_gradwatch.framework.model import read_variable
 from keras_gradwatch.nonfinite import words
+from keras_gradwatch.nonfinite.blame import Blame, blame, rows_of
 from keras_gradwatch.nonfinite.culprit import failing, find, first_in_backward
 from keras_gradwatch.nonfinite.evidence import (
     bad_rows,
@@ -31,41 +34,12 @@ from keras_gradwatch.nonfinite.evidence import (
     of_example,
     of_forward,
 )
-from keras_gradwatch.nonfinite.examples import Blame, blame, rows_of
+from keras_gradwatch.nonfinite.failure import Failure
 from keras_gradwatch.nonfinite.probes import is_finite
-from keras_gradwatch.nonfinite.rerun import Run, StepReplay
+from keras_gradwatch.nonfinite.step_replay import Run, StepReplay
 from keras_gradwatch.nonfinite.updates import updated
 
-
-@dataclass(frozen=True)
-class Failure:
-    """A step after which something was not finite.
-
-    Args:
-        step: Optimizer iterations before it.
-        seen: What was noticed, in words.
-        values: What the variables held before, by the id of the Keras variable.
-        batches: What its steps were handed; one, unless `steps_per_execution`.
-        watched: The variables that were finite after the step before.
-        bad: Those of them that are not finite after it.
-        history: Pairs of a step and the loss logged after it.
-        growth: Pairs of a step and the root mean square of all weights after it.
-        rate: The learning rate, None if there is none.
-        is_gapless: Whether the step before was watched too.
-        notes: What else a reader should know.
-    """
-
-    step: int
-    seen: str
-    values: dict[int, tf.Tensor]
-    batches: list
-    watched: Sequence = ()
-    bad: Sequence = ()
-    history: tuple[tuple[int, float], ...] = ()
-    growth: tuple[tuple[int, float], ...] = ()
-    rate: float | None = None
-    is_gapless: bool = True
-    notes: tuple[str, ...] = ()
+logger = logging.getLogger("keras_gradwatch")
 
 
 @dataclass(frozen=True)
@@ -74,13 +48,13 @@ class Located:
 
     Args:
         finding: The finding.
-        batch: The batch of the step.
+        batch: The batch of the step, None if it is not known.
         values: The values of variables before the step, by id.
     """
 
     finding: NonFinite
-    batch: object
-    values: dict[int, tf.Tensor]
+    batch: Any
+    values: Mapping[int, tf.Tensor]
 
 
 def locate(model: keras.Model, failure: Failure) -> Located:
@@ -91,11 +65,15 @@ def locate(model: keras.Model, failure: Failure) -> Located:
     Args:
         model: The live model.
         failure: The step.
+
+    Returns:
+        A `Located`, also where nothing could be found out.
     """
     with ONE_AT_A_TIME, outside_strategies():
         try:
             located = _locate(model, failure)
-        except Exception as error:
+        except Exception as error:  # of the user's own layers and steps
+            logger.debug("A step could not be replayed.", exc_info=True)
             finding = _finding(failure, kind=UNKNOWN, replayed=False)
             note = (
                 "The step could not be replayed on a copy. "
@@ -104,6 +82,26 @@ def locate(model: keras.Model, failure: Failure) -> Located:
             finding = dataclasses.replace(finding, notes=(*finding.notes, note))
             located = Located(finding, failure.batches[0], failure.values)
     return located
+
+
+def not_replayed(failure: Failure) -> Located:
+    """What can be said of a step of which nothing was held.
+
+    Args:
+        failure: The step.
+    """
+    bad = failure.seen.variables
+    finding = NonFinite(
+        failure.step,
+        words.seen(failure.seen),
+        UNKNOWN,
+        place=bad[0].path if bad else "",
+        entries=Entries.of(read_variable(bad[0])) if bad else None,
+        history=failure.history,
+        notes=(words.NOT_HELD,),
+        replayed=False,
+    )
+    return Located(finding, None, {})
 
 
 def _locate(model, failure):
@@ -117,13 +115,9 @@ def _locate(model, failure):
     replay = StepReplay(model, failure.values)
     last = len(failure.batches) - 1
     for k, batch in enumerate(failure.batches):
-        now = dataclasses.replace(failure, step=failure.step + k)
-        if last:
-            note = (
-                f"It is step {k + 1} of the {last + 1} that Keras took at once "
-                "(`steps_per_execution`)."
-            )
-            now = dataclasses.replace(now, notes=(*failure.notes, note))
+        now = dataclasses.replace(
+            failure, step=failure.step + k, number=k if last else None
+        )
         run = replay.run(batch)
         finding = _in_run(now, replay, batch, run)
         if finding is None:
@@ -147,7 +141,7 @@ def _in_weight(failure, bad):
         failure,
         kind=WEIGHT,
         place=variable.path,
-        where=words.weight_before([v.path for v, _ in bad], failure.is_gapless),
+        where=words.weight_before([v.path for v, _ in bad], failure.check_freq == 1),
         entries=Entries.of(value.numpy()),
         batch_size=batch_size(failure.batches[0]) if failure.batches else None,
     )
@@ -198,7 +192,7 @@ def _in_update(failure, replay, run, after, is_known, is_last) -> NonFinite | No
     reproduced = bool(bad)
     values = {id(v): after[id(v)] for v in bad}
     if not bad:
-        bad = list(failure.bad)
+        bad = list(failure.seen.variables)
         values = {id(v): read_variable(v) for v in bad}
     if not bad:
         return _finding(
@@ -206,7 +200,7 @@ def _in_update(failure, replay, run, after, is_known, is_last) -> NonFinite | No
         )
     handed = {id(v): gradient for v, gradient in run.handed}
     variable = next((v for v in bad if id(v) in handed), bad[0])
-    inputs = ()
+    inputs: tuple[Extent, ...] = ()
     if id(variable) in handed:
         gradient = handed[id(variable)].numpy()
         inputs = (Extent.of("gradient that the optimizer was handed", gradient),)
@@ -235,6 +229,7 @@ def _after(run: Run, values):
     try:
         return updated(run.updates, values), True
     except Exception:  # an optimizer that can't be made anew
+        logger.debug("An update could not be repeated.", exc_info=True)
         return values, False
 
 
@@ -262,8 +257,8 @@ def _loss(run):
 def _finding(failure, **found) -> NonFinite:
     return NonFinite(
         step=failure.step,
-        seen=failure.seen,
+        seen=words.seen(failure.seen),
         history=failure.history,
-        notes=failure.notes,
+        notes=words.notes(failure),
         **found,
     )

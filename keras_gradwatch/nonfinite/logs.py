@@ -1,8 +1,8 @@
-"""What a training step tells of itself: its losses, and what was noticed of them."""
+"""What a training step tells of itself: its losses and its learning rate."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
 from typing import Any
 
 import keras
@@ -10,6 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.framework.keras_internals import has_default_train_step
+
+logger = logging.getLogger("keras_gradwatch")
 
 
 def losses_of(model: keras.Model, logs: dict[str, Any] | None) -> dict[str, float]:
@@ -27,17 +29,8 @@ def _numbers(value):
     try:
         return [float(np.mean(np.asarray(value, np.float64)))]
     except (TypeError, ValueError):
+        logger.debug("What was logged as a loss is no number.", exc_info=True)
         return []
-
-
-def in_words(bad: Sequence[Any], losses: Any) -> str:
-    """What was noticed: losses, and variables, that are not finite."""
-    parts = [f"{'the ' if n == 'loss' else ''}{n} is {v}" for n, v in losses.items()]
-    if bad:
-        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
-        verb = "are" if len(bad) > 1 else "is"
-        parts.append(f"{bad[0].path}{more} {verb} not finite after it")
-    return ", ".join(parts)
 
 
 def learning_rate(model: keras.Model) -> float | None:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_gradwatch.nonfinite.failure import Failure, Seen
 from keras_gradwatch.nonfinite.probes import IN, Mark, Visit
 
 NOT_ALONE = (
@@ -19,12 +20,59 @@ NO_EXAMPLES = (
     "Which example is to blame can't be told: the parts of the batch have no first "
     "axis in common."
 )
+NOT_HELD = (
+    "The step can't be replayed: the model had no weights before it, or it was "
+    "taken by neither `fit` nor `train_on_batch`."
+)
 LOSS_OF_STEP = (
     "it arose in the loss, in the code of the training step, after all layers and "
     "losses that Keras knows gave finite values"
 )
 # How much growth, over the last steps, is called divergence.
 _GROWTH, _LOSS_GROWTH = 10.0, 1e3
+
+
+def seen(what: Seen) -> str:
+    """What was noticed: losses, and variables, that are not finite."""
+    parts = [
+        f"{'the ' if name == 'loss' else ''}{name} is {value}"
+        for name, value in what.losses.items()
+    ]
+    bad = what.variables
+    if bad:
+        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+        verb = "are" if len(bad) > 1 else "is"
+        parts.append(f"{bad[0].path}{more} {verb} not finite after it")
+    return ", ".join(parts)
+
+
+def harmless(step: int, what: Seen) -> str:
+    """A loss of the user's own that was logged and changes nothing."""
+    return (
+        f"At step {step} {seen(what)}, but what the training step differentiates is "
+        "finite in a replay, and so are the weights: this is not counted as a failure."
+    )
+
+
+def notes(failure: Failure) -> tuple[str, ...]:
+    """Remarks on how the step was looked at, and which part of it."""
+    found = []
+    if failure.check_freq != 1:
+        found.append(
+            f"Looked at every {failure.check_freq} steps only: it may have arisen "
+            "between. `check_freq=1` looks at each."
+        )
+    if failure.devices > 1:
+        found.append(
+            f"The batch is the part on device {failure.device + 1} of "
+            f"{failure.devices}."
+        )
+    if failure.number is not None:
+        found.append(
+            f"It is step {failure.number + 1} of the {len(failure.batches)} that Keras "
+            "took at once (`steps_per_execution`)."
+        )
+    return tuple(found)
 
 
 def is_loss(thing: Any) -> bool:
@@ -182,7 +230,7 @@ def half_overflow(value: Any) -> list[str]:
     return []
 
 
-def growth(failure: Any) -> list[str]:
+def growth(failure: Failure) -> list[str]:
     """A remark where training ran away."""
     sizes = [size for _, size in failure.growth]
     losses = [loss for _, loss in failure.history if np.isfinite(loss)]

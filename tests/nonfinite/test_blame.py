@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_gradwatch.findings.nonfinite import Entries, Extent
-from keras_gradwatch.nonfinite.examples import blame, rows_of
+from keras_gradwatch.nonfinite.blame import blame, rows_of
 
 
 def tried(guilty, count, hint=()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +76,7 @@ class StepReplay:
         values: Values of its variables, by id; live ones where there is none.
     """
 
-    def __init__(self, model, values: dict[int, tf.Tensor]):
+    def __init__(self, model, values: Mapping[int, tf.Tensor]):
         everything = Objective("", None, tuple(model.trainable_variables))
         self.model, self.values = model, dict(values)
         self.replica = Replica(model, "freeze", everything)
@@ -92,16 +93,18 @@ class StepReplay:
                 `("data", k)`.
             with_gradients: Whether to go backward as well.
         """
-        probes, ends = Probes(clean), {}
+        probes = Probes(clean)
+        values: dict[int, tf.Tensor] = {}
+        added: list[tuple] = []
         variables = self.replica.variables
 
         def at_end(value_of):
-            ends["values"] = {id(v): value_of(v) for v in variables}
-            ends["added"] = [
+            values.update({id(v): value_of(v) for v in variables})
+            added.extend(
                 (layer, loss)
                 for layer in self.replica.layers
                 for loss in map(tf.convert_to_tensor, layer.losses)
-            ]
+            )
 
         with self._raw_restored():
             states = self.replica.copy_weights(self.value)
@@ -124,7 +127,8 @@ class StepReplay:
             updates=recording.updates,
             marks=probes.marks,
             visits=probes.visits,
-            **ends,
+            added=added,
+            values=values,
         )
 
     def value(self, variable: Any) -> tf.Tensor:
