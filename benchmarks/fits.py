@@ -14,6 +14,8 @@ import argparse
 import os
 import threading
 import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -32,7 +34,7 @@ class Turn(keras.callbacks.Callback):
         cpu_seconds: How much of the processors it has used.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.seconds = self.cpu_seconds = 0.0
         self.next = self
@@ -40,22 +42,22 @@ class Turn(keras.callbacks.Callback):
         self._since: float | None = None
         self._cpu_since = 0.0
 
-    def take(self):
+    def take(self) -> None:
         self.may_go.acquire()
         self._since, self._cpu_since = time.perf_counter(), time.process_time()
 
-    def give(self):
+    def give(self) -> None:
         self.seconds, self._since = self.now(), None
         self.cpu_seconds += time.process_time() - self._cpu_since
         self.next.may_go.release()
 
-    def now(self):
+    def now(self) -> Any:
         """A clock that stands still while others have their turn."""
         if self._since is None:
             return self.seconds
         return self.seconds + time.perf_counter() - self._since
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.give()
         self.take()
 
@@ -63,23 +65,23 @@ class Turn(keras.callbacks.Callback):
 class Check(kgw.GradientCheck):
     """Counts only the time of its own fit as time of training."""
 
-    def __init__(self, turn):
+    def __init__(self, turn: Turn):
         super().__init__(verbose=0)
         self._turn = turn
 
-    def _begin(self):
+    def _begin(self) -> None:
         super()._begin()
         self._allowance = Allowance(self._turn.now)
 
 
-def side_by_side(build, epochs):
+def side_by_side(build: Callable[[], Any], epochs: int) -> Any:
     """A fit with the callback, two without: the time of each; and the callback."""
     turns = [Turn() for _ in range(3)]
     for turn, following in zip(turns, turns[1:] + turns[:1], strict=True):
         turn.next = following
     check = Check(turns[0])
 
-    def prepared(callbacks):
+    def prepared(callbacks: Sequence[keras.callbacks.Callback]) -> Any:
         keras.utils.set_random_seed(0)
         model, x, y = build()
         model.fit(x, y, epochs=1, verbose=0)
@@ -89,7 +91,7 @@ def side_by_side(build, epochs):
 
     fits = [prepared([turns[0], check]), *(prepared([turn]) for turn in turns[1:])]
 
-    def run(turn, fit):
+    def run(turn: Turn, fit: Any) -> None:
         turn.take()
         try:
             fit()
@@ -108,7 +110,7 @@ def side_by_side(build, epochs):
     return turns, check
 
 
-def digits():
+def digits() -> Any:
     from sklearn.datasets import load_digits
 
     found = load_digits()
@@ -116,7 +118,7 @@ def digits():
     return model, found.images[..., None].astype("float32") / 16, found.target
 
 
-def mobilenet_v2():
+def mobilenet_v2() -> Any:
     model, _, _ = models.mobilenet_v2()
     return model, models.numbers(640, 96, 96, 3), models.RNG.integers(0, 10, 640)
 
@@ -125,7 +127,7 @@ def mobilenet_v2():
 FITS = {"digits": (digits, 200), "MobileNetV2": (mobilenet_v2, 120)}
 
 
-def table(names=FITS, epochs=None):
+def table(names: Iterable[str] = FITS, epochs: int | None = None) -> None:
     print("\nA fit with the callback at its defaults, as a ratio to fits without")
     print(
         f"{'model':<14}{'epochs':>8}{'without':>10}{'with':>8}{'two without':>13}"
@@ -147,14 +149,14 @@ def table(names=FITS, epochs=None):
         )
 
 
-def compared(seconds):
+def compared(seconds: Any) -> Any:
     """Of the two without, the mean; with as a ratio to it; the ratio of the two."""
     watched, *others = seconds
     plain = sum(others) / len(others)
     return plain, watched / plain, max(others) / min(others)
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=FITS, default=list(FITS))
     parser.add_argument("--epochs", type=int)

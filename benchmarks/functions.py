@@ -14,7 +14,9 @@ import os
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -30,7 +32,7 @@ from tests.support.functions.wrong import FLAT, NO_GRADIENT, WRONG
 THRESHOLD = 1e-3
 
 
-def _one_zero(dy):
+def _one_zero(dy: Any) -> Any:
     """The largest: another may be zero by right."""
     flat = tf.reshape(dy, [-1])
     largest = tf.one_hot(tf.argmax(tf.abs(flat)), tf.size(flat), dtype=flat.dtype)
@@ -58,18 +60,18 @@ LARGE = {
 }
 
 
-def is_number(value):
+def is_number(value: Any) -> Any:
     return np.asarray(value).dtype.kind in "fc"
 
 
-def spoilt(function, arguments, change):
+def spoilt(function: Callable[..., Any], arguments: Any, change: Any) -> Any:
     """The function, with another gradient for its first argument of numbers."""
     if change is None:
         return function
     first = next(k for k, a in enumerate(arguments) if is_number(a))
     op = tf.custom_gradient(lambda x: (tf.identity(x), change))
 
-    def twin(*args):
+    def twin(*args: Any) -> Any:
         values = list(args)
         values[first] = op(tf.convert_to_tensor(values[first]))
         return function(*values)
@@ -77,14 +79,14 @@ def spoilt(function, arguments, change):
     return twin
 
 
-def ours(function, arguments):
+def ours(function: Callable[..., Any], arguments: Any) -> Any:
     return kgw.check_function(function, *arguments).verdict
 
 
-def theirs(function, arguments):
+def theirs(function: Callable[..., Any], arguments: Any) -> Any:
     numbers = [k for k, a in enumerate(arguments) if is_number(a)]
 
-    def of_numbers(*values):
+    def of_numbers(*values: Any) -> Any:
         args = list(arguments)
         for k, value in zip(numbers, values, strict=True):
             args[k] = value
@@ -95,7 +97,7 @@ def theirs(function, arguments):
     return "FAIL" if any(ratio(a, n) for a, n in pairs) else "PASS"
 
 
-def one_vector(outputs):
+def one_vector(outputs: Any) -> Any:
     parts = []
     for y in map(tf.convert_to_tensor, tf.nest.flatten(outputs)):
         if y.dtype.is_complex:
@@ -105,14 +107,14 @@ def one_vector(outputs):
     return tf.concat([tf.reshape(part, [-1]) for part in parts], 0)
 
 
-def ratio(analytic, numerical):
+def ratio(analytic: Any, numerical: Any) -> Any:
     scale = np.linalg.norm(analytic) + np.linalg.norm(numerical)
     if not np.isfinite(scale):
         return True
     return scale > 0 and np.linalg.norm(analytic - numerical) / scale > THRESHOLD
 
 
-def timed(way, *args):
+def timed(way: Any, *args: Any) -> Any:
     started = time.process_time()
     try:
         verdict = way(*args)
@@ -121,7 +123,7 @@ def timed(way, *args):
     return verdict, time.process_time() - started
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--every", type=int, default=1, help="take each N-th function")
     parser.add_argument("--quiet", action="store_true", help="the totals only")

@@ -15,8 +15,11 @@ matplotlib, if that is installed.
 """
 
 import argparse
+import functools
 import statistics
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import models
 from speed import Case, interleaved
@@ -38,12 +41,12 @@ PICTURE = Path(__file__).parents[1] / "docs" / "growth.png"
 COLOURS = ("#0b6fb8", "#d1600c")
 
 
-def screens(case, rounds):
+def screens(case: Case, rounds: int) -> Any:
     """The screen on the whole batch."""
     return measured(case, rounds, screen=(Settings(), None, 0.0))
 
 
-def screens_of_parts(case, rounds):
+def screens_of_parts(case: Case, rounds: int) -> Any:
     """The screen on the whole batch, and on a part."""
     part = Subset(case.model, "bypass")
     return measured(
@@ -54,7 +57,7 @@ def screens_of_parts(case, rounds):
     )
 
 
-def comparisons(case, samples, rounds):
+def comparisons(case: Case, samples: int, rounds: int) -> Any:
     """All comparisons of so many entries, and the losses of a loop by hand."""
     entries = [
         (k, e)
@@ -71,7 +74,7 @@ def comparisons(case, samples, rounds):
     )
 
 
-def measured(case, rounds, also=None, **checks):
+def measured(case: Case, rounds: int, also: Any = None, **checks: Any) -> Any:
     """Losses, seconds and training steps of each kind of check."""
     losses: dict[str, list[int]] = {name: [] for name in checks}
     functions = {}
@@ -79,7 +82,9 @@ def measured(case, rounds, also=None, **checks):
         subject = WholeModel(case.model, settings.dropout)
         checker = GradientChecker(subject, settings, part)
 
-        def check(checker=checker, seconds=seconds, kept=losses[name]):
+        def check(
+            checker: Any = checker, seconds: Any = seconds, kept: Any = losses[name]
+        ) -> None:
             found = checker.check(case.batch, Budget(seconds)).report
             kept.append(found.evaluations)
 
@@ -88,7 +93,7 @@ def measured(case, rounds, also=None, **checks):
     for name, (function, count) in (also or {}).items():
         functions[name], counts[name] = function, count
 
-    def steps():
+    def steps() -> None:
         for _ in range(STEPS):
             case.step()
 
@@ -100,17 +105,19 @@ def measured(case, rounds, also=None, **checks):
     }
 
 
-def points(values, build, measure, rounds):
+def points(
+    values: Any, build: Callable[[Any], Any], measure: Any, rounds: int
+) -> Iterator[Any]:
     for value in values:
-        case = Case(lambda value=value: build(value))
+        case = Case(functools.partial(build, value))
         yield value, measure(case, value, rounds)
 
 
-def curves(rounds):
+def curves(rounds: int) -> Iterator[Any]:
     """Yields the name of a curve, a value, and what was measured there."""
     dense = models.dense
 
-    def of_screens(measure):
+    def of_screens(measure: Any) -> Any:
         return lambda case, value, rounds: measure(case, rounds)
 
     for what, values, build, measure in (
@@ -133,7 +140,7 @@ def curves(rounds):
             yield what, value, found
 
 
-def picture(drawn, path):
+def picture(drawn: Any, path: str) -> None:
     try:
         from matplotlib import pyplot
     except ImportError:
@@ -155,7 +162,7 @@ def picture(drawn, path):
     print(f"A picture: {path}, {Path(path).stat().st_size / 1e3:.0f} kB")
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--picture", default=PICTURE)

@@ -10,23 +10,29 @@ from keras import layers
 RNG = np.random.default_rng(0)
 
 
-def numbers(*shape):
+def numbers(*shape: Any) -> np.ndarray:
     return RNG.normal(size=shape).astype("float32")
 
 
-def compiled(model, x, classes=10):
+def compiled(
+    model: Any, x: Any, classes: int = 10
+) -> tuple[keras.Model, np.ndarray, np.ndarray]:
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("adam", loss, jit_compile=False)
     return model, x, RNG.integers(0, classes, len(x))
 
 
-def dense(width=128, depth=1, batch=32):
+def dense(
+    width: int = 128, depth: int = 1, batch: int = 32
+) -> tuple[keras.Model, np.ndarray, np.ndarray]:
     stack = [layers.Dense(width, activation="relu") for _ in range(depth)]
     model = keras.Sequential([keras.Input((784,)), *stack, layers.Dense(10)])
     return compiled(model, numbers(batch, 784))
 
 
-def convolutional(batch=32, shape=(32, 32, 3)):
+def convolutional(
+    batch: int = 32, shape: Any = (32, 32, 3)
+) -> tuple[keras.Model, np.ndarray, np.ndarray]:
     stack = []
     for filters in (16, 32):
         stack += [
@@ -40,7 +46,9 @@ def convolutional(batch=32, shape=(32, 32, 3)):
     return compiled(model, numbers(batch, *shape))
 
 
-def transformer(blocks=1, batch=16, length=32, width=64, heads=4):
+def transformer(
+    blocks: int = 1, batch: int = 16, length: int = 32, width: int = 64, heads: int = 4
+) -> tuple[keras.Model, np.ndarray, np.ndarray]:
     inputs = keras.Input((length, width))
     hidden = inputs
     for _ in range(blocks):
@@ -54,17 +62,19 @@ def transformer(blocks=1, batch=16, length=32, width=64, heads=4):
     return compiled(keras.Model(inputs, outputs), numbers(batch, length, width))
 
 
-def transformer_12():
+def transformer_12() -> tuple[keras.Model, np.ndarray, np.ndarray]:
     return transformer(blocks=12)
 
 
-def recurrent(batch=32):
+def recurrent(batch: int = 32) -> tuple[keras.Model, np.ndarray, np.ndarray]:
     stack = [layers.LSTM(64), layers.Dense(10)]
     model = keras.Sequential([keras.Input((50, 16)), *stack])
     return compiled(model, numbers(batch, 50, 16))
 
 
-def application(name, batch=16, size=96):
+def application(
+    name: str, batch: int = 16, size: int = 96
+) -> tuple[keras.Model, np.ndarray, np.ndarray]:
     inputs = keras.Input((size, size, 3))
     body = getattr(keras.applications, name)(
         weights=None, include_top=False, input_tensor=inputs, pooling="avg"
@@ -73,11 +83,11 @@ def application(name, batch=16, size=96):
     return compiled(model, numbers(batch, size, size, 3))
 
 
-def mobilenet_v2():
+def mobilenet_v2() -> tuple[keras.Model, np.ndarray, np.ndarray]:
     return application("MobileNetV2")
 
 
-def resnet50():
+def resnet50() -> tuple[keras.Model, np.ndarray, np.ndarray]:
     return application("ResNet50")
 
 

@@ -13,7 +13,7 @@ import argparse
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -37,19 +37,21 @@ MODELS: dict[str, Callable[[], tuple[Any, Any, Any]]] = {
 class Clock(keras.callbacks.Callback):
     """Seconds from the beginning of each step to that of the next."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.seconds: list[float] = []
         self.last: float | None = None
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: Any, logs: Any = None) -> None:
         now = time.perf_counter()
         if self.last is not None:
             self.seconds.append(now - self.last)
         self.last = now
 
 
-def seconds_of(model, data, steps, callbacks):
+def seconds_of(
+    model: Any, data: Any, steps: int, callbacks: Sequence[keras.callbacks.Callback]
+) -> Any:
     """The times of the steps of one fit."""
     clock = Clock()
     model.fit(
@@ -62,7 +64,7 @@ def seconds_of(model, data, steps, callbacks):
     return clock.seconds[2:]
 
 
-def median(function, times):
+def median(function: Callable[..., Any], times: int) -> Any:
     function()
     found = []
     for _ in range(times):
@@ -72,7 +74,7 @@ def median(function, times):
     return statistics.median(found)
 
 
-def parts(model, data, times):
+def parts(model: Any, data: Any, times: int) -> Any:
     watch, iterator = Watch(model), iter(data)
     batch = next(iterator)
     return {
@@ -85,7 +87,7 @@ def parts(model, data, times):
     }
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--models", nargs="*", default=list(MODELS))
     parser.add_argument("--steps", type=int, default=100)

@@ -10,6 +10,8 @@ step. Medians over rounds, in each of which everything runs once, in one process
 import argparse
 import statistics
 import time
+from collections.abc import Callable
+from typing import Any
 
 import models
 
@@ -18,21 +20,21 @@ from keras_gradwatch.replica.train_step import objectives
 from keras_gradwatch.stats.gauge import Gauge
 
 
-def timed(function, *arguments):
+def timed(function: Callable[..., Any], *arguments: Any) -> Any:
     started = time.perf_counter()
     function(*arguments)
     return time.perf_counter() - started
 
 
-def reading(gauge, batch):
+def reading(gauge: Any, batch: Any) -> None:
     before = gauge.weights()
     gauge.with_update(gauge.gradients(0, batch), before, 1)
 
 
-def measure(name, rounds):
+def measure(name: str, rounds: int) -> None:
     model, x, y = models.MODELS[name]()
 
-    def step():
+    def step() -> None:
         model.train_on_batch(x, y)
 
     first_step = timed(step)
@@ -57,7 +59,7 @@ def measure(name, rounds):
     )
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--models", nargs="*", default=list(models.MODELS))
     parser.add_argument("--rounds", type=int, default=9)

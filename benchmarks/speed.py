@@ -27,6 +27,8 @@ import itertools
 import os
 import statistics
 import time
+from collections.abc import Callable, Iterable
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -55,13 +57,13 @@ MANY = 64
 CHECK = 14
 
 
-def timed(function, *arguments):
+def timed(function: Callable[..., Any], *arguments: Any) -> Any:
     started = time.perf_counter()
     function(*arguments)
     return time.perf_counter() - started
 
 
-def interleaved(rounds, pick=statistics.median, /, **functions):
+def interleaved(rounds: int, pick: Any = statistics.median, /, **functions: Any) -> Any:
     """The median time of each function, or another pick, run in turn."""
     times: dict[str, list[float]] = {name: [] for name in functions}
     for function in functions.values():
@@ -75,7 +77,7 @@ def interleaved(rounds, pick=statistics.median, /, **functions):
 class Case:
     """A model after a few steps, its batch, and the parts of a check."""
 
-    def __init__(self, build):
+    def __init__(self, build: Callable[[], Any]):
         keras.utils.clear_session(free_memory=False)
         keras.utils.set_random_seed(0)
         self.model, self.x, self.y = build()
@@ -90,22 +92,22 @@ class Case:
         self.checker = GradientChecker(subject, Settings(), part)
         self.whole = GradientChecker(subject, Settings())
 
-    def step(self):
+    def step(self) -> None:
         # As `fit` takes it: a tensor in, and the loss read once in a while.
         self.model.train_on_batch(self.x, self.y)
 
-    def another_batch(self):
+    def another_batch(self) -> Any:
         """Of the same shapes. Where kinks are near differs from one to the next."""
         x = models.numbers(*self.x.shape)
         return batches.from_arrays(x, models.RNG.permutation(self.y))
 
-    def check(self, seconds=0.0, batch=None):
+    def check(self, seconds: Any = 0.0, batch: Any = None) -> Any:
         return self.checker.check(batch or self.batch, Budget(seconds)).report
 
-    def check_whole(self, batch=None):
+    def check_whole(self, batch: Any = None) -> Any:
         return self.whole.check(batch or self.batch, Budget(0.0)).report
 
-    def problem(self, part=None):
+    def problem(self, part: Any = None) -> Any:
         """The first one traces, and computes the first gradient."""
         checker = self.whole if part is None else self.checker
         batch = self.batch if part is None else part
@@ -113,13 +115,15 @@ class Case:
         batch = batches.as_double(batch)
         return evaluator, ReplicaProblem(evaluator, batch, np.random.default_rng(0))
 
-    def forget_noise(self):
+    def forget_noise(self) -> None:
         """Has the next check measure it again, as the first one did."""
         prepared = self.checker._prepared
-        if prepared is not None:
-            prepared.past[:] = [History(seen.sizes) for seen in prepared.past]
+        if prepared is None:
+            raise RuntimeError("No check has run yet.")
+        past = prepared.past
+        past[:] = [History(seen.sizes) for seen in past]
 
-    def by_hand(self, entries):
+    def by_hand(self, entries: Any) -> None:
         """The textbook loop: one loss for each entry, with one weight moved."""
         weights = self.model.get_weights()
         for variable, entry in entries:
@@ -130,11 +134,11 @@ class Case:
         self.model.set_weights(weights)
 
     @property
-    def variables(self):
+    def variables(self) -> Any:
         return len(self.model.trainable_variables)
 
 
-def evaluations(names, rounds):
+def evaluations(names: Iterable[str], rounds: int) -> None:
     print("\nOne perturbed loss, as a ratio to the floor and to the loop by hand")
     print(
         f"{'model':<24}{'variables':>10}{'floor':>10}{'whole / floor':>15}"
@@ -152,12 +156,12 @@ def evaluations(names, rounds):
         )
 
 
-def one_evaluation(case, rounds):
+def one_evaluation(case: Case, rounds: int) -> Any:
     case.check_whole()
     evaluator, problem = case.problem()
     replica, states, batch = evaluator.replica, problem._states, problem._batch
 
-    def loss(states, batch):
+    def loss(states: Any, batch: Any) -> Any:
         return replica.loss(replica.values, states, batch)
 
     plain = tf.function(loss, autograph=False)
@@ -175,11 +179,11 @@ def one_evaluation(case, rounds):
     by_hand = [(listed.index(id(trainable[d.variable])), d.entry) for d, _ in some]
     graphs = evaluator.graphs_for(states, batch)
 
-    def floor():
+    def floor() -> None:
         for _ in range(PROBES):
             float(plain(states, batch))
 
-    def whole():
+    def whole() -> None:
         graphs.losses(problem._values, states, batch, pack(some)).numpy()
 
     # Once one loss has been timed, graphs for parts are made if they pay.
@@ -198,7 +202,7 @@ def one_evaluation(case, rounds):
     return found, len(graphs.shortcuts.routes)
 
 
-def checks(names, rounds):
+def checks(names: Iterable[str], rounds: int) -> None:
     print("\nChecks, in training steps (tracing: in first steps of `fit`)")
     print(
         f"{'model':<24}{'variables':>10}{'step':>10}{'examples':>10}{'screen':>8}"
@@ -227,7 +231,7 @@ def checks(names, rounds):
         )
 
 
-def one_off(case):
+def one_off(case: Case) -> Any:
     """What the first gradient takes, and all that is done but once, in first steps."""
     part = Subset(case.model, "bypass").of(case.batch)
     gradient = timed(case.problem, part)
@@ -237,7 +241,7 @@ def one_off(case):
     return gradient / case.first_step, traced / case.first_step
 
 
-def one_check(case, rounds):
+def one_check(case: Case, rounds: int) -> Any:
     seconds = 20 * statistics.median(timed(case.step) for _ in range(5))
     reports: dict[str, list[kgw.GradientReport]] = {"screen": [], "check": []}
     drawn = {
@@ -245,7 +249,7 @@ def one_check(case, rounds):
         for what in ("screen", "check", "whole")
     }
 
-    def run(what, budget):
+    def run(what: Any, budget: Any) -> None:
         reports[what].append(case.check(budget, next(drawn[what])))
 
     found = interleaved(
@@ -263,11 +267,11 @@ def one_check(case, rounds):
     return found, losses, passed, reports["screen"][-1].examples
 
 
-def ways(names, rounds):
+def ways(names: Iterable[str], rounds: int) -> None:
     """A dense net of 4 variables; everything that the first check needs."""
     print("\nOther ways, on a dense net of 20-16-10; seconds, tracing included")
 
-    def build():
+    def build() -> Any:
         stack = [layer(16, activation="tanh"), layer(10)]
         model = keras.Sequential([keras.Input((20,)), *stack])
         return models.compiled(model, models.numbers(32, 20))
@@ -279,16 +283,16 @@ def ways(names, rounds):
     sizes = [int(np.prod(w.shape)) for w in model.get_weights()]
     entries = [(k, e) for k, size in enumerate(sizes) for e in range(size)]
 
-    def all_by_hand():
+    def all_by_hand() -> None:
         case.by_hand([entry for entry in entries for _ in range(2)])
 
-    def seed_by_hand():
+    def seed_by_hand() -> None:
         case.by_hand([e for e in entries if e[1] < 5 for _ in range(2)])
 
-    def tf_test():
+    def tf_test() -> None:
         variables = model.trainable_variables
 
-        def loss(*values):
+        def loss(*values: Any) -> Any:
             pairs = list(zip(variables, values, strict=True))
             with keras.StatelessScope(pairs):
                 return model.loss(y, model(x, training=True))
@@ -310,7 +314,7 @@ def ways(names, rounds):
         print(f"{name:<48}{seconds:>8.3f} s")
 
 
-def torch_ways(x, y):
+def torch_ways(x: Any, y: Any) -> Any:
     """PyTorch's own checker on the same net, where PyTorch is installed."""
     try:
         import torch
@@ -322,7 +326,7 @@ def torch_ways(x, y):
     shapes = [(16, 20), (16,), (10, 16), (10,)]
     weights = [torch.randn(s, dtype=torch.float64, requires_grad=True) for s in shapes]
 
-    def loss(a, b, c, d):
+    def loss(a: Any, b: Any, c: Any, d: Any) -> Any:
         hidden = torch.tanh(torch.nn.functional.linear(inputs, a, b))
         scores = torch.nn.functional.linear(hidden, c, d)
         return torch.nn.functional.cross_entropy(scores, targets)
@@ -335,14 +339,14 @@ def torch_ways(x, y):
     }
 
 
-def fits(names, rounds):
+def fits(names: Iterable[str], rounds: int) -> None:
     whole_fits.table()
 
 
 TABLES = {f.__name__: f for f in (evaluations, checks, ways, fits)}
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES))
     parser.add_argument("--models", nargs="+", default=list(models.MODELS))

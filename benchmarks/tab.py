@@ -18,7 +18,9 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -63,7 +65,7 @@ async (grid) => {
 """
 
 
-def comparison(rng, kind, factor):
+def comparison(rng: random.Random, kind: str, factor: float) -> Any:
     slope = rng.gauss(0, 1e-2)
     wrong = factor != 1
     return kgw.Comparison(
@@ -80,7 +82,7 @@ def comparison(rng, kind, factor):
     )
 
 
-def variable(rng, number, factor):
+def variable(rng: random.Random, number: int, factor: float) -> Any:
     wrong = factor != 1
     return kgw.VariableReport(
         path=f"network/block_{number // LAYERS}/weight_{number % LAYERS}",
@@ -97,7 +99,7 @@ def variable(rng, number, factor):
     )
 
 
-def write(log_dir, variables, checks):
+def write(log_dir: str, variables: int, checks: int) -> None:
     """Reports of the size of real ones; in the end the last variable is wrong."""
     rng = random.Random(0)
     writer = ReportWriter(log_dir)
@@ -121,7 +123,7 @@ def write(log_dir, variables, checks):
     writer.close()
 
 
-def start_up(log_dir, how):
+def start_up(log_dir: str, how: str) -> Any:
     """Seconds until TensorBoard answers."""
     started = time.perf_counter()
     done = subprocess.run(
@@ -132,12 +134,12 @@ def start_up(log_dir, how):
     return time.perf_counter() - started
 
 
-def look(log_dir, flags, checks):
+def look(log_dir: str, flags: Sequence[str], checks: int) -> Iterator[Any]:
     """One visit; yields what was measured and the figure."""
     with chromium() as browser:
         started = time.perf_counter()
 
-        def elapsed():
+        def elapsed() -> Any:
             return f"{time.perf_counter() - started:.2f} s"
 
         with tensorboard(log_dir, *flags) as address:
@@ -163,24 +165,24 @@ def look(log_dir, flags, checks):
             yield "cells in the page", tab.frame.locator(".cell").count()
 
 
-def runs(address):
+def runs(address: str) -> Any:
     """How many checks of each run TensorBoard has read so far."""
     url = f"{address}data/plugin/keras_gradwatch/runs"
     with urllib.request.urlopen(url) as answer:
         return [run["checks"] for run in json.load(answer)]
 
 
-def count(page, sizes):
+def count(page: Any, sizes: Any) -> None:
     """Adds up what our own routes send, as it goes over the wire."""
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
     ours = set()
 
-    def received(event):
+    def received(event: Any) -> None:
         if "plugin/keras_gradwatch" in event["response"]["url"]:
             ours.add(event["requestId"])
 
-    def finished(event):
+    def finished(event: Any) -> None:
         if event["requestId"] in ours:
             sizes.append(event["encodedDataLength"])
 
@@ -188,7 +190,7 @@ def count(page, sizes):
     session.on("Network.loadingFinished", finished)
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--variables", type=int, default=200)
     parser.add_argument("--checks", type=int, default=1000)

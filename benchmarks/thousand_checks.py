@@ -14,6 +14,7 @@ import gc
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -28,7 +29,7 @@ BATCH = 16
 ROWS = 10
 
 
-def small_model():
+def small_model() -> Any:
     model = keras.Sequential(
         [
             keras.Input((12,)),
@@ -43,7 +44,7 @@ def small_model():
     return model
 
 
-def figures():
+def figures() -> Any:
     """Resident memory in MB, live graphs, threads and open files."""
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -59,12 +60,12 @@ def figures():
 class Rows(keras.callbacks.Callback):
     """Prints the figures at the end of some epochs."""
 
-    def __init__(self, every, check=None, keep=False):
+    def __init__(self, every: Any, check: Any = None, keep: bool = False):
         super().__init__()
         self.every, self.check, self.keep = every, check, keep
-        self.verdicts = []
+        self.verdicts: list[str] = []
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if self.check is not None:
             new = self.check.reports[len(self.verdicts) if self.keep else 0 :]
             self.verdicts += [report.verdict for report in new]
@@ -76,7 +77,7 @@ class Rows(keras.callbacks.Callback):
             print(f"{done:>6} {memory:>9.1f}", *(f"{n:>7}" for n in rest), flush=True)
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--checks", type=int, default=1000)
     parser.add_argument("--keep-reports", action="store_true")

@@ -18,6 +18,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -38,16 +39,16 @@ from tests.support.faults.library import FAULTS
 SAMPLES, STEP, THRESHOLD = 5, 1e-4, 1e-3
 
 
-def ours(model, data, rng):
+def ours(model: Any, data: Any, rng: np.random.Generator) -> Any:
     return kgw.check_gradients(model, *data).verdict == "FAIL"
 
 
-def textbook_in_float32(model, data, rng):
+def textbook_in_float32(model: Any, data: Any, rng: np.random.Generator) -> Any:
     """Sets the weights of the model itself, and calls it eagerly."""
     batch = batches.from_arrays(*data)
     weights = model.trainable_variables
 
-    def loss():
+    def loss() -> Any:
         return internals.training_loss(model, batch)
 
     with tf.GradientTape() as tape:
@@ -69,7 +70,7 @@ def textbook_in_float32(model, data, rng):
     return False
 
 
-def textbook_in_float64(model, data, rng):
+def textbook_in_float64(model: Any, data: Any, rng: np.random.Generator) -> Any:
     """The same on our float64 replica: one step, no error bars."""
     batch = batches.from_arrays(*data)
     (objective,) = objectives(model, batch)
@@ -93,12 +94,12 @@ def textbook_in_float64(model, data, rng):
     return False
 
 
-def tf_test(model, data, rng):
+def tf_test(model: Any, data: Any, rng: np.random.Generator) -> Any:
     """TensorFlow's own checker, on the loss as a function of all weights."""
     batch = batches.from_arrays(*data)
     variables = model.trainable_variables
 
-    def loss(*values):
+    def loss(*values: Any) -> Any:
         pairs = list(zip(variables, values, strict=True))
         with keras.StatelessScope(pairs, collect_losses=True):
             return internals.training_loss(model, batch)
@@ -108,15 +109,15 @@ def tf_test(model, data, rng):
     return any(ratio(a, n) for a, n in zip(theirs, numerical, strict=True))
 
 
-def dense(gradient):
+def dense(gradient: Any) -> Any:
     return tf.convert_to_tensor(gradient).numpy()
 
 
-def drawn(size, rng):
+def drawn(size: int, rng: np.random.Generator) -> Any:
     return rng.choice(size, min(size, SAMPLES), replace=False)
 
 
-def ratio(analytic, numerical):
+def ratio(analytic: Any, numerical: Any) -> Any:
     scale = np.linalg.norm(analytic) + np.linalg.norm(numerical)
     if not np.isfinite(scale):
         return True
@@ -131,7 +132,7 @@ WAYS = {
 }
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=1)
     seeds = range(parser.parse_args().seeds)

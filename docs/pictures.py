@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -37,7 +38,7 @@ CONSOLE = """
 """
 
 
-def run(*command):
+def run(*command: str) -> str:
     return subprocess.run(
         [sys.executable, *command],
         cwd=ROOT,
@@ -47,7 +48,7 @@ def run(*command):
     ).stdout
 
 
-def picture_of_the_console(browser, log_dir):
+def picture_of_the_console(browser: Any, log_dir: str) -> None:
     said = run("-m", "keras_gradwatch", log_dir)
     text = html.escape(f"$ python -m keras_gradwatch logs\n{said.rstrip()}")
     page = browser.new_page(viewport={"width": 1000, "height": 100})
@@ -56,7 +57,7 @@ def picture_of_the_console(browser, log_dir):
     page.close()
 
 
-def pictures_of_the_tab(browser, log_dir):
+def pictures_of_the_tab(browser: Any, log_dir: str) -> None:
     with tensorboard(log_dir) as address:
         tab = Tab(browser, address)
         tab.wait(".cell.variable")
@@ -69,7 +70,7 @@ def pictures_of_the_tab(browser, log_dir):
         tab.close()
 
 
-def main():
+def main() -> None:
     with tempfile.TemporaryDirectory() as log_dir, chromium() as browser:
         run("examples/digits.py", "--bug", "--log-dir", log_dir)
         picture_of_the_console(browser, log_dir)

@@ -11,6 +11,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -24,22 +25,22 @@ import keras_gradwatch as kgw
 
 
 @tf.custom_gradient
-def swish(x):
+def swish(x: tf.Tensor) -> tf.Tensor:
     """x * sigmoid(x), with its derivative written by hand."""
     gate = tf.sigmoid(x)
 
-    def backward(upstream):
+    def backward(upstream: tf.Tensor) -> tf.Tensor:
         return upstream * gate * (1 + x * (1 - gate))
 
     return x * gate, backward
 
 
 @tf.custom_gradient
-def swish_with_bug(x):
+def swish_with_bug(x: tf.Tensor) -> tf.Tensor:
     """The same, but its derivative forgets that the gate depends on x too."""
     gate = tf.sigmoid(x)
 
-    def backward(upstream):
+    def backward(upstream: tf.Tensor) -> tf.Tensor:
         return upstream * gate
 
     return x * gate, backward
@@ -48,18 +49,18 @@ def swish_with_bug(x):
 class Swish(layers.Layer):
     """An activation of one's own."""
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         return swish(x)
 
 
 class SwishWithBug(layers.Layer):
     """An activation of one's own, with a mistake in it."""
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         return swish_with_bug(x)
 
 
-def build_model(bug=False):
+def build_model(bug: bool = False) -> keras.Model:
     """Two convolutions with batch normalisation, and a classifier."""
     return keras.Sequential(
         [
@@ -81,7 +82,7 @@ def build_model(bug=False):
     )
 
 
-def load_data():
+def load_data() -> tuple[Any, ...]:
     """Images and labels, shuffled, one fifth kept for validation."""
     digits = load_digits()
     images = digits.images[..., np.newaxis].astype("float32") / 16
@@ -94,7 +95,7 @@ def load_data():
     )
 
 
-def main():
+def main() -> None:
     """Trains, and says what was found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--log-dir", default="logs", help="for TensorBoard")
