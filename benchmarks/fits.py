@@ -24,6 +24,7 @@ import models
 
 import keras_gradwatch as kgw
 from keras_gradwatch.callbacks.allowance import Allowance
+from keras_gradwatch.check.checker import GradientChecker
 
 
 class Turn(keras.callbacks.Callback):
@@ -69,9 +70,10 @@ class Check(kgw.GradientCheck):
         super().__init__(verbose=0)
         self._turn = turn
 
-    def _begin(self) -> None:
-        super()._begin()
+    def _begin(self) -> GradientChecker:
+        checker = super()._begin()
         self._allowance = Allowance(self._turn.now)
+        return checker
 
 
 def side_by_side(build: Callable[[], Any], epochs: int) -> Any:

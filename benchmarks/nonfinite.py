@@ -23,7 +23,7 @@ import models
 import tensorflow as tf
 
 import keras_gradwatch as kgw
-from keras_gradwatch.callbacks import standing_iterator as channel
+from keras_gradwatch.callbacks import standing_iterator
 from keras_gradwatch.nonfinite.watch import Watch
 
 MODELS: dict[str, Callable[[], tuple[Any, Any, Any]]] = {
@@ -82,7 +82,7 @@ def parts(model: Any, data: Any, times: int) -> Any:
         "measure": median(watch.sizes, times),
         "draw": median(lambda: next(iterator), times),
         "hand on": median(
-            lambda: next(channel.standing(model, iterator, [batch])), times
+            lambda: next(standing_iterator.standing(model, iterator, [batch])), times
         ),
     }
 

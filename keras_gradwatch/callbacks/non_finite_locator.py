@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from keras_gradwatch.arguments import is_count, refuse
-from keras_gradwatch.callbacks import standing_iterator as channel
+from keras_gradwatch.callbacks import standing_iterator
 from keras_gradwatch.callbacks import workers
 from keras_gradwatch.callbacks.next_batch import take_back, watch_next_call
 from keras_gradwatch.callbacks.watcher import ON_FAILURE, attempt
@@ -132,7 +132,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
         if self._writer is not None:
             self._writer.close()
         self._forget()
-        channel.forget(self.model)
+        standing_iterator.forget(self.model)
 
     def _forget(self):
         self._session = self._held = None
