@@ -11,8 +11,7 @@ from typing import Any
 import keras
 
 from keras_gradwatch.arguments import is_count, refuse
-from keras_gradwatch.callbacks import standing_iterator
-from keras_gradwatch.callbacks import workers
+from keras_gradwatch.callbacks import standing_iterator, workers
 from keras_gradwatch.callbacks.next_batch import take_back, watch_next_call
 from keras_gradwatch.callbacks.watcher import ON_FAILURE, attempt
 from keras_gradwatch.errors import GradwatchWarning, NonFiniteWarning
