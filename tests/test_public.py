@@ -111,6 +111,14 @@ def test_another_backend_is_refused_at_first_use(name):
     assert "Received: the backend 'jax'" in done.stderr
 
 
+def test_another_backend_of_the_configuration_is_refused(tmp_path):
+    (tmp_path / "keras.json").write_text('{"backend": "jax"}')
+    code = "import keras_gradwatch as kgw\nkgw.check_layer"
+    done = run(code, KERAS_HOME=str(tmp_path), KERAS_BACKEND="")
+    assert "BackendError" in done.stderr
+    assert "Received: the backend 'jax'" in done.stderr
+
+
 def test_errors_are_one_family():
     for name in NAMES:
         if name.endswith("Error"):

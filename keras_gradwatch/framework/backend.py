@@ -1,7 +1,9 @@
 """Whether Keras runs on TensorFlow; asked before Keras is imported."""
 
+import json
 import os
 import sys
+from pathlib import Path
 
 from keras_gradwatch.errors import BackendError
 
@@ -14,7 +16,7 @@ def require_tensorflow() -> None:
     """
     if "keras" not in sys.modules:
         # Keras fails to import, in its own words, where a backend is missing.
-        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+        backend = _configured()
     if "keras" in sys.modules or backend == "tensorflow":
         import keras
 
@@ -26,3 +28,16 @@ def require_tensorflow() -> None:
             "KERAS_BACKEND=tensorflow before Keras is first imported. Received: "
             f"the backend {backend!r}"
         )
+
+
+def _configured() -> str:
+    """The backend that Keras will take, as its documentation says."""
+    named = os.environ.get("KERAS_BACKEND")
+    if named:
+        return named
+    home = os.environ.get("KERAS_HOME")
+    folder = Path(home) if home else Path.home() / ".keras"
+    try:
+        return str(json.loads((folder / "keras.json").read_text())["backend"])
+    except (OSError, ValueError, KeyError, TypeError):  # none, or none that can be read
+        return "tensorflow"
