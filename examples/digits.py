@@ -10,8 +10,8 @@ still learns, only worse, and the check names the variables that it spoils.
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -23,9 +23,12 @@ from sklearn.datasets import load_digits
 
 import keras_gradwatch as kgw
 
+Gradient = Callable[[tf.Tensor], tf.Tensor]
+Data = tuple[np.ndarray, np.ndarray]
+
 
 @tf.custom_gradient
-def swish(x: tf.Tensor) -> tf.Tensor:
+def swish(x: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
     """x * sigmoid(x), with its derivative written by hand."""
     gate = tf.sigmoid(x)
 
@@ -36,7 +39,7 @@ def swish(x: tf.Tensor) -> tf.Tensor:
 
 
 @tf.custom_gradient
-def swish_with_bug(x: tf.Tensor) -> tf.Tensor:
+def swish_with_bug(x: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
     """The same, but its derivative forgets that the gate depends on x too."""
     gate = tf.sigmoid(x)
 
@@ -82,7 +85,7 @@ def build_model(bug: bool = False) -> keras.Model:
     )
 
 
-def load_data() -> tuple[Any, ...]:
+def load_data() -> tuple[Data, Data]:
     """Images and labels, shuffled, one fifth kept for validation."""
     digits = load_digits()
     images = digits.images[..., np.newaxis].astype("float32") / 16
