@@ -20,8 +20,9 @@ import numpy as np
 
 from keras_gradwatch.check.budget import Budget, Clock
 from keras_gradwatch.check.evaluation.evaluator import Evaluator
-from keras_gradwatch.check.numerics.compare import Plan, compare
+from keras_gradwatch.check.numerics.compare import compare
 from keras_gradwatch.check.numerics.history import History
+from keras_gradwatch.check.numerics.plan import Plan
 from keras_gradwatch.check.problem import ReplicaProblem
 from keras_gradwatch.check.progress import SILENCE, Silence
 from keras_gradwatch.check.reporting import (

@@ -12,7 +12,8 @@ import tensorflow as tf
 from keras_gradwatch.check.evaluation.evaluator import Evaluator, view
 from keras_gradwatch.check.numerics.directions import Direction, Sweep, scale_of
 from keras_gradwatch.check.numerics.loss_at_point import NEARBY
-from keras_gradwatch.check.numerics.noise import Noise, noise_of
+from keras_gradwatch.check.numerics.noise import Noise
+from keras_gradwatch.check.numerics.noise_measurement import noise_of
 from keras_gradwatch.check.progress import SILENCE, Silence
 from keras_gradwatch.findings.notes import LossNotFinite, LossNotRepeatable
 from keras_gradwatch.findings.raised import refused

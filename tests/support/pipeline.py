@@ -1,10 +1,11 @@
-"""One whole check of a NumPy problem, as `checks.py` does it for a model."""
+"""One whole check of a NumPy problem, as `compare` does it for a model."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from keras_gradwatch.check.numerics.bisection import locate
+from keras_gradwatch.check.numerics.comparator import Comparator
 from keras_gradwatch.check.numerics.conclusion import conclude
 from keras_gradwatch.check.numerics.confirm import confirm
 from keras_gradwatch.check.numerics.directions import (
@@ -12,8 +13,8 @@ from keras_gradwatch.check.numerics.directions import (
     draw_coordinates,
     draw_signs,
 )
-from keras_gradwatch.check.numerics.looks import examine
-from keras_gradwatch.check.numerics.noise import noise_of
+from keras_gradwatch.check.numerics.looks import first_looks, look_again, second_looks
+from keras_gradwatch.check.numerics.noise_measurement import noise_of
 from keras_gradwatch.check.numerics.patterns import find_pattern
 from tests.support.problems import ArrayProblem
 
@@ -31,15 +32,22 @@ def check(problem, seed=0, samples=5, directions=2, tolerance=1e-3, spacing=1e-1
         drawn += [Direction(k, entry=int(entry)) for entry in entries]
     everyone = range(len(problem.sizes))
     noise = [noise_of(problem, [k], rng, spacing) for k in everyone]
-    items = examine(problem, drawn, noise, tolerance)
-    items = confirm(problem, items, noise, tolerance, rng)
-    items = items + locate(problem, items, noise, tolerance, rng)
+    comparator = Comparator(problem, noise, tolerance, rng)
+    items = confirm(comparator, examine(comparator, drawn))
+    items = items + locate(comparator, items)
     answers = []
     for k, gradient in enumerate(problem.gradients):
         own = [i for i in items if i.direction.variable == k]
-        pattern = find_pattern(problem, k, problem.arrays[k].shape, own, rng)
+        pattern = find_pattern(comparator, k, problem.arrays[k].shape, own)
         answers.append((conclude(gradient, own, tolerance, pattern), own))
     return answers
+
+
+def examine(comparator, directions):
+    """Compares along each direction: a first look at all, others at suspects."""
+    items, unclear = first_looks(comparator, directions)
+    items, unclear = look_again(comparator, items, unclear)
+    return second_looks(comparator, items, unclear)[0]
 
 
 def separable(shape, spoil=lambda g: g, seed=0, **options):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from keras_gradwatch.check.numerics.loss_at_point import NEARBY
-from keras_gradwatch.check.numerics.noise import noise_of
+from keras_gradwatch.check.numerics.noise_measurement import noise_of
 
 
 class ArrayProblem:
@@ -142,3 +142,89 @@ def scale_of(array):
     """Typical size of the entries, 1 where all are zero: as the replica has it."""
     size = float(np.sqrt(np.mean(array**2)))
     return size if size > 0 else 1.0
+
+
+def network(count, spoil=None, *, seed=0, spread=0.0, kinks=0.0, **options):
+    """A loss of many variables of many sizes, each of which bends it.
+
+    Args:
+        count: How many variables.
+        spoil: `spoil(k, gradient)` returns what to take for the gradient.
+        seed: Seed of the numbers.
+        spread: Gradients differ in size by up to 10 to this power.
+        kinks: Weight of a kink near each entry.
+        **options: Of `ArrayProblem`.
+    """
+    rng = np.random.default_rng(seed)
+    shapes = [[(30, 20), (20,), (1,), (3, 3, 4)][k % 4] for k in range(count)]
+    a = [rng.standard_normal(s) for s in shapes]
+    w = [rng.standard_normal(s) * 10 ** rng.uniform(-2, 0) for s in shapes]
+    d = [
+        10 ** rng.uniform(-8, -1, s) * rng.choice([-1, 1], s) + x
+        for s, x in zip(shapes, w, strict=True)
+    ]
+    size = 10 ** rng.uniform(-spread, 0, count)
+
+    def loss(arrays):
+        total = 1.0
+        for k, x in enumerate(arrays):
+            bent = np.tanh(x) + kinks * np.maximum(x - d[k], 0)
+            total += size[k] * float(np.sum(a[k] * bent)) / np.sqrt(x.size)
+        return total + 0.01 * total**2
+
+    def gradients(arrays):
+        total, parts = 1.0, []
+        for k, x in enumerate(arrays):
+            bent = np.tanh(x) + kinks * np.maximum(x - d[k], 0)
+            total += size[k] * float(np.sum(a[k] * bent)) / np.sqrt(x.size)
+            slope = 1 / np.cosh(x) ** 2 + kinks * (x > d[k])
+            parts.append(size[k] * a[k] * slope / np.sqrt(x.size))
+        parts = [(1 + 0.02 * total) * p for p in parts]
+        return [spoil(k, p) if spoil else p for k, p in enumerate(parts)]
+
+    return ArrayProblem(loss, w, gradients, seed=seed, **options)
+
+
+def among_kinks(spoil=lambda k, gradient: gradient, *, seed):
+    """Kinks so near that the usual step passes over some of them."""
+    rng = np.random.default_rng(seed)
+    smooth = network(60, seed=seed)
+    start, parts = smooth.arrays, []
+    for x, scale in zip(start, smooth.scales, strict=True):
+        away = 10 ** rng.uniform(-7, -5.5, x.shape) * rng.choice([-1, 1], x.shape)
+        bend = 0.02 * rng.standard_normal(x.shape) / np.sqrt(x.size)
+        parts.append((bend, x + scale * away))
+
+    def loss(arrays):
+        bent = zip(arrays, parts, strict=True)
+        kinks = [float(np.sum(b * np.maximum(x - at, 0))) for x, (b, at) in bent]
+        return smooth.loss(arrays) + sum(kinks)
+
+    def gradients(arrays):
+        found = zip(smooth.of(arrays), arrays, parts, strict=True)
+        return [spoil(k, g + b * (x > at)) for k, (g, x, (b, at)) in enumerate(found)]
+
+    return ArrayProblem(loss, start, gradients, noise=1e-14, seed=seed)
+
+
+def without_influence(problem, dead, spoil):
+    """The same loss, in which some variables do nothing."""
+    inside, of, start = problem.loss, problem.of, [a.copy() for a in problem.arrays]
+
+    def held(arrays):
+        return [start[k] if k in dead else x for k, x in enumerate(arrays)]
+
+    return ArrayProblem(
+        lambda arrays: inside(held(arrays)),
+        start,
+        lambda arrays: [spoil(k, g) for k, g in enumerate(of(held(arrays)))],
+    )
+
+
+def at(index, factor):
+    def spoil(gradient):
+        gradient = gradient.copy()
+        gradient[index] *= factor
+        return gradient
+
+    return spoil

@@ -9,10 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from keras_gradwatch.check.numerics.directions import Direction, Sweep
+from keras_gradwatch.check.numerics.directions import Perturbation
 
-# A direction or sweep, and a signed step along it.
-Perturbation = tuple[Direction | Sweep, float]
 # What `pack` returns.
 Packed = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
 SPEC = (
@@ -54,7 +52,7 @@ def pack(
     for way, size in perturbations:
         for direction, step in way.moves(size):
             start, entry, signs = 0, direction.entry, direction.signs
-            if signs is not None:
+            if entry is None:
                 if id(signs) not in starts:
                     starts[id(signs)] = length
                     banks.append(signs)
@@ -82,9 +80,7 @@ def chunks(
     chunk: list[Perturbation] = []
     signs: dict[int, int] = {}  # how many there are, by their ids
     for way, step in perturbations:
-        new = {
-            id(d.signs): len(d.signs) for d, _ in way.moves(step) if d.signs is not None
-        }
+        new = {id(d.signs): len(d.signs) for d, _ in way.moves(step) if d.entry is None}
         if len(chunk) == min(at_once, MOST) or (
             chunk and sum((signs | new).values()) > _SIGNS
         ):

@@ -6,51 +6,44 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keras_gradwatch.check.numerics import judgement as words
-from keras_gradwatch.check.numerics.comparison import Item, Problem, deviates
+from keras_gradwatch.check.numerics.comparator import Comparator
+from keras_gradwatch.check.numerics.comparison import SlopeComparison
 from keras_gradwatch.check.numerics.confirm import confirm
 from keras_gradwatch.check.numerics.directions import Direction
-from keras_gradwatch.check.numerics.looks import look_closely
-from keras_gradwatch.check.numerics.noise import Noise
+from keras_gradwatch.check.numerics.judgement import MISMATCH
+from keras_gradwatch.check.numerics.loss_at_point import Problem
 
 
 def locate(
-    problem: Problem,
-    items: Sequence[Item],
-    noise: Sequence[Noise],
-    tolerance: float,
-    rng: np.random.Generator,
+    comparator: Comparator,
+    items: Sequence[SlopeComparison],
     affordable: float = np.inf,
-) -> list[Item]:
+) -> list[SlopeComparison]:
     """Looks for a wrong entry in each variable in which only directions are off.
 
     Args:
-        problem: The loss and its analytic gradient.
+        comparator: What compares.
         items: What was compared so far, of all variables.
-        noise: Bound on the error of a loss value, for each variable.
-        tolerance: Largest relative error that still is a match.
-        rng: Source of randomness.
         affordable: In how many variables to look.
 
     Returns:
-        An `Item` for each entry that was found, to be added to `items`.
+        A comparison for each entry that was found, to be added to `items`.
     """
-    directions = []
+    problem, entries = comparator.problem, []
     for variable in range(len(problem.sizes)):
         own = [i for i in items if i.direction.variable == variable]
-        if any(i.direction.is_coordinate and i.word == words.MISMATCH for i in own):
+        if any(i.direction.is_coordinate and i.word == MISMATCH for i in own):
             continue
-        off = [i for i in own if not i.direction.is_coordinate and deviates(i, problem)]
+        off = [i for i in own if not i.direction.is_coordinate and i.deviates]
         if off and affordable >= 1:
             affordable -= 1
             entry = bisect(problem, max(off, key=lambda i: abs(i.deviation)))
             if entry is not None:
-                directions.append(Direction(variable, entry=entry))
-    found = look_closely(problem, directions, noise, tolerance)
-    return confirm(problem, found, noise, tolerance, rng)
+                entries.append(Direction(variable, entry=entry))
+    return confirm(comparator, comparator.at_all_steps(entries))
 
 
-def bisect(problem: Problem, item: Item) -> int | None:
+def bisect(problem: Problem, item: SlopeComparison) -> int | None:
     """Finds an entry to blame for the deviation along a direction.
 
     Halves the set of moved entries, and goes on with the half that deviates

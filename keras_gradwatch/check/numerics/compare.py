@@ -3,52 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from keras_gradwatch.check.numerics import judgement as words
 from keras_gradwatch.check.numerics.bisection import locate
-from keras_gradwatch.check.numerics.comparison import Item
+from keras_gradwatch.check.numerics.comparator import Comparator
+from keras_gradwatch.check.numerics.comparison import SlopeComparison
 from keras_gradwatch.check.numerics.confirm import confirm
 from keras_gradwatch.check.numerics.differences import LADDER
-from keras_gradwatch.check.numerics.directions import (
-    Direction,
-    draw_coordinates,
-    draw_signs,
-)
+from keras_gradwatch.check.numerics.directions import Direction
 from keras_gradwatch.check.numerics.history import History
+from keras_gradwatch.check.numerics.judgement import MISMATCH
 from keras_gradwatch.check.numerics.looks import first_looks, look_again, second_looks
+from keras_gradwatch.check.numerics.loss_at_point import Problem
+from keras_gradwatch.check.numerics.noise import Noise
 from keras_gradwatch.check.numerics.patterns import find_pattern
+from keras_gradwatch.check.numerics.plan import Clock, Draws, Plan, choose
 from keras_gradwatch.check.numerics.screen import Screened, screen
 from keras_gradwatch.findings.pattern import Pattern
 from keras_gradwatch.findings.text import counted
 
-# What a wrong comparison costs until it is believed, in pairs of losses: a close
-# look here and one nearby, and a search for the entry.
-SUSPICION = 50
+# What a close look and what follows from it costs, in pairs of losses: one here, one
+# nearby, and as much for the search.
+CLOSE_LOOK = 3 * len(LADDER)
+# What the search for one entry costs: log2(1e6) = 20 pairs, and one close look of 17.
 SEARCH = 40
 # Share of the time left that first looks may take: what they find may ask for more.
+# A trade: the more they take, the more is compared, and the less of it is settled.
 FIRST = 0.8
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How much to compare.
-
-    Args:
-        samples: How many entries of each variable to compare singly.
-        directions: How many random directions of each variable to compare.
-        tolerance: Largest relative error that still is a match.
-    """
-
-    samples: int
-    directions: int
-    tolerance: float
-
-
-@dataclass
 class Found:
     """What a comparison found.
 
@@ -59,22 +46,22 @@ class Found:
             at first sight, and that were not looked at closely.
     """
 
-    items: list[Item]
+    items: list[SlopeComparison]
     patterns: dict[int, Pattern | None] = field(default_factory=dict)
     pending: set[int] = field(default_factory=set)
 
-    def of(self, variable: int) -> list[Item]:
+    def of(self, variable: int) -> list[SlopeComparison]:
         """The comparisons of one variable."""
         return [i for i in self.items if i.direction.variable == variable]
 
 
 def compare(
-    problem,
+    problem: Problem,
     shapes: Sequence[Sequence[int]],
     plan: Plan,
     past: History,
-    clock,
-    rng,
+    clock: Clock,
+    rng: np.random.Generator,
     tell: Callable[..., None] = lambda doing, variables=None: None,
 ) -> Found:
     """Compares the gradients of all variables, as far as the time allows.
@@ -88,9 +75,7 @@ def compare(
         shapes: Shape of each variable.
         plan: How much to compare at most.
         past: Earlier checks of this loss; takes note of this one.
-        clock: `clock.pairs()` tells how many pairs of losses the time left is good
-            for, `clock.usual_pairs()` how many without what `clock.suspect()` adds,
-            which is called where the screen is off.
+        clock: Tells how many pairs of losses there is time for.
         rng: Source of randomness.
         tell: Called with what comes next, in a few words, and of how many variables
             one by one.
@@ -98,175 +83,154 @@ def compare(
     Returns:
         What was `Found`.
     """
+    comparing = _Comparing(problem, shapes, plan, past, clock, rng, tell)
     tell("screening all variables at once")
     drawn = Draws(problem, plan, rng)
-    screened, roomy = _screen(problem, plan, past, clock, drawn.count(), rng)
+    # First of all asks the clock, which then times one loss if none was timed yet.
+    is_roomy = drawn.count() <= clock.pairs()
+    screened = comparing.screen(is_roomy)
     affordable, spare = FIRST * clock.pairs(), FIRST * clock.usual_pairs()
-    if roomy:
+    if is_roomy:
         affordable = math.inf
-    directions = _choose(drawn, screened, past, affordable, spare, rng)
-    found = Found(list(screened.items), pending=set(screened.suspects))
-    if directions:
-        _look_alone(problem, shapes, directions, plan, past, clock, rng, found, tell)
+    directions = choose(drawn, screened, past, affordable, spare, rng)
+    found = comparing.look_alone(directions, screened)
     past.add(found.items)
     return found
 
 
-class Draws:
-    """What to compare of each variable: directions first, then entries.
+@dataclass(frozen=True, eq=False)
+class _Comparing:
+    """The steps of one comparison, in their order; the fields are as in `compare`."""
 
-    Drawn when it is asked for: of large variables that takes its time.
-    """
+    problem: Problem
+    shapes: Sequence[Sequence[int]]
+    plan: Plan
+    past: History
+    clock: Clock
+    rng: np.random.Generator
+    tell: Callable[..., None]
 
-    def __init__(self, problem, plan: Plan, rng):
-        self._problem, self._plan, self._rng = problem, plan, rng
-        self._drawn: dict[int, list[Direction]] = {}
+    def screen(self, is_roomy: bool) -> Screened:
+        """The screen, with noise as it is remembered.
 
-    def __len__(self) -> int:
-        return len(self._problem.sizes)
+        Where that is off, noise is measured, and groups are halved, unless there is
+        time to look at each variable anyway.
+        """
+        everyone = list(range(len(self.problem.sizes)))
+        if not self.problem.is_precise:  # noise asks for steps that cross many kinks
+            return Screened([], [], everyone)
+        noise = self._remembered() or self._measured(everyone)
+        screened = screen(self._comparator(noise), 0)
+        if is_roomy or not screened.suspects:
+            return screened
+        # Once more: by chance a sweep may pass over kinks that others don't.
+        comparator = self._comparator(self._measured(everyone))
+        screened = screen(comparator, 0)
+        if not screened.suspects:
+            return screened
+        self.clock.suspect()
+        return screen(comparator, self.clock.pairs() / 2)
 
-    def __getitem__(self, variable: int) -> list[Direction]:
-        if variable not in self._drawn:
-            self._drawn[variable] = self._draw(variable)
-        return self._drawn[variable]
+    def look_alone(self, directions: Sequence[Direction], screened: Screened) -> Found:
+        """Looks at variables one by one, and adds that to what was screened."""
+        pending = set(screened.suspects)
+        if not directions:
+            return Found(list(screened.items), pending=pending)
+        variables = _variables(directions)
+        noise = self._remembered()
+        is_fresh = noise is None or bool(pending) or self.clock.pairs() == math.inf
+        if noise is None or is_fresh:
+            self.tell("measuring the noise of the loss")
+            noise = self._measured(variables)
+        comparator = self._comparator(noise)
+        self.tell(f"comparing {counted(len(variables), 'variable')}", len(variables))
+        items, unclear = first_looks(comparator, directions)
+        items, unclear = look_again(comparator, items, unclear, self.clock.pairs())
+        closely = self._close_looks(items, unclear)
+        if closely >= 1 and unclear and not is_fresh:  # not by a noise of the past
+            comparator = self._comparator(self._measured(variables))
+        left_out: list[SlopeComparison] = []
+        if unclear:
+            items, left_out = self._look_closely(comparator, items, unclear, closely)
+        items = self._settle(comparator, items)
+        wrong = _wrong(items)
+        pending -= {i.direction.variable for i in items}
+        pending |= _wrong(left_out) - wrong
+        # Lost in noise, and not worth a close look: they were compared all the same.
+        items += [item for item in left_out if item.is_faint]
+        patterns = self._patterns(comparator, items, sorted(wrong))
+        return Found([*items, *screened.items], patterns, pending)
 
-    def count(self) -> int:
-        """How many directions and entries there are of all variables."""
-        return sum(
-            self._directions(size) + min(self._plan.samples, size)
-            for size in self._problem.sizes
-        )
+    def _close_looks(
+        self, items: Sequence[SlopeComparison], unclear: Sequence[int]
+    ) -> float:
+        """How many close looks there is time for.
 
-    def _directions(self, size):
-        return self._plan.directions if size > 1 or not self._plan.samples else 0
+        At least one, unless all that is unclear is merely faint.
+        """
+        least = not all(items[i].is_faint for i in unclear)
+        return max(least, self.clock.pairs() / CLOSE_LOOK)
 
-    def _draw(self, variable):
-        gradient, rng = self._problem.gradients[variable], self._rng
-        size = self._problem.sizes[variable]
-        known = np.zeros(size) if gradient is None else gradient
-        signs = [draw_signs(size, rng) for _ in range(self._directions(size))]
-        entries = rng.permutation(draw_coordinates(known, self._plan.samples, rng))
-        return [
-            *(Direction(variable, signs=s) for s in signs),
-            *(Direction(variable, entry=int(entry)) for entry in entries),
-        ]
+    def _look_closely(
+        self,
+        comparator: Comparator,
+        items: Sequence[SlopeComparison],
+        unclear: Sequence[int],
+        affordable: float,
+    ) -> tuple[list[SlopeComparison], list[SlopeComparison]]:
+        """Close looks at what is unclear: what they make clear, and what is left."""
+        suspects = len(_variables([items[i].direction for i in unclear]))
+        several = counted(suspects, "variable")
+        self.tell(f"looking closely at {several}", suspects)
+        return second_looks(comparator, items, unclear, affordable)
 
+    def _settle(
+        self, comparator: Comparator, items: Sequence[SlopeComparison]
+    ) -> list[SlopeComparison]:
+        """Confirms what is wrong, and looks for the entries where it is."""
+        wrong = len(_wrong(items))
+        if wrong:
+            several = counted(wrong, "variable")
+            self.tell(f"looking at what is wrong with {several}", wrong)
+        items = confirm(comparator, items)
+        searches = max(1, self.clock.pairs() / SEARCH)
+        return items + locate(comparator, items, searches)
 
-def _screen(problem, plan, past, clock, count, rng) -> tuple[Screened, bool]:
-    """The screen, and whether there is time for all else.
+    def _patterns(
+        self,
+        comparator: Comparator,
+        items: Sequence[SlopeComparison],
+        wrong: Sequence[int],
+    ) -> dict[int, Pattern | None]:
+        """What the mistakes look like: the first in any case, others in time."""
+        patterns: dict[int, Pattern | None] = {}
+        for k in wrong:
+            own = [i for i in items if i.direction.variable == k]
+            if not patterns or self.clock.pairs() > 0:
+                patterns[k] = find_pattern(comparator, k, self.shapes[k], own)
+        return patterns
 
-    With noise as it is remembered; where that is off, measured, and groups are halved,
-    unless there is time to look at each variable anyway.
-    """
-    everyone = list(range(len(problem.sizes)))
-    roomy = count <= clock.pairs()
-    if not problem.is_precise:  # noise asks for steps that cross too many kinks
-        return Screened([], [], everyone), roomy
-    noise = past.noise(problem.level)
-    if noise is None:
-        noise = _measured(problem, past, everyone)[0]
-    screened = screen(problem, noise, plan.tolerance, rng, 0)
-    if roomy or not screened.suspects:
-        return screened, roomy
-    # Once more: by chance a sweep may pass over kinks that others don't.
-    noise = _measured(problem, past, everyone)[0]
-    screened = screen(problem, noise, plan.tolerance, rng, 0)
-    if not screened.suspects:
-        return screened, False
-    clock.suspect()
-    return screen(problem, noise, plan.tolerance, rng, clock.pairs() / 2), False
+    def _comparator(self, noise: Sequence[Noise]) -> Comparator:
+        return Comparator(self.problem, noise, self.plan.tolerance, self.rng)
 
+    def _remembered(self) -> list[Noise] | None:
+        """The noise of each variable, as an earlier check measured it."""
+        noise = self.past.noise(self.problem.level)
+        return None if noise is None else [noise] * len(self.problem.sizes)
 
-def _measured(problem, past, variables):
-    problem.assert_repeatable()
-    noise = problem.noise(variables)
-    if problem.is_precise:
-        past.remember(noise[0], problem.level)
-    return noise
-
-
-def _choose(drawn, screened, past, affordable, spare, rng) -> list[Direction]:
-    """What to look at alone: suspects first, then what is due.
-
-    Args:
-        drawn: What there is to compare.
-        screened: What the screen found.
-        past: The checks so far.
-        affordable: Pairs of losses in all.
-        spare: How many of them what is due may take, at most.
-        rng: Source of randomness.
-    """
-    everyone = range(len(drawn))
-    if affordable == math.inf:
-        return [d for k in everyone for d in drawn[k]]
-    suspects = sorted(screened.suspects, key=lambda k: past.looks[k])
-    many = max(1, int(affordable // SUSPICION))
-    suspects = suspects[:many]
-    rounds = [
-        drawn[k][position]
-        for position in range(max((len(drawn[k]) for k in suspects), default=0))
-        for k in suspects
-        if position < len(drawn[k])
-    ]
-    chosen = rounds[: max(2, many)]  # one alone may miss what is off, by chance
-    left = min(spare, affordable - SUSPICION * len(chosen))
-    due = past.least_seen(set(screened.unproven), rng)
-    rest = set(everyone) - set(screened.suspects) - set(due)
-    for k in [*due, *past.least_seen(rest, rng)]:
-        if left < 1:
-            break
-        chosen += drawn[k][: int(left)]
-        left -= len(drawn[k])
-    if not chosen and not screened.items:  # there was no screen
-        chosen = drawn[past.least_seen(everyone, rng)[0]][:1]
-    return chosen
+    def _measured(self, variables: Sequence[int]) -> list[Noise]:
+        """The noise of some variables, measured here, and remembered."""
+        self.problem.assert_repeatable()
+        noise = self.problem.noise(variables)
+        if self.problem.is_precise:
+            self.past.remember(noise[0], self.problem.level)
+        return noise
 
 
-def _look_alone(problem, shapes, directions, plan, past, clock, rng, found, tell):
-    """Looks at variables one by one, and adds to what was found."""
-    tolerance = plan.tolerance
-    variables = sorted({d.variable for d in directions})
-    noise = past.noise(problem.level)
-    noise = noise and [noise] * len(problem.sizes)
-    fresh = noise is None or bool(found.pending) or clock.pairs() == math.inf
-    if fresh:
-        tell("measuring the noise of the loss")
-        noise = _measured(problem, past, variables)
-    tell(f"comparing {counted(len(variables), 'variable')}", len(variables))
-    items, unclear = first_looks(problem, directions, noise, tolerance)
-    items, unclear = look_again(
-        problem, items, unclear, noise, tolerance, clock.pairs()
-    )
-    # At least one close look, unless all that is unclear is merely faint.
-    least = not all(items[i].is_faint for i in unclear)
-    closely = max(least, clock.pairs() / (3 * len(LADDER)))
-    if closely >= 1 and unclear and not fresh:
-        noise = _measured(problem, past, variables)  # not by a noise of the past
-    left_out: list[Item] = []
-    if unclear:
-        suspects = len({items[i].direction.variable for i in unclear})
-        tell(f"looking closely at {counted(suspects, 'variable')}", suspects)
-        items, left_out = second_looks(
-            problem, items, unclear, noise, tolerance, closely
-        )
-    wrong = {i.direction.variable for i in items if i.word == words.MISMATCH}
-    if wrong:
-        several = counted(len(wrong), "variable")
-        tell(f"looking at what is wrong with {several}", len(wrong))
-    items = confirm(problem, items, noise, tolerance, rng)
-    searches = max(1, clock.pairs() / SEARCH)
-    items += locate(problem, items, noise, tolerance, rng, searches)
-    found.pending -= {i.direction.variable for i in items}
-    # Lost in noise, and not worth a close look: they were compared all the same.
-    items += [item for item in left_out if item.is_faint]
-    found.items[:0] = items
-    known = {i.direction.variable for i in items if i.word == words.MISMATCH}
-    found.pending |= {
-        i.direction.variable for i in left_out if i.word == words.MISMATCH
-    } - known
-    for k in variables:
-        own = [i for i in items if i.direction.variable == k]
-        if any(i.word == words.MISMATCH for i in own) and (
-            not found.patterns or clock.pairs() > 0
-        ):
-            found.patterns[k] = find_pattern(problem, k, shapes[k], own, rng)
+def _variables(directions: Iterable[Direction]) -> list[int]:
+    return sorted({d.variable for d in directions})
+
+
+def _wrong(items: Iterable[SlopeComparison]) -> set[int]:
+    """The variables with a mismatch."""
+    return {i.direction.variable for i in items if i.word == MISMATCH}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_gradwatch.check.numerics import judgement
-from keras_gradwatch.check.numerics.comparison import Item
+from keras_gradwatch.check.numerics.comparison import SlopeComparison
 from keras_gradwatch.findings import causes
 from keras_gradwatch.findings.causes import Cause
 from keras_gradwatch.findings.pattern import Pattern
@@ -38,7 +38,7 @@ class Conclusion:
 
 def conclude(
     gradient: np.ndarray | None,
-    items: Sequence[Item],
+    items: Sequence[SlopeComparison],
     tolerance: float,
     pattern: Pattern | None = None,
 ) -> Conclusion:
@@ -102,7 +102,7 @@ def _resolution(items):
     return min((i.judgement.resolution for i in agreed or known), default=None)
 
 
-def coverage(items: Sequence[Item], size: int) -> float:
+def coverage(items: Sequence[SlopeComparison], size: int) -> float:
     """Share of a variable's entries that could be compared, from 0 to 1.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,15 +15,16 @@ class Direction:
         variable: Position of the variable in the list of checked variables.
         entry: Flat index of the entry to move, for a coordinate.
         signs: int8 array of -1, 0 and +1, one for each entry of the variable,
-            for a direction. Zero leaves an entry where it is.
+            for a direction. Zero leaves an entry where it is. Empty for a coordinate.
     """
 
     variable: int
     entry: int | None = None
-    signs: np.ndarray | None = None
+    signs: np.ndarray = field(default_factory=lambda: np.empty(0, np.int8))
 
     @property
     def is_coordinate(self) -> bool:
+        """Whether this moves one entry."""
         return self.entry is not None
 
     def moves(self, step: float) -> list[tuple[Direction, float]]:
@@ -32,14 +33,14 @@ class Direction:
 
     def slope(self, gradient: np.ndarray) -> float:
         """The derivative along this direction that a flat gradient implies."""
-        if self.is_coordinate:
+        if self.entry is not None:
             return float(gradient[self.entry])
         # Not by BLAS: its threads wait for those of TensorFlow.
         return float(np.einsum("i,i->", self.signs, gradient))
 
     def norm(self, gradient: np.ndarray) -> float:
         """Norm of a flat gradient over the entries that this one moves."""
-        if self.is_coordinate:
+        if self.entry is not None:
             return abs(float(gradient[self.entry]))
         return norm_of(gradient[self.signs != 0])
 
@@ -65,6 +66,10 @@ class Sweep:
         """What moves, and how far, at a step along this sweep."""
         pairs = zip(self.parts, self.lengths, strict=True)
         return [(part, step * length) for part, length in pairs]
+
+
+# A direction or sweep, and a signed step along it.
+Perturbation = tuple[Direction | Sweep, float]
 
 
 def draw_coordinates(
@@ -105,7 +110,9 @@ def draw_signs(size: int, rng: np.random.Generator) -> np.ndarray:
     return rng.integers(0, 2, size, dtype=np.int8) * np.int8(2) - np.int8(1)
 
 
-def _draw_weighted(weights, count, rng):
+def _draw_weighted(
+    weights: np.ndarray, count: int, rng: np.random.Generator
+) -> np.ndarray:
     """Draws distinct indices with probability in proportion to weights > 0."""
     candidates = np.flatnonzero(weights)
     if len(candidates) <= count:
@@ -113,11 +120,9 @@ def _draw_weighted(weights, count, rng):
     # Exponential races (Efraimidis and Spirakis, 2006): the smallest arrival
     # times are a weighted draw without replacement, in one pass.
     arrival = rng.exponential(size=len(candidates)) / weights[candidates]
-    return (
-        candidates[np.argpartition(arrival, count)[:count]]
-        if count
-        else (np.empty(0, dtype=np.int64))
-    )
+    if not count:
+        return np.empty(0, dtype=np.int64)
+    return candidates[np.argpartition(arrival, count)[:count]]
 
 
 def scale_of(value: np.ndarray) -> float:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from keras_gradwatch.check.numerics import judgement as words
-from keras_gradwatch.check.numerics.comparison import Item
+from keras_gradwatch.check.numerics.comparison import SlopeComparison
+from keras_gradwatch.check.numerics.judgement import MATCH, MISMATCH, ZERO
 from keras_gradwatch.check.numerics.noise import Noise
 
-_SEEN = (words.MATCH, words.MISMATCH, words.ZERO)
+_SEEN = (MATCH, MISMATCH, ZERO)
 
 
 class History:
@@ -30,7 +30,7 @@ class History:
         self._entries: list[set[int]] = [set() for _ in sizes]
         self._noise: tuple[Noise, float] | None = None  # and where it was measured
 
-    def add(self, items: Iterable[Item]) -> None:
+    def add(self, items: Iterable[SlopeComparison]) -> None:
         """Takes note of the comparisons of a check."""
         alone = set()
         for item in items:
@@ -39,7 +39,7 @@ class History:
                 alone.add(k)
             if item.word not in _SEEN:
                 continue
-            if item.direction.is_coordinate:
+            if item.direction.entry is not None:
                 self._entries[k].add(item.direction.entry)
             else:
                 self._whole[k] = True
@@ -56,7 +56,9 @@ class History:
         """How many entries of a variable were compared singly."""
         return len(self._entries[variable])
 
-    def least_seen(self, variables: Iterable[int], rng) -> list[int]:
+    def least_seen(
+        self, variables: Iterable[int], rng: np.random.Generator
+    ) -> list[int]:
         """Variables in the order in which they are due, ties in random order."""
         order = [int(k) for k in rng.permutation(list(variables))]
         return sorted(order, key=lambda k: self.looks[k])

@@ -10,198 +10,147 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keras_gradwatch.check.numerics import judgement as words
-from keras_gradwatch.check.numerics.comparison import Item, deviates, judged
-from keras_gradwatch.check.numerics.differences import (
-    COARSE,
-    LADDER,
-    close_look,
-    first_look,
-)
+from keras_gradwatch.check.numerics.comparator import Comparator
+from keras_gradwatch.check.numerics.comparison import SlopeComparison
+from keras_gradwatch.check.numerics.differences import COARSE
 from keras_gradwatch.check.numerics.directions import Direction
-from keras_gradwatch.check.numerics.loss_at_point import Problem, analytic_slope
-from keras_gradwatch.check.numerics.noise import Noise
+from keras_gradwatch.check.numerics.judgement import MATCH, MISMATCH, NONFINITE, ZERO
+from keras_gradwatch.check.numerics.loss_at_point import analytic_slope
 
 # Other steps to try where the first tells too little, as multiples of it: smaller
 # ones, which pass over fewer kinks, or larger ones, which stand out of the noise.
 _FINER, _COARSER = (0.1, 0.01), (10.0, 100.0)
-# The range of first steps, in units of each variable's scale.
+# The range of first steps, in units of each variable's scale. Below, round-off of a
+# float64 loss alone costs digits; above, the bend of the loss does.
 _SMALLEST, _LARGEST = 5e-7, 3e-2
+# A direction moves every entry at once, and kinks are nearer: below this step, it gets
+# a tenth of it.
+_KINKS_ARE_NEARER = 1e-4
 
 
-def examine(
-    problem: Problem,
-    directions: Sequence[Direction],
-    noise: Sequence[Noise],
-    tolerance: float,
-    affordable: float = np.inf,
-) -> list[Item]:
-    """Judges each direction: a first look at all, others at suspects.
-
-    Args:
-        problem: The loss and its analytic gradient.
-        directions: What to compare.
-        noise: Bound on the error of a loss value, for each variable.
-        tolerance: Largest relative error that still is a match.
-        affordable: How many close looks to spend.
-
-    Returns:
-        An `Item` for each direction, in the same order, but for those that
-        stayed unclear.
-    """
-    items, unclear = first_looks(problem, directions, noise, tolerance)
-    items, unclear = look_again(problem, items, unclear, noise, tolerance)
-    return second_looks(problem, items, unclear, noise, tolerance, affordable)[0]
-
-
-def first_looks(problem, directions, noise, tolerance) -> tuple[list[Item], list[int]]:
+def first_looks(
+    comparator: Comparator, directions: Sequence[Direction]
+) -> tuple[list[SlopeComparison], list[int]]:
     """Judges each direction by one pair of losses.
 
+    Args:
+        comparator: What compares.
+        directions: What to compare.
+
     Returns:
-        A tuple `(items, unclear)`: an `Item` for each direction, and positions of
+        A tuple `(items, unclear)`: a comparison for each direction, and positions of
         those that ask for another look.
     """
-    steps = [_first_step(problem, d, noise[d.variable], tolerance) for d in directions]
-    items = _looks(problem, directions, steps, noise, tolerance)
-    unclear = [i for i, item in enumerate(items) if _needs_close_look(item, problem)]
-    return items, unclear
+    steps = [_first_step(comparator, d) for d in directions]
+    items = comparator.at_one_step(directions, steps)
+    return items, [i for i, item in enumerate(items) if _needs_close_look(item)]
 
 
 def look_again(
-    problem, items, unclear, noise, tolerance, affordable=np.inf
-) -> tuple[list[Item], list[int]]:
+    comparator: Comparator,
+    items: Sequence[SlopeComparison],
+    unclear: Sequence[int],
+    affordable: float = np.inf,
+) -> tuple[list[SlopeComparison], list[int]]:
     """Tries two other steps where the first was unclear: for a kink nearby, or noise.
 
     Args:
-        problem: The loss and its analytic gradient.
+        comparator: What compares.
         items: What `first_looks` returned.
         unclear: Positions of the items to look at.
-        noise: Bound on the error of a loss value, for each variable.
-        tolerance: Largest relative error that still is a match.
         affordable: How many pairs of losses to spend on those that are lost in noise.
 
     Returns:
         What `first_looks` returns, with those that are clear by now.
     """
     items, unclear = list(items), list(unclear)
-    waiting = [i for i in unclear if items[i].word != words.NONFINITE]
+    waiting = [i for i in unclear if items[i].word != NONFINITE]
     for finer, coarser in zip(_FINER, _COARSER, strict=True):
-        steps = {}
+        steps: dict[int, float] = {}
         for i in waiting:
             item = items[i]
-            scale = problem.scales[item.direction.variable]
             # From the first step on, which an unclear item keeps.
             step = item.slope.step * (coarser if item.is_faint else finer)
-            if item.is_faint and (affordable < 1 or step > _LARGEST * scale):
+            largest = _LARGEST * comparator.problem.scales[item.direction.variable]
+            if item.is_faint and (affordable < 1 or step > largest):
                 continue
             affordable -= item.is_faint
             steps[i] = step
         directions = [items[i].direction for i in steps]
-        found = _looks(problem, directions, list(steps.values()), noise, tolerance)
+        found = comparator.at_one_step(directions, list(steps.values()))
         for i, item in zip(steps, found, strict=True):
-            before = items[i]
-            # What was off must not be lost in the noise of smaller steps.
-            told = before.is_faint or 4 * item.slope.error_bar <= abs(before.deviation)
-            if told and not _needs_close_look(item, problem):
+            if _settles(item, items[i]):
                 items[i] = item
                 unclear.remove(i)
                 waiting.remove(i)
-            elif before.is_faint and not item.is_faint:
+            elif items[i].is_faint and not item.is_faint:
                 items[i] = item  # something is off, and was lost in noise
                 waiting.remove(i)
     return items, unclear
 
 
-def _looks(problem, directions, steps, noise, tolerance) -> list[Item]:
-    """Judges each direction by the difference at one step."""
-    losses = _both_sides(problem, directions, [[step] for step in steps])
-    items = []
-    for direction, step, (plus, minus) in zip(directions, steps, losses, strict=True):
-        k = direction.variable
-        slope = first_look(step, problem.scales[k], plus[0], minus[0], noise[k])
-        items.append(judged(problem, direction, slope, tolerance))
-    return items
-
-
 def second_looks(
-    problem, items, unclear, noise, tolerance, affordable=np.inf
-) -> tuple[list[Item], list[Item]]:
+    comparator: Comparator,
+    items: Sequence[SlopeComparison],
+    unclear: Sequence[int],
+    affordable: float = np.inf,
+) -> tuple[list[SlopeComparison], list[SlopeComparison]]:
     """Looks closely at what was unclear at first, at what looks wrong before all.
 
     Args:
-        problem: The loss and its analytic gradient.
-        items: What `first_looks` or `look_again` returned.
+        comparator: What compares.
+        items: What `look_again` returned.
         unclear: Positions of the items to look at.
-        noise: Bound on the error of a loss value, for each variable.
-        tolerance: Largest relative error that still is a match.
         affordable: How many close looks to spend.
 
     Returns:
         A tuple `(items, left_out)`, in the same order: those that are clear by
         now, and those for which there was no close look left.
     """
-    order = sorted(unclear, key=lambda i: items[i].word != words.MISMATCH)
+    order = sorted(unclear, key=lambda i: items[i].word != MISMATCH)
     looked_at = order[: int(min(len(order), affordable))]
-    directions = [items[i].direction for i in looked_at]
-    close = look_closely(problem, directions, noise, tolerance)
+    close = comparator.at_all_steps([items[i].direction for i in looked_at])
     found = dict(zip(looked_at, close, strict=True))
     left = set(unclear) - set(looked_at)
     clear = [found.get(i, item) for i, item in enumerate(items) if i not in left]
     return clear, [items[i] for i in sorted(left)]
 
 
-def look_closely(problem, directions, noise, tolerance) -> list[Item]:
-    """Judges each direction by differences at all steps of the ladder."""
-    ladders = [LADDER * problem.scales[d.variable] for d in directions]
-    losses = _both_sides(problem, directions, ladders)
-    items = []
-    for direction, steps, (plus, minus) in zip(
-        directions, ladders, losses, strict=True
-    ):
-        slope = close_look(steps, plus, minus, problem.base, noise[direction.variable])
-        items.append(judged(problem, direction, slope, tolerance))
-    return items
+def _needs_close_look(item: SlopeComparison) -> bool:
+    """Whether one pair of losses tells too little."""
+    if not item.direction.is_coordinate:
+        return item.word != MATCH or item.deviates
+    if item.word != ZERO:
+        return item.word != MATCH
+    # Lost in round-off here, but not at a larger step?
+    return abs(item.analytic) * COARSE > 4 * item.slope.unit_roundoff
 
 
-def _needs_close_look(item, problem):
-    if item.direction.is_coordinate:
-        if item.word != words.ZERO:
-            return item.word != words.MATCH
-        # Lost in round-off here, but not at a larger step?
-        return abs(item.analytic) * COARSE > 4 * item.slope.unit_roundoff
-    return item.word != words.MATCH or deviates(item, problem)
+def _settles(item: SlopeComparison, before: SlopeComparison) -> bool:
+    """Whether another step makes clear what was unclear before.
+
+    What was off must not be lost in the noise of smaller steps.
+    """
+    told = before.is_faint or 4 * item.slope.error_bar <= abs(before.deviation)
+    return told and not _needs_close_look(item)
 
 
-def _first_step(problem, direction, noise, tolerance):
+def _first_step(comparator: Comparator, direction: Direction) -> float:
     """About 1e-6 in float64: small enough to miss most kinks.
 
     Under noise more, but not more than a slope of the expected size needs.
     """
+    problem, noise = comparator.problem, comparator.noise[direction.variable]
     scale = problem.scales[direction.variable]
     if not np.isfinite(noise.floor):
         return 1e-6 * scale
     expected = scale * abs(analytic_slope(problem, direction))
+    # 1e-6 at a noise of 1e-15, the step that was measured best in float64. The power
+    # is between 1/3, best on smooth ground, and 1/2, which misses more kinks.
     step = noise.share**0.4
-    if expected:
-        step = min(step, 100 * noise.floor / (tolerance * expected))
+    if expected:  # round-off is then a hundredth of the tolerance
+        step = min(step, 100 * noise.floor / (comparator.tolerance * expected))
     step = float(np.clip(step, _SMALLEST, _LARGEST))
-    if not direction.is_coordinate and step < 1e-4:
-        step /= 10  # moves every entry at once: kinks are nearer
+    if not direction.is_coordinate and step < _KINKS_ARE_NEARER:
+        step /= 10
     return step * scale
-
-
-def _both_sides(problem, directions, ladders):
-    """Losses at plus and minus each step: a pair of arrays a direction."""
-    probes = [
-        (direction, sign * float(step))
-        for direction, steps in zip(directions, ladders, strict=True)
-        for step in steps
-        for sign in (1, -1)
-    ]
-    values = problem.losses(probes) if probes else np.empty(0)
-    pairs, start = [], 0
-    for steps in ladders:
-        block = values[start : start + 2 * len(steps)].reshape(-1, 2)
-        pairs.append((block[:, 0], block[:, 1]))
-        start += 2 * len(steps)
-    return pairs

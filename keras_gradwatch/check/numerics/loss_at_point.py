@@ -7,7 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from keras_gradwatch.check.numerics.directions import Direction, Sweep
+from keras_gradwatch.check.numerics.directions import Direction, Perturbation
+from keras_gradwatch.check.numerics.noise import Noise
 
 # How far away the nearby point is, relative to each variable's scale.
 NEARBY = 1e-3
@@ -24,22 +25,41 @@ class Problem(Protocol):
         sizes: Number of entries of each variable.
         scales: Typical size of the entries of each variable.
         roundoff: How far round-off may move an entry of the gradients.
+        is_precise: Whether all of the loss is computed in float64.
     """
 
-    base: float
-    level: float
-    gradients: Sequence[np.ndarray | None]
-    sizes: Sequence[int]
-    scales: Sequence[float]
-    roundoff: float
+    @property
+    def base(self) -> float: ...
+    @property
+    def level(self) -> float: ...
+    @property
+    def gradients(self) -> Sequence[np.ndarray | None]: ...
+    @property
+    def sizes(self) -> Sequence[int]: ...
+    @property
+    def scales(self) -> Sequence[float]: ...
+    @property
+    def roundoff(self) -> float: ...
+    @property
+    def is_precise(self) -> bool: ...
 
-    def losses(self, probes: Sequence[tuple[Direction | Sweep, float]]) -> np.ndarray:
-        """Losses with one variable or several moved by a step, for each probe."""
+    def losses(self, perturbations: Sequence[Perturbation], /) -> np.ndarray:
+        """Losses with one variable or several moved, for each perturbation."""
+
+    def noise(self, variables: Sequence[int], /) -> list[Noise]:
+        """A bound on the error of a loss value, for each variable.
+
+        Of those that it is not asked for, it may be infinite.
+        """
+
+    def assert_repeatable(self) -> None:
+        """Raises an `UncheckableError` if the loss is not the same each time."""
 
     def nearby(self) -> Problem:
         """The same loss at a random point `NEARBY` this one."""
 
 
-def analytic_slope(problem, direction):
+def analytic_slope(problem: Problem, direction: Direction) -> float:
+    """The slope along a direction that the gradient implies; 0 without a gradient."""
     gradient = problem.gradients[direction.variable]
     return 0.0 if gradient is None else direction.slope(gradient)

@@ -1,20 +1,10 @@
-"""How far a loss value itself may be off: its noise, measured."""
+"""How far a loss value itself may be off."""
 
 from __future__ import annotations
 
-import functools
-import operator
-from collections.abc import Sequence
 from dataclasses import dataclass
-from math import factorial
 
 import numpy as np
-
-from keras_gradwatch.check.numerics.directions import Direction, draw_signs
-from keras_gradwatch.check.numerics.loss_at_point import Problem, analytic_slope
-
-# Measured noise is a standard deviation; a bound is this many of them.
-NOISE_FACTOR = 4.0
 
 
 @dataclass(frozen=True)
@@ -32,105 +22,11 @@ class Noise:
     floor: float
     share: float = 0.0
 
-    def at(self, *values) -> np.ndarray:
+    def at(self, *values: np.typing.ArrayLike) -> np.ndarray:
         """The bound for losses of these values."""
-        return np.maximum(self.floor, self.share * np.max(np.abs(values), axis=0))
+        return np.maximum(
+            self.floor, self.share * np.max(np.abs(np.asarray(values)), axis=0)
+        )
 
     def __or__(self, other: Noise) -> Noise:
         return Noise(max(self.floor, other.floor), max(self.share, other.share))
-
-
-# Points of the noise measurement, in units of the variable's scale: close
-# together, and on one side of the point, so that a kink there is not crossed.
-NOISE_SPACING = 1e-10
-NOISE_POINTS = np.arange(1.0, 9.0)
-# As many different values tell noise from a plateau.
-_FEWEST_VALUES = 5
-
-
-def noise_of(
-    problem: Problem, variables: Sequence[int], rng, spacing: float = NOISE_SPACING
-) -> Noise:
-    """A bound on the error of one loss value, measured along some variables.
-
-    Where the loss does not change although it should, the points are moved
-    apart: somewhere inside they were rounded to one value.
-
-    Args:
-        problem: The loss.
-        variables: Along which variables to move, a random direction of each.
-        rng: Source of randomness.
-        spacing: Distance of the points, in units of the variable's scale; in
-            low precision well above its rounding.
-    """
-    directions = {
-        k: Direction(k, signs=draw_signs(problem.sizes[k], rng)) for k in variables
-    }
-    found, waiting = [], list(variables)
-    precise = spacing == NOISE_SPACING
-    widest = spacing * (1e5 if precise else 100)
-    while waiting:
-        probes = [
-            (directions[k], float(point * spacing * problem.scales[k]))
-            for k in waiting
-            for point in NOISE_POINTS
-        ]
-        still = []
-        rows = problem.losses(probes).reshape(len(waiting), -1)
-        for k, row in zip(waiting, rows, strict=True):
-            flat = len(np.unique(row)) < _FEWEST_VALUES if precise else np.ptp(row) == 0
-            moves = not precise or _should_move(problem, directions[k], spacing)
-            if flat and moves and spacing < widest:
-                still.append(k)
-            elif precise and np.ptp(row) == 0:
-                found.append(Noise(2 * np.finfo(np.float64).eps * abs(float(row[0]))))
-            else:
-                found.append(measure_noise(row))
-        waiting, spacing = still, 10 * spacing
-    finite = [noise for noise in found if np.isfinite(noise.floor)]
-    return functools.reduce(operator.or_, finite, Noise(0.0 if finite else np.inf))
-
-
-def _should_move(problem, direction, spacing):
-    """Whether, by the gradient, the points of a measurement differ in the loss."""
-    scale = problem.scales[direction.variable]
-    reach = spacing * scale * (NOISE_POINTS[-1] - NOISE_POINTS[0])
-    change = abs(analytic_slope(problem, direction)) * reach
-    return change > 4 * np.finfo(np.float64).eps * abs(problem.base)
-
-
-def measure_noise(values: np.ndarray) -> Noise:
-    """A bound on the error of a loss, from values at equally spaced points.
-
-    High differences of a smooth function vanish; what stays is noise (ECnoise:
-    Moré and Wild, Estimating computational noise, 2011). At least the rounding
-    of the result itself, in the precision that all values have.
-
-    Args:
-        values: Losses at equally spaced points, close together, at least 6.
-
-    Returns:
-        The bound. Infinite if a value is not finite.
-    """
-    values = np.asarray(values, dtype=np.float64)
-    if not np.all(np.isfinite(values)):
-        return Noise(np.inf)
-    differences, levels = values, []
-    for k in range(1, len(values) - 1):
-        differences = np.diff(differences)
-        gamma = factorial(k) ** 2 / factorial(2 * k)
-        levels.append(np.sqrt(gamma * np.mean(differences**2)))
-    largest = float(np.max(np.abs(values)))
-    rounding = 2 * _rounding(values)
-    floor = max(NOISE_FACTOR * float(np.median(levels[1:])), rounding * largest)
-    return Noise(floor, max(rounding, floor / largest) if largest else rounding)
-
-
-def _rounding(values):
-    """Relative distance of neighbouring numbers, in the precision of the values.
-
-    Read off the last binary digit that any of them uses: 2^-23 in float32.
-    """
-    digits = np.bitwise_or.reduce(np.int64(2.0**53 * np.abs(np.frexp(values)[0])))
-    last = float(digits & -digits) if digits else 1.0
-    return min(last, 2.0**45) * 2.0**-52

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keras_gradwatch.check.numerics import judgement as words
-from keras_gradwatch.check.numerics.comparison import Item, Problem
+from keras_gradwatch.check.numerics.comparator import Comparator
+from keras_gradwatch.check.numerics.comparison import SlopeComparison
 from keras_gradwatch.check.numerics.directions import Direction, draw_signs
+from keras_gradwatch.check.numerics.judgement import MISMATCH
+from keras_gradwatch.check.numerics.loss_at_point import Problem
 from keras_gradwatch.findings.pattern import (
     ENTRY,
     REVERSED,
@@ -33,27 +35,26 @@ NO_CHANGE = 1.5e-3
 
 
 def find_pattern(
-    problem: Problem,
+    comparator: Comparator,
     variable: int,
     shape: Sequence[int],
-    items: Sequence[Item],
-    rng: np.random.Generator,
+    items: Sequence[SlopeComparison],
 ) -> Pattern | None:
     """Looks for a pattern in the mistake of one variable.
 
     Args:
-        problem: The loss and its analytic gradient.
+        comparator: What compares.
         variable: Position of the variable.
         shape: Its shape.
         items: Its comparisons.
-        rng: Source of randomness.
 
     Returns:
         The `Pattern`, or None if there is none or nothing is wrong. Costs 8 to
         about 30 losses.
     """
+    problem, rng = comparator.problem, comparator.rng
     gradient = problem.gradients[variable]
-    wrong = [i for i in items if i.word == words.MISMATCH]
+    wrong = [i for i in items if i.word == MISMATCH]
     if not wrong or gradient is None or not np.all(np.isfinite(gradient)):
         return None
     if not np.any(gradient):
@@ -68,7 +69,7 @@ def find_pattern(
 class _Probe:
     """Slopes along any direction of one variable, at a step known to be good."""
 
-    def __init__(self, problem, variable, item):
+    def __init__(self, problem: Problem, variable: int, item: SlopeComparison):
         self.problem, self.variable = problem, variable
         self.step, self.slack = item.slope.step, 4 * item.slope.error_bar
         self.size = problem.sizes[variable]

@@ -12,13 +12,15 @@ they come along in the last one, moved much further.
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from keras_gradwatch.check.numerics import judgement as words
-from keras_gradwatch.check.numerics.comparison import Item, Problem, deviates, judged
+from keras_gradwatch.check.numerics.comparator import Comparator
+from keras_gradwatch.check.numerics.comparison import SlopeComparison
 from keras_gradwatch.check.numerics.differences import LADDER, Slope
 from keras_gradwatch.check.numerics.directions import (
     Direction,
@@ -26,6 +28,8 @@ from keras_gradwatch.check.numerics.directions import (
     draw_signs,
     norm_of,
 )
+from keras_gradwatch.check.numerics.judgement import MATCH, NOISY, ZERO
+from keras_gradwatch.check.numerics.loss_at_point import Problem
 from keras_gradwatch.check.numerics.noise import Noise
 
 # Independent sweeps over each group. In one, a wrong part may go unseen by chance. More
@@ -58,35 +62,29 @@ class Screened:
         unproven: Other variables of which the screen proves nothing.
     """
 
-    items: list[Item]
+    items: list[SlopeComparison]
     suspects: list[int]
     unproven: list[int]
 
 
-def screen(
-    problem: Problem,
-    noise: Noise,
-    tolerance: float,
-    rng: np.random.Generator,
-    affordable: float = np.inf,
-) -> Screened:
+def screen(comparator: Comparator, affordable: float = np.inf) -> Screened:
     """Sweeps over all variables, and halves the groups that are off.
 
     Args:
-        problem: The loss and its analytic gradient.
-        noise: A bound on the error of a loss value. If it is too small, healthy
-            groups look as if they were off, never the other way round.
-        tolerance: Largest relative error that still is a match.
-        rng: Source of randomness.
+        comparator: What compares. If its noise is too small, healthy groups look as
+            if they were off, never the other way round.
         affordable: Pairs of losses to spend on halving.
 
     Returns:
         A `Screened`. All of a group that was not halved is suspect.
     """
-    sweeper = _Sweeper(problem, noise, tolerance, rng)
-    items, single, rest, halves = [], [], [], []
+    sweeper = _Sweeper(comparator)
+    items: list[SlopeComparison] = []
+    single: list[int] = []
+    rest: list[int] = []
+    halves: list[list[int]] = []
 
-    def look(group, idle=()):
+    def look(group: list[int], idle: Sequence[int] = ()) -> None:
         found = sweeper.look(group, idle)
         if found is not None:
             items.extend(found.items)
@@ -98,7 +96,9 @@ def screen(
             # The later half first: near the loss, fewer are wrong.
             halves.extend([group[middle:], group[:middle]])
 
-    (near, far, quiet, silent), faint = _groups(problem, sweeper.norms, sweeper.noise)
+    (near, far, quiet, silent), faint = _groups(
+        comparator.problem, sweeper.norms, sweeper.noise
+    )
     for group in (near, far, quiet, silent):
         seen = {i.direction.variable for i in items}
         if group and not seen.issuperset(group):
@@ -114,7 +114,7 @@ def screen(
     proven = {
         i.direction.variable
         for i in items
-        if i.word == words.ZERO or (i.word == words.MATCH and i.has_teeth(tolerance))
+        if i.word == ZERO or (i.word == MATCH and i.has_teeth(comparator.tolerance))
     }
     clean = dict.fromkeys(i.direction.variable for i in items)
     suspects = [*single, *rest]
@@ -122,13 +122,19 @@ def screen(
     return Screened(items, suspects, unproven)
 
 
-def _groups(problem, norms, error):
+def _groups(
+    problem: Problem, norms: dict[int, float], error: float
+) -> tuple[tuple[list[int], list[int], list[int], list[int]], list[int]]:
     """Groups to sweep over, and variables too faint for any of them.
 
     Those with a gradient to see in small steps; in larger steps; zero up to
     round-off; and exactly zero or None.
     """
-    near, far, quiet, silent, faint = [], [], [], [], []
+    near: list[int] = []
+    far: list[int] = []
+    quiet: list[int] = []
+    silent: list[int] = []
+    faint: list[int] = []
     roundoff = problem.roundoff
     for k, gradient in enumerate(problem.gradients):
         norm = norms.get(k, 0.0)
@@ -147,7 +153,7 @@ def _groups(problem, norms, error):
             (faint if norm > roundoff * np.sqrt(problem.sizes[k]) else quiet).append(k)
         else:
             quiet.append(k)
-    return [near, far, quiet, silent], faint
+    return (near, far, quiet, silent), faint
 
 
 @dataclass
@@ -160,22 +166,23 @@ class _Clean:
             larger steps.
     """
 
-    items: list[Item]
+    items: list[SlopeComparison]
     doubtful: set[int] = field(default_factory=set)
 
     def __or__(self, other: _Clean) -> _Clean:
         items = self.items + other.items
-        matching = {i.direction.variable for i in items if i.word == words.MATCH}
+        matching = {i.direction.variable for i in items if i.word == MATCH}
         return _Clean(items, (self.doubtful | other.doubtful) - matching)
 
 
 class _Sweeper:
     """Compares all variables of a group in a few sweeps."""
 
-    def __init__(self, problem, noise, tolerance, rng):
-        self.problem, self.bound, self.tolerance = problem, noise, tolerance
-        self.rng = rng
-        self.noise = float(noise.at(problem.level))
+    def __init__(self, comparator: Comparator):
+        self.comparator, problem = comparator, comparator.problem
+        self.problem = problem
+        self.bound: Noise = functools.reduce(operator.or_, comparator.noise)
+        self.noise = float(self.bound.at(problem.level))
         self.norms = {
             k: norm_of(g) for k, g in enumerate(problem.gradients) if g is not None
         }
@@ -197,9 +204,15 @@ class _Sweeper:
             shares = {k: least / reach[k] for k in group}
             return self._swept(group, shares, step, idle)
         items = self._still(group)
-        return items and _Clean(items)
+        return _Clean(items) if items else None
 
-    def _swept(self, group, shares, step, idle):
+    def _swept(
+        self,
+        group: Sequence[int],
+        shares: dict[int, float],
+        step: float,
+        idle: Sequence[int],
+    ) -> _Clean | None:
         """Compares along several sweeps; None if one of them is off."""
         found = _Clean([])
         for sweep in range(MOST):
@@ -214,14 +227,17 @@ class _Sweeper:
             found |= one
         return found
 
-    def _steady(self, group, shares, step):
+    def _steady(
+        self, group: Sequence[int], shares: dict[int, float], step: float
+    ) -> _Clean | None:
         """Compares along one sweep, at a step at which nothing is off; None if none."""
         sweep = self._draw(group, shares)
         slopes = self._analytic(sweep)
-        clean, seen = {}, {}
+        clean: dict[float, list[SlopeComparison]] = {}
+        seen: dict[float, float] = {}
         for factor in dict.fromkeys([self.usual, *RETRIES]):
             off, items = self._compare(sweep, slopes, factor * step)
-            if any(_is_off(item, self.problem) for item in items):
+            if any(_is_off(item) for item in items):
                 if not np.isfinite(off) or any(
                     abs(off - other) <= STAYS * abs(off) for other in seen.values()
                 ):
@@ -235,20 +251,30 @@ class _Sweeper:
             for finer, tried in clean.items():
                 if seen and self._tells(tried, finer * step, seen, finer):
                     self.usual = finer
-                    lost = {
-                        i.direction.variable for i in tried if i.word != words.MATCH
-                    }
+                    lost = {i.direction.variable for i in tried if i.word != MATCH}
                     return _Clean(tried, lost)
         # Noise must not hide what another step shows.
         return None if seen else _Clean(max(clean.values(), key=_matches))
 
-    def _tells(self, items, step, seen, factor):
+    def _tells(
+        self,
+        items: Sequence[SlopeComparison],
+        step: float,
+        seen: dict[float, float],
+        factor: float,
+    ) -> bool:
         """Whether a clean step says that kinks are what is off in larger ones."""
         shows = 2 * self.noise / step <= min(map(abs, seen.values()))
         enough = _matches(items) >= HALF * len(items)
         return factor < min(seen) and shows and enough
 
-    def _with_idle(self, group, shares, step, idle):
+    def _with_idle(
+        self,
+        group: Sequence[int],
+        shares: dict[int, float],
+        step: float,
+        idle: Sequence[int],
+    ) -> _Clean | None:
         """Compares along one sweep that moves idle variables far; None unless clean."""
         step *= self.usual
         far = self._draw(idle, dict.fromkeys(idle, LARGEST / step))
@@ -257,51 +283,53 @@ class _Sweeper:
         _, items = self._compare(sweep, self._analytic(sweep), step)
         own, others = items[: len(group)], items[len(group) :]
         if (
-            any(_is_off(item, self.problem) for item in own)
-            or any(item.word != words.ZERO for item in others)
+            any(_is_off(item) for item in own)
+            or any(item.word != ZERO for item in others)
             or _matches(own) < ENOUGH * len(own)
         ):
             return None
         return _Clean(items)
 
-    def _still(self, group):
+    def _still(self, group: Sequence[int]) -> list[SlopeComparison] | None:
         """Compares variables that, by their gradients, don't move the loss."""
         sweep = self._draw(group, dict.fromkeys(group, 1.0))
         _, items = self._compare(sweep, self._analytic(sweep), LARGEST)
         exact = all(not np.any(self._gradient(k)) for k in group)
         for item in items:
-            if item.word != words.ZERO or (exact and item.slope.numerical != 0):
+            if item.word != ZERO or (exact and item.slope.numerical != 0):
                 return None
         return items
 
-    def _draw(self, group, shares):
+    def _draw(self, group: Sequence[int], shares: dict[int, float]) -> Sweep:
         """Random signs, and lengths that are no multiples of one another.
 
         Two mistakes can then cancel out only by chance.
         """
         parts = [
-            Direction(k, signs=draw_signs(self.problem.sizes[k], self.rng))
+            Direction(k, signs=draw_signs(self.problem.sizes[k], self.comparator.rng))
             for k in group
         ]
-        spread = self.rng.uniform(0.5, 1.0, len(parts))
+        spread = self.comparator.rng.uniform(0.5, 1.0, len(parts))
         lengths = [
             float(s * shares[k] * self.problem.scales[k])
             for s, k in zip(spread, group, strict=True)
         ]
         return Sweep(tuple(parts), tuple(lengths))
 
-    def _gradient(self, variable):
+    def _gradient(self, variable: int) -> np.ndarray:
         gradient = self.problem.gradients[variable]
         return np.zeros(1) if gradient is None else gradient
 
-    def _analytic(self, sweep):
+    def _analytic(self, sweep: Sweep) -> list[float]:
         gradients = [self.problem.gradients[d.variable] for d in sweep.parts]
         return [
             0.0 if g is None else d.slope(g)
             for d, g in zip(sweep.parts, gradients, strict=True)
         ]
 
-    def _compare(self, sweep, slopes, step):
+    def _compare(
+        self, sweep: Sweep, slopes: Sequence[float], step: float
+    ) -> tuple[float, list[SlopeComparison]]:
         """What the slope along a sweep is off by, and what that makes of each."""
         self.pairs += 1
         plus, minus = self.problem.losses([(sweep, step), (sweep, -step)])
@@ -318,21 +346,14 @@ class _Sweeper:
                 step=step * length,
                 unit_roundoff=error / self.problem.scales[k],
             )
-            item = judged(
-                self.problem,
-                part,
-                slope,
-                self.tolerance,
-                known=(analytic, self.norms.get(k, 0.0)),
-            )
-            items.append(replace(item, among=len(sweep.parts)))
+            known = analytic, self.norms.get(k, 0.0)
+            items.append(self.comparator.judged(part, slope, known, len(sweep.parts)))
         return off, items
 
 
-def _is_off(item, problem):
-    told = item.word in (words.MATCH, words.NOISY, words.ZERO)
-    return not told or deviates(item, problem)
+def _is_off(item: SlopeComparison) -> bool:
+    return item.word not in (MATCH, NOISY, ZERO) or item.deviates
 
 
-def _matches(items):
-    return sum(item.word == words.MATCH for item in items)
+def _matches(items: Sequence[SlopeComparison]) -> int:
+    return sum(item.word == MATCH for item in items)

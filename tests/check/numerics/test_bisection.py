@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 
 from keras_gradwatch.check.numerics.bisection import bisect
+from keras_gradwatch.check.numerics.comparator import Comparator
 from keras_gradwatch.check.numerics.directions import Direction, draw_signs
-from keras_gradwatch.check.numerics.looks import look_closely
-from keras_gradwatch.check.numerics.noise import noise_of
-from tests.check.numerics.test_whole_check import at
+from keras_gradwatch.check.numerics.noise_measurement import noise_of
 from tests.support.pipeline import separable
+from tests.support.problems import at
 
 
 def bisected(problem, rng):
     size = problem.sizes[0]
     noise = [noise_of(problem, [0], rng)]
     direction = Direction(0, signs=draw_signs(size, rng))
-    [item] = look_closely(problem, [direction], noise, 1e-3)
+    [item] = Comparator(problem, noise, 1e-3, rng).at_all_steps([direction])
     problem.evaluations = 0
     return bisect(problem, item)
 

@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from keras_gradwatch.check.numerics import judgement as words
-from keras_gradwatch.check.numerics.compare import Plan, compare
+from keras_gradwatch.check.numerics.compare import compare
 from keras_gradwatch.check.numerics.history import History
-from tests.check.numerics.test_screen import among_kinks, network
-from tests.support.problems import ArrayProblem
+from keras_gradwatch.check.numerics.judgement import MISMATCH
+from keras_gradwatch.check.numerics.plan import Plan
+from tests.support.problems import ArrayProblem, among_kinks, network
 
 
 class Clock:
@@ -43,7 +43,7 @@ def compared(problem, pairs=math.inf, past=None, seed=0, extra=0):
 
 
 def wrong(found):
-    return {i.direction.variable for i in found.items if i.word == words.MISMATCH}
+    return {i.direction.variable for i in found.items if i.word == MISMATCH}
 
 
 def alone(found):

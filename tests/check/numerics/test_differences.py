@@ -11,7 +11,8 @@ from keras_gradwatch.check.numerics.differences import (
     close_look,
     first_look,
 )
-from keras_gradwatch.check.numerics.noise import Noise, measure_noise
+from keras_gradwatch.check.numerics.noise import Noise
+from keras_gradwatch.check.numerics.noise_measurement import measure_noise
 
 TINY = Noise(4e-16, 4e-16)
 

@@ -7,8 +7,8 @@ import pytest
 
 from keras_gradwatch.findings.sentences import because
 from keras_gradwatch.findings.verdicts import FAIL
-from tests.check.numerics.test_whole_check import at
 from tests.support.pipeline import check, separable
+from tests.support.problems import at
 
 SEEDS = range(5)
 

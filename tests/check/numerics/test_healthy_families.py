@@ -5,12 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from keras_gradwatch.check.numerics import judgement as words
+from keras_gradwatch.check.numerics.comparator import Comparator
 from keras_gradwatch.check.numerics.confirm import confirm
 from keras_gradwatch.check.numerics.directions import Direction
-from keras_gradwatch.check.numerics.looks import examine
-from keras_gradwatch.check.numerics.noise import NOISE_SPACING, noise_of
+from keras_gradwatch.check.numerics.judgement import (
+    JUMP,
+    KINK,
+    MATCH,
+    MISMATCH,
+    NONFINITE,
+    ZERO,
+)
+from keras_gradwatch.check.numerics.noise_measurement import NOISE_SPACING, noise_of
 from tests.support.families import FAMILIES
+from tests.support.pipeline import examine
 from tests.support.problems import ScalarsProblem
 
 CASES = 100
@@ -51,8 +59,8 @@ def judged(build, seed, factor=1.0, tolerance=1e-3, **options):
         noise = [noise_of(problem, few, rng, spacing=NOISE_SPACING)] * CASES
     problem.evaluations = 0
     directions = [Direction(k, entry=0) for k in variables]
-    items = examine(problem, directions, noise, tolerance)
-    return confirm(problem, items, noise, tolerance, rng), problem
+    comparator = Comparator(problem, noise, tolerance, rng)
+    return confirm(comparator, examine(comparator, directions)), problem
 
 
 def count(items, word):
@@ -66,14 +74,14 @@ def test_a_healthy_gradient_is_never_a_mismatch(name, setting):
         pytest.skip("the noise hides what the loss does")
     for seed in SEEDS:
         items, _ = judged(FAMILIES[name], seed, **SETTINGS[setting])
-        wrong = [i for i in items if i.word == words.MISMATCH]
+        wrong = [i for i in items if i.word == MISMATCH]
         assert not wrong, wrong[0]
 
 
 def test_no_false_alarm_where_noise_hides_which_side_of_a_kink_is_seen():
     for seed in range(20):
         items, _ = judged(FAMILIES["rippled"], seed, noise=1e-6)
-        assert count(items, words.MISMATCH) == 0
+        assert count(items, MISMATCH) == 0
 
 
 SMOOTH = ("quadratic", "tanh", "exponential", "oscillating")
@@ -83,7 +91,7 @@ SMOOTH = ("quadratic", "tanh", "exponential", "oscillating")
 def test_a_smooth_healthy_gradient_matches_with_teeth(name):
     for seed in SEEDS:
         items, problem = judged(FAMILIES[name], seed)
-        proven = [i.word == words.MATCH and i.has_teeth(1e-3) for i in items]
+        proven = [i.word == MATCH and i.has_teeth(1e-3) for i in items]
         assert np.mean(proven) >= 0.97
         assert problem.evaluations <= 3 * CASES
 
@@ -108,21 +116,21 @@ WRONG = {
 def test_a_wrong_gradient_is_a_mismatch(name, factor):
     for seed in SEEDS:
         items, _ = judged(FAMILIES[name], seed, factor=factor)
-        assert count(items, words.MISMATCH) == CASES
+        assert count(items, MISMATCH) == CASES
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_slightly_wrong_gradient_is_a_mismatch(name):
     for seed in SEEDS:
         items, _ = judged(FAMILIES[name], seed, factor=1.003)
-        assert count(items, words.MISMATCH) >= WRONG[name] * CASES
+        assert count(items, MISMATCH) >= WRONG[name] * CASES
 
 
 @pytest.mark.parametrize("factor", [0.5, -1.0, 0.0])
 def test_a_wrong_gradient_is_found_next_to_a_kink(factor):
     for seed in SEEDS:
         items, _ = judged(FAMILIES["kink_off_the_middle"], seed, factor=factor)
-        assert count(items, words.MISMATCH) >= 0.75 * CASES
+        assert count(items, MISMATCH) >= 0.75 * CASES
 
 
 @pytest.mark.parametrize("setting", ["float32", "noise of 1e-10", "loss of 1e-10"])
@@ -131,7 +139,7 @@ def test_a_grossly_wrong_gradient_is_found_under_noise(factor, setting):
     for name in ("quadratic", "exponential", "many_kinks_everywhere"):
         for seed in SEEDS:
             items, _ = judged(FAMILIES[name], seed, factor=factor, **SETTINGS[setting])
-            assert count(items, words.MISMATCH) >= 0.97 * CASES
+            assert count(items, MISMATCH) >= 0.97 * CASES
 
 
 @pytest.mark.parametrize("factor", [0.0, -1.0])
@@ -152,11 +160,11 @@ def test_a_slope_that_only_the_first_step_shows_is_not_lost_again(
 
     for seed in SEEDS:
         items, _ = judged(build, seed, factor, **SETTINGS[setting])
-        assert count(items, words.MISMATCH) >= 0.95 * CASES
+        assert count(items, MISMATCH) >= 0.95 * CASES
 
 
 def test_small_gradients_are_judged_as_far_as_the_loss_shows_them():
-    for factor, word in ((1.0, words.MATCH), (0.5, words.MISMATCH)):
+    for factor, word in ((1.0, MATCH), (0.5, MISMATCH)):
         items, problem = judged(FAMILIES["small_gradients"], 0, factor=factor)
         sizes = np.abs([g[0] for g in problem.gradients])
         seen = [i for i, size in zip(items, sizes, strict=True) if size > 1e-8]
@@ -166,7 +174,7 @@ def test_small_gradients_are_judged_as_far_as_the_loss_shows_them():
 
 def test_what_is_exactly_zero_needs_no_close_look():
     items, problem = judged(FAMILIES["exactly_zero"], 0)
-    assert count(items, words.ZERO) == CASES
+    assert count(items, ZERO) == CASES
     assert problem.evaluations == 2 * CASES
 
 
@@ -180,20 +188,20 @@ def test_a_kink_that_the_first_step_passes_over_costs_another_look_no_close_one(
             x,
         )
 
-    for factor, word in ((1.0, words.MATCH), (0.9, words.MISMATCH)):
+    for factor, word in ((1.0, MATCH), (0.9, MISMATCH)):
         items, problem = judged(build, 0, factor)
         assert count(items, word) >= 0.95 * CASES
-        assert word == words.MISMATCH or problem.evaluations <= 8 * CASES
+        assert word == MISMATCH or problem.evaluations <= 8 * CASES
 
 
 def test_a_jump_is_called_a_jump():
     items, _ = judged(FAMILIES["jump_in_the_middle"], 0)
-    assert count(items, words.JUMP) == CASES
+    assert count(items, JUMP) == CASES
 
 
 def test_a_gradient_between_the_slopes_of_a_kink_is_called_a_kink():
     items, _ = judged(FAMILIES["kink_in_the_middle"], 0)
-    assert count(items, words.KINK) > 0.95 * CASES
+    assert count(items, KINK) > 0.95 * CASES
 
 
 def test_where_no_loss_is_finite_the_word_is_nonfinite():
@@ -205,7 +213,7 @@ def test_where_no_loss_is_finite_the_word_is_nonfinite():
         )
 
     items, _ = judged(build, 0)
-    assert count(items, words.NONFINITE) == CASES
+    assert count(items, NONFINITE) == CASES
 
 
 def test_a_gradient_wrong_only_at_the_point_stays_a_mismatch():
@@ -221,4 +229,4 @@ def test_a_gradient_wrong_only_at_the_point_stays_a_mismatch():
 
     for seed in SEEDS:
         items, _ = judged(build, seed)
-        assert count(items, words.MISMATCH) == CASES
+        assert count(items, MISMATCH) == CASES

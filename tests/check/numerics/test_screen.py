@@ -5,68 +5,37 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from keras_gradwatch.check.numerics import judgement as words
-from keras_gradwatch.check.numerics.noise import noise_of
+from keras_gradwatch.check.numerics.comparator import Comparator
+from keras_gradwatch.check.numerics.judgement import MATCH, ZERO
+from keras_gradwatch.check.numerics.noise_measurement import noise_of
 from keras_gradwatch.check.numerics.screen import screen
-from tests.support.problems import ArrayProblem
+from tests.support.problems import (
+    ArrayProblem,
+    among_kinks,
+    network,
+    without_influence,
+)
 
 SEEDS = range(5)
 TOLERANCE = 1e-3
-
-
-def network(count, spoil=None, *, seed=0, spread=0.0, kinks=0.0, **options):
-    """A loss of many variables of many sizes, each of which bends it.
-
-    Args:
-        count: How many variables.
-        spoil: `spoil(k, gradient)` returns what to take for the gradient.
-        seed: Seed of the numbers.
-        spread: Gradients differ in size by up to 10 to this power.
-        kinks: Weight of a kink near each entry.
-        **options: Of `ArrayProblem`.
-    """
-    rng = np.random.default_rng(seed)
-    shapes = [[(30, 20), (20,), (1,), (3, 3, 4)][k % 4] for k in range(count)]
-    a = [rng.standard_normal(s) for s in shapes]
-    w = [rng.standard_normal(s) * 10 ** rng.uniform(-2, 0) for s in shapes]
-    d = [
-        10 ** rng.uniform(-8, -1, s) * rng.choice([-1, 1], s) + x
-        for s, x in zip(shapes, w, strict=True)
-    ]
-    size = 10 ** rng.uniform(-spread, 0, count)
-
-    def loss(arrays):
-        total = 1.0
-        for k, x in enumerate(arrays):
-            bent = np.tanh(x) + kinks * np.maximum(x - d[k], 0)
-            total += size[k] * float(np.sum(a[k] * bent)) / np.sqrt(x.size)
-        return total + 0.01 * total**2
-
-    def gradients(arrays):
-        total, parts = 1.0, []
-        for k, x in enumerate(arrays):
-            bent = np.tanh(x) + kinks * np.maximum(x - d[k], 0)
-            total += size[k] * float(np.sum(a[k] * bent)) / np.sqrt(x.size)
-            slope = 1 / np.cosh(x) ** 2 + kinks * (x > d[k])
-            parts.append(size[k] * a[k] * slope / np.sqrt(x.size))
-        parts = [(1 + 0.02 * total) * p for p in parts]
-        return [spoil(k, p) if spoil else p for k, p in enumerate(parts)]
-
-    return ArrayProblem(loss, w, gradients, seed=seed, **options)
 
 
 def screened(problem, seed=0, **options):
     rng = np.random.default_rng(seed)
     noise = noise_of(problem, [0, len(problem.sizes) - 1], rng)
     problem.evaluations = 0
-    return screen(problem, noise, TOLERANCE, rng, **options)
+    return screen(comparator(problem, noise, rng), **options)
+
+
+def comparator(problem, noise, rng):
+    return Comparator(problem, [noise] * len(problem.sizes), TOLERANCE, rng)
 
 
 def proven(found):
     return {
         i.direction.variable
         for i in found.items
-        if i.word == words.MATCH and i.has_teeth(TOLERANCE)
+        if i.word == MATCH and i.has_teeth(TOLERANCE)
     }
 
 
@@ -169,28 +138,6 @@ def test_kinks_nearby_do_no_harm(seed):
     assert len(proven(found)) >= 50
 
 
-def among_kinks(spoil=lambda k, gradient: gradient, *, seed):
-    """Kinks so near that the usual step passes over some of them."""
-    rng = np.random.default_rng(seed)
-    smooth = network(60, seed=seed)
-    start, parts = smooth.arrays, []
-    for x, scale in zip(start, smooth.scales, strict=True):
-        away = 10 ** rng.uniform(-7, -5.5, x.shape) * rng.choice([-1, 1], x.shape)
-        bend = 0.02 * rng.standard_normal(x.shape) / np.sqrt(x.size)
-        parts.append((bend, x + scale * away))
-
-    def loss(arrays):
-        bent = zip(arrays, parts, strict=True)
-        kinks = [float(np.sum(b * np.maximum(x - at, 0))) for x, (b, at) in bent]
-        return smooth.loss(arrays) + sum(kinks)
-
-    def gradients(arrays):
-        found = zip(smooth.of(arrays), arrays, parts, strict=True)
-        return [spoil(k, g + b * (x > at)) for k, (g, x, (b, at)) in enumerate(found)]
-
-    return ArrayProblem(loss, start, gradients, noise=1e-14, seed=seed)
-
-
 def test_kinks_around_the_usual_step_ask_for_a_smaller_one():
     prices = []
     for seed in range(10):
@@ -218,7 +165,7 @@ def test_variables_without_influence_come_along_at_no_price(count):
     problem = without_influence(network(count), idle, spoil)
     found = screened(problem)
     assert not found.suspects
-    assert idle == {i.direction.variable for i in found.items if i.word == words.ZERO}
+    assert idle == {i.direction.variable for i in found.items if i.word == ZERO}
     assert proven(found) | idle == set(range(count))
     assert problem.evaluations == 4
 
@@ -235,7 +182,7 @@ def test_zero_gradients_are_neither_proof_nor_suspicion(count):
     found = screened(problem)
     assert not found.suspects
     assert not {k for k in proven(found) if k % 4}
-    zero = {i.direction.variable for i in found.items if i.word == words.ZERO}
+    zero = {i.direction.variable for i in found.items if i.word == ZERO}
     assert zero == {k for k in range(count) if k % 4}
     assert problem.evaluations <= 12
 
@@ -243,8 +190,10 @@ def test_zero_gradients_are_neither_proof_nor_suspicion(count):
 @pytest.mark.parametrize("gradient", [None, np.zeros(3)])
 def test_a_loss_that_is_exactly_zero_all_around(gradient):
     problem = ArrayProblem(lambda arrays: 0.0, [np.ones(3)], [gradient])
-    found = screen(problem, noise_of(problem, [0], problem.rng), TOLERANCE, problem.rng)
-    assert {item.word for item in found.items} == {words.ZERO}
+    found = screen(
+        comparator(problem, noise_of(problem, [0], problem.rng), problem.rng)
+    )
+    assert {item.word for item in found.items} == {ZERO}
     assert not found.suspects
 
 
@@ -312,23 +261,10 @@ def test_a_loss_that_is_nowhere_finite_but_at_the_point():
 
     problem.loss = loss
     found = screen(
-        problem,
-        noise_of(network(8), [0], np.random.default_rng(0)),
-        TOLERANCE,
-        np.random.default_rng(0),
+        comparator(
+            problem,
+            noise_of(network(8), [0], np.random.default_rng(0)),
+            np.random.default_rng(0),
+        ),
     )
     assert set(found.suspects) == set(range(8))
-
-
-def without_influence(problem, dead, spoil):
-    """The same loss, in which some variables do nothing."""
-    inside, of, start = problem.loss, problem.of, [a.copy() for a in problem.arrays]
-
-    def held(arrays):
-        return [start[k] if k in dead else x for k, x in enumerate(arrays)]
-
-    return ArrayProblem(
-        lambda arrays: inside(held(arrays)),
-        start,
-        lambda arrays: [spoil(k, g) for k, g in enumerate(of(held(arrays)))],
-    )

@@ -5,22 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from keras_gradwatch.check.numerics import judgement as words
+from keras_gradwatch.check.numerics.judgement import MISMATCH, ZERO
 from keras_gradwatch.findings.sentences import because
 from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE, PASS, UNUSED
 from tests.support.pipeline import check, separable
-from tests.support.problems import ArrayProblem
+from tests.support.problems import ArrayProblem, at
 
 SEEDS = range(5)
-
-
-def at(index, factor):
-    def spoil(gradient):
-        gradient = gradient.copy()
-        gradient[index] *= factor
-        return gradient
-
-    return spoil
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (7,), (64, 64), (3, 3, 8, 4)])
@@ -54,7 +45,7 @@ def spoilt_entry(size, seed):
 
 
 def named(items):
-    wrong = [i.direction for i in items if i.word == words.MISMATCH]
+    wrong = [i.direction for i in items if i.word == MISMATCH]
     return {d.entry for d in wrong if d.is_coordinate}
 
 
@@ -121,7 +112,7 @@ def test_a_dead_variable_is_inconclusive():
     answer, items = one(lambda w: 3.0, lambda arrays: [np.zeros(3)], np.ones(3))
     assert answer.verdict == INCONCLUSIVE
     assert "dead" in because(answer.cause)
-    assert {i.word for i in items} == {words.ZERO}
+    assert {i.word for i in items} == {ZERO}
 
 
 def test_round_off_instead_of_zero_is_inconclusive():
