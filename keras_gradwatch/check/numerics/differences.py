@@ -8,7 +8,8 @@ import numpy as np
 
 from keras_gradwatch.check.numerics.noise import Noise
 
-# Steps of a close look, in units of the variable's scale.
+# Steps of a close look, in units of the variable's scale: 17 half decades, from where
+# the bend of a loss shows to where only kinks nearer than 1e-9 are passed over.
 LADDER = 10.0 ** np.arange(-1.0, -9.1, -0.5)
 # In the same units: a deviation seen at the first is no work of kinks nearby; one
 # not even seen at the second says nothing of the derivative.
@@ -74,14 +75,18 @@ class Slope:
         return 4 * self.unit_roundoff <= step * abs(analytic - self.numerical)
 
 
-def first_look(step, scale, plus, minus, noise: Noise) -> Slope:
+def first_look(
+    step: float, scale: float, plus: float, minus: float, noise: Noise
+) -> Slope:
     """The slope from a single pair of losses; the bar holds round-off only."""
     error = float(noise.at(plus, minus))
     slope = float((plus - minus) / (2 * step))
     return Slope(slope, error / step, step, unit_roundoff=error / scale)
 
 
-def close_look(steps, plus, minus, base, noise: Noise) -> Slope:
+def close_look(
+    steps: np.ndarray, plus: np.ndarray, minus: np.ndarray, base: float, noise: Noise
+) -> Slope:
     """The slope from many steps, and what kind of point this is.
 
     A centred difference is off by round-off, `noise / h`, and by truncation,
@@ -103,7 +108,7 @@ def close_look(steps, plus, minus, base, noise: Noise) -> Slope:
     scale = steps[0] / LADDER[0]
     finite = np.isfinite(plus) & np.isfinite(minus)
     steps, plus, minus = steps[finite], plus[finite], minus[finite]
-    if len(steps) < 3:
+    if len(steps) < 3:  # the estimate of truncation needs two changes
         return Slope(np.nan, np.inf, np.nan)
     errors = noise.at(plus, minus, np.full(len(steps), base))
     roundoff = errors / steps
@@ -124,14 +129,17 @@ def close_look(steps, plus, minus, base, noise: Noise) -> Slope:
     )
 
 
-def _truncation(central, steps, roundoff):
+def _truncation(
+    central: np.ndarray, steps: np.ndarray, roundoff: np.ndarray
+) -> np.ndarray:
     """How far each centred difference may be from the limit, round-off apart."""
     change = np.abs(np.diff(central))  # change[j]: from step j to step j + 1
     allowed = roundoff[1:] + roundoff[:-1]
     bars = np.full(len(steps), np.inf)
     bars[1:] = change
     # Where the changes fall as h^2 does, Richardson's estimate holds; where they
-    # don't fall at all, there is no limit in sight.
+    # don't fall at all, there is no limit in sight. From one half decade to the next
+    # h^2 falls by 10; a fall by 3, a bit less than that of h, sqrt(10), is enough.
     ratio = (steps[:-1] / steps[1:]) ** 2
     for j in range(2, len(steps)):
         if change[j - 2] >= 0.3 * ratio[j - 1] * change[j - 1]:
@@ -143,19 +151,27 @@ def _truncation(central, steps, roundoff):
     return bars + np.max(np.triu(np.maximum(0.0, apart)), axis=1)
 
 
-def _is_jump(difference, steps, errors):
-    """Whether f(x+h) - f(x-h) stays put while h shrinks."""
+def _is_jump(difference: np.ndarray, steps: np.ndarray, errors: np.ndarray) -> bool:
+    """Whether f(x+h) - f(x-h) stays put while h shrinks.
+
+    The bound is halfway between shrinking as h does and staying put. A difference is
+    off by at most 2 errors: 8 leave a factor of 4.
+    """
     last, before = abs(difference[-1]), abs(difference[-2])
     shrinks_to = 0.5 * (1 + steps[-1] / steps[-2])
     return bool(last > 8 * errors[-1] and last > shrinks_to * before)
 
 
-def _is_kink(second, steps, errors, best):
+def _is_kink(
+    second: np.ndarray, steps: np.ndarray, errors: np.ndarray, best: int
+) -> bool:
     """Whether the one-sided slopes differ for good.
 
     On smooth ground they differ by `f'' h`, which shrinks with the step; at a
     kink the difference stays. Looked for at the smallest step that shows it,
-    and at the best step: a kink much nearer than that bends its slope too.
+    and at the best step: a kink much nearer than that bends its slope too. The bound
+    is that of `_is_jump`; a second difference is off by at most 4 errors: 8 leave a
+    factor of 2.
     """
     gap = np.abs(second) / steps
     clear = np.flatnonzero(np.abs(second) > 8 * errors)

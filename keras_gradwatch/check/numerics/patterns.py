@@ -2,7 +2,8 @@
 
 Random directions are fingerprints. If the true gradient is `T(analytic)`, then
 `T(analytic).u` equals the slope along every direction `u`; a few directions are
-enough to tell one such `T` from another.
+enough to tell one such `T` from another. The candidates are few and fixed, so the
+search ends; all of the whole gradient are tried on the same losses.
 """
 
 from __future__ import annotations
@@ -27,10 +28,13 @@ from keras_gradwatch.findings.pattern import (
     Pattern,
 )
 
+# An unrelated `T` fits one within `FIT` by chance in about 0.6 % of draws (a Gaussian
+# of the same norm on either side), and so four in about 1e-9.
 FINGERPRINTS = 4
 # How well a fingerprint must fit, as a share of the norm of the gradient.
 FIT = 1e-2
-# A factor as close to one as this is no explanation.
+# A factor as close to one as this is no explanation: the relative error that it makes,
+# 0.75e-3, is below the default tolerance.
 NO_CHANGE = 1.5e-3
 
 

@@ -8,6 +8,10 @@ down to the variables that are to be looked at alone. Of a healthy model, two
 losses a sweep say of each variable what a direction of its own would say. Variables
 without influence, such as a bias before batch normalisation, don't disturb a sweep:
 they come along in the last one, moved much further.
+
+It ends: a group is swept at most `MOST` times with at most one try for each of
+`RETRIES`, each half is smaller than its group, and halving stops when the pairs of
+losses that are affordable are spent.
 """
 
 from __future__ import annotations
@@ -33,21 +37,29 @@ from keras_gradwatch.check.numerics.loss_at_point import Problem
 from keras_gradwatch.check.numerics.noise import Noise
 
 # Independent sweeps over each group. In one, a wrong part may go unseen by chance. More
-# of them, up to so many, where kinks ask for steps in which some slopes are lost.
+# of them, up to so many, where kinks ask for steps in which some slopes are lost. A
+# trade: more sweeps leave fewer variables doubtful, two losses each.
 SWEEPS, MOST = 2, 5
 # The range of steps, in units of each variable's scale: to move all variables at
 # once takes small steps, for kinks are near. Gradients that show only in larger
-# ones are swept apart from those that show in small ones.
+# ones are swept apart from those that show in small ones. With variables scaled to an
+# equal share, the relative error was measured as 2e-3 to 3e-2 at 1e-5 (a convolutional
+# net, MobileNetV2), and below 2e-6 at 1e-9.
 SMALLEST, SMALL, LARGEST = 1e-9, 1e-5, 1e-4
-# The first step and, where something is off there, others, as multiples of it.
+# The first step and, where something is off there, others, as multiples of it: smaller
+# ones for kinks, a larger one for noise.
 RETRIES = (1.0, 0.1, 10.0, 0.01)
-# The slope of each variable is to be so many times the round-off of differences.
+# The slope of each variable is to be so many times the round-off of differences: at a
+# tolerance of 1e-3, a slope at the `DIRECTION_FLOOR` of 0.1, and the shortest length
+# of 0.5, the faintest that counts still matches: 1 / (1e-3 * 0.1 * 0.5).
 CLEARANCE = 2e4
 # If as many of a group match, another step is not worth its price: what happens to
 # have next to no slope along one sweep has one along the next. Fewer will do where
 # larger steps are off: it is kinks that they pass over, if nothing is off in this one.
+# Both are trades of losses against proofs, not measured.
 ENOUGH, HALF = 0.8, 0.5
-# A deviation that changes less than this from one step to the next is there.
+# A deviation that changes less than this from one step to the next is there: a mistake
+# stays put, while what kinks do changes with the step. A trade, not measured.
 STAYS = 0.1
 
 
