@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -67,10 +68,10 @@ class NonFiniteLocator(keras.callbacks.Callback):
 
     def __init__(
         self,
-        log_dir=None,
+        log_dir: str | os.PathLike[str] | None = None,
         *,
         check_freq: int = 1,
-        save_dir=None,
+        save_dir: str | os.PathLike[str] | None = None,
         on_failure: str = "stop",
         verbose: int = 1,
     ):

@@ -71,7 +71,7 @@ class Probes:
         unscaled: Losses that were handed to an optimizer to be scaled.
     """
 
-    def __init__(self, clean=None):
+    def __init__(self, clean: Any = None):
         self.marks: list[Mark] = []
         self.visits: list[Visit] = []
         self.unscaled: list[tf.Tensor] = []

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -76,7 +77,7 @@ class StepReplay:
         values: Values of its variables, by id; live ones where there is none.
     """
 
-    def __init__(self, model, values: Mapping[int, tf.Tensor]):
+    def __init__(self, model: keras.Model, values: Mapping[int, tf.Tensor]):
         everything = Objective("", None, tuple(model.trainable_variables))
         self.model, self.values = model, dict(values)
         self.replica = Replica(model, "freeze", everything)

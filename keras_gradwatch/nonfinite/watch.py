@@ -36,7 +36,7 @@ class Watch:
             the model, and slots of optimizers where a gradient may hide in them.
     """
 
-    def __init__(self, model, with_slots: bool = False):
+    def __init__(self, model: keras.Model, with_slots: bool = False):
         self.weights = list(model.trainable_variables)
         states = states_of(model, self.weights)
         slots = slots_of(model)
