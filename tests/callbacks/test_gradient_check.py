@@ -276,8 +276,9 @@ def test_nothing_stays_behind_when_another_callback_interrupts(data, tmp_path):
 
 
 def test_two_callbacks_at_once_and_a_second_fit(data):
-    one = kgw.GradientCheck(warmup_steps=0, check_freq=2, verbose=0)
-    two = kgw.GradientCheck(warmup_steps=0, check_freq=2, seed=1, verbose=0)
+    often = {"warmup_steps": 0, "check_freq": 2, "time_budget": 60, "verbose": 0}
+    one = kgw.GradientCheck(**often)
+    two = kgw.GradientCheck(**often, seed=1)
     model = small_model()
     for _ in range(2):
         model.fit(*data, batch_size=6, verbose=0, callbacks=[one, two])
