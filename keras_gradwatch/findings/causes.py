@@ -1,6 +1,6 @@
 """Why a variable, or a whole check, has its verdict: data, no words.
 
-`sentences.py` says each of them in English.
+`sentences` says each of them in English.
 """
 
 from __future__ import annotations

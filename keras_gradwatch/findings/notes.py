@@ -1,6 +1,6 @@
 """What else a reader of a report should know: data, no words.
 
-`sentences.py` says each of them in English.
+`sentences` says each of them in English.
 """
 
 from __future__ import annotations

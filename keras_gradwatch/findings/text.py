@@ -1,4 +1,4 @@
-"""Names that users chose, made fit to be printed: one line, no tricks."""
+"""Pieces of a line: names that users chose, fit to be printed; lists; numbers."""
 
 from __future__ import annotations
 
@@ -53,3 +53,24 @@ def listed(names: Sequence[str], shown: int = 3) -> str:
     if len(parts) == 1:
         return parts[0]
     return f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def first_of(names: Sequence[str]) -> str:
+    """The first of some names, and how many more: `"a"` or `"a (and 2 more)"`."""
+    more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+    return f"{names[0]}{more}"
+
+
+def and_others(names: Sequence[str], shown: int) -> str:
+    """The first of some names, and whether there are more: `"a, b and others"`.
+
+    Args:
+        names: The names.
+        shown: How many to show.
+    """
+    return ", ".join(names[:shown]) + (" and others" if len(names) > shown else "")
+
+
+def share_of(share: float) -> str:
+    """A share in percent, such as `"12%"` or `"less than 1%"`."""
+    return f"{share:.0%}" if share >= 0.01 else "less than 1%"

@@ -1,0 +1,152 @@
+"""A note, as a sentence or a few."""
+
+from __future__ import annotations
+
+from keras_gradwatch.findings import notes
+from keras_gradwatch.findings.sentences.phrases import handed_on, places
+from keras_gradwatch.findings.text import and_others, first_of, share_of
+from keras_gradwatch.findings.vocabulary import LOSS
+
+# Names shown before "and others": as many as fit on a line.
+_LAYERS = 5
+
+
+def note(found: notes.Note, subject: str = LOSS) -> str:
+    """A note in one sentence or a few.
+
+    Args:
+        found: The `Note`.
+        subject: What was differentiated, one of `vocabulary.SUBJECTS`.
+    """
+    match found:
+        case notes.Said(text):
+            return text
+        case notes.Look():
+            return _look(found)
+        case notes.Refusal():
+            start = f"{found.target}: " if found.target else ""
+            return f"{start}{refusal(found, subject)}"
+        case notes.LowPrecision(dtype, layers):
+            return (
+                f"The {subject} goes through {dtype} in "
+                f"{and_others(layers, _LAYERS)}: differences are less accurate there, "
+                "and the error bars wider."
+            )
+        case notes.TrainingUnseen(error):
+            return (
+                "What becomes of the gradients in the precision of training could not "
+                f"be seen. {error}"
+            )
+        case notes.LeftOut(paths):
+            return f"The training step takes no gradient for {first_of(paths)}."
+        case notes.LossNotScaled(optimizer):
+            return (
+                f"The training step hands gradients to {optimizer!r}, a "
+                "LossScaleOptimizer that divides them by its scale, but does not scale "
+                f"the loss. Differentiate `self.{optimizer}.scale_loss(loss)`."
+            )
+        case notes.HandedOn(labels, what):
+            return (
+                f"For {first_of(labels)} the training step hands the optimizer "
+                f"{handed_on(what)}."
+            )
+        case notes.ExpectedMatchesNothing(path):
+            return f"expected={path!r} matches no variable."
+        case notes.ExpectedIsRight(path):
+            return (
+                f"expected={path!r} matches only variables whose gradient is right by "
+                "now: it can go."
+            )
+    return _in_training(found, subject)
+
+
+def _in_training(found, subject):
+    match found:
+        case notes.TrainingLossNotFinite(dtype, loss, exact):
+            return (
+                f"In {dtype}, the precision of training, the {subject} is {loss}; in "
+                f"float64 it is {exact:.4g}."
+            )
+        case notes.Underflow():
+            return _underflow(found)
+        case notes.Overflow(dtype, share, labels, is_scaled):
+            then = ": the optimizer skips such a step, and halves the scale of the loss"
+            return (
+                f"In {dtype}, the precision of training, {share_of(share)} of the "
+                f"gradient of {first_of(labels)} is NaN or infinite"
+                f"{then if is_scaled else ''}."
+            )
+        case notes.RoundedOff(dtype, error, labels):
+            return (
+                f"In {dtype}, the precision of training, the gradient of "
+                f"{first_of(labels)} is off by {error:.0%}: what rounding leaves of "
+                "it."
+            )
+    raise TypeError(f"Expected a note. Received: {found!r}")
+
+
+def refusal(found: notes.Refusal, subject: str = LOSS) -> str:
+    """Why a loss was not looked at.
+
+    Args:
+        found: The `Refusal`.
+        subject: What was differentiated, one of `vocabulary.SUBJECTS`.
+    """
+    match found:
+        case notes.Refused(_, text):
+            return text
+        case notes.LossNotFinite(_, loss):
+            return (
+                f"The {subject} is {loss}: there is no gradient to check. Look for "
+                "what first returns NaN or infinity."
+            )
+        case notes.LossNotRepeatable(_, once, again):
+            return (
+                f"The {subject} differs between two evaluations at the same weights "
+                f"({once!r} and {again!r}): it has something random in it that can't "
+                "be replayed. Draw random numbers with `keras.random` and a "
+                "`keras.random.SeedGenerator`."
+            )
+    raise TypeError(f"Expected a refusal. Received: {found!r}")
+
+
+def _look(found):
+    look = f"Look first at {places(found.places)}"
+    match found:
+        case notes.LookAtOwnWeights():
+            return (
+                f"{look}: only its own weights are wrong, and what lies before it is "
+                "right, so its gradient for its weights is to blame."
+            )
+        case notes.LookToTheLoss(wrong=wrong):
+            return (
+                f"{look}. No layer after {wrong!r} is known to be right, so the loss "
+                "may be to blame as well."
+            )
+        case notes.LookBetween(wrong=wrong, right=right):
+            return (
+                f"{look}. The mistake lies in the backward pass between {wrong!r}, "
+                f"whose gradient is wrong, and {right!r}, whose gradient is right."
+            )
+    return f"{look}."
+
+
+def _underflow(found):
+    what = (
+        f"In {found.dtype}, the precision of training, {share_of(found.share)} of the "
+        f"gradient of {first_of(found.labels)} is exactly zero and in float64 it is "
+        "not"
+    )
+    if found.dtype != "float16":
+        return f"{what}: it is too small for that precision."
+    if found.loss_scale is None:
+        return (
+            f"{what}: it underflows, and these weights do not learn. Scale the loss: "
+            "wrap the optimizer in `keras.optimizers.LossScaleOptimizer`. (`compile` "
+            "does so by itself only for a model whose own dtype policy is "
+            "mixed_float16.)"
+        )
+    return (
+        f"{what}: it underflows although the loss is scaled by {found.loss_scale:g}. "
+        "Raise `initial_scale`, or keep the layers where it gets small in float32."
+    )
