@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 from keras_gradwatch.findings import encoding
 
 FORMAT = 1
-_FLOATS = ("value", "threshold")
 KINDS = ("vanishing", "exploding", "dead", "nonfinite")
 
 
@@ -56,7 +54,7 @@ class Alert:
 
     def to_json(self) -> str:
         """The alert as JSON."""
-        return encoding.write(dataclasses.asdict(self), FORMAT)
+        return encoding.write(encoding.encode(self), FORMAT)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Alert:
@@ -65,5 +63,5 @@ class Alert:
         Raises:
             ValueError: If `text` is not an alert of a known format.
         """
-        fields = encoding.decode(encoding.read(text, "an alert", FORMAT), _FLOATS)
-        return cls(**{**fields, "where": tuple(fields["where"])})
+        _, fields = encoding.read(text, "an alert", (FORMAT,))
+        return encoding.decode(cls, fields)

@@ -9,7 +9,7 @@ import statistics
 import sys
 from dataclasses import dataclass
 
-from keras_gradwatch.findings import causes, sentences
+from keras_gradwatch.findings import causes, encoding, sentences
 from keras_gradwatch.findings.manner import (
     FACTOR,
     IN_WORDS,
@@ -110,11 +110,7 @@ class Digest:
         """
         data = json.loads(text)
         known = data[0] if isinstance(data, list) and data else None
-        if known not in (1, FORMAT) or isinstance(known, bool):
-            raise ValueError(
-                f"Expected a digest of format {FORMAT} or 1. Received: "
-                f"text={text[:80]!r}"
-            )
+        encoding.assert_known(known, text, "a digest", (FORMAT, 1))
         _, step, verdict, reason, tolerance, look, rows = data
         places: tuple[Place, ...] = ()
         in_words = ""

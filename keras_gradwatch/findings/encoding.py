@@ -1,76 +1,130 @@
-"""Standard JSON: NaN and infinity are strings, a number tells the format."""
+"""Frozen data as standard JSON, and back: of alerts, findings and reports.
+
+NaN and infinity are strings, and a number tells the format. A cause or a note carries
+the name of its class, and so does all else that a field holds of one class or another.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
-from collections.abc import Collection
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from keras_gradwatch.findings.causes import CAUSES
+from keras_gradwatch.findings.handed import Handed
+from keras_gradwatch.findings.notes import NOTES
+from keras_gradwatch.findings.pattern import Pattern
+from keras_gradwatch.findings.place import Place
+
+# The key of the name of a class, and the classes that carry theirs.
+CLASS = "is"
+_CLASSES = {c.__name__: c for c in (*CAUSES, *NOTES, Handed, Pattern, Place)}
 
 
 def encode(value: Any) -> Any:
-    """Puts strings in the place of floats that JSON does not know: NaN, infinity.
+    """Data for standard JSON.
 
     Args:
-        value: A number, a string, None, or dicts, lists and tuples of them.
+        value: A dataclass, or anything that may stand in one.
     """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value)]
+        data = {name: encode(getattr(value, name)) for name in names}
+        name = type(value).__name__
+        return {CLASS: name, **data} if name in _CLASSES else data
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
-    if isinstance(value, dict):
-        return {key: encode(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [encode(item) for item in value]
+        return [encode(v) for v in value]
     return value
 
 
-def decode(fields: dict[str, Any], floats: Collection[str]) -> dict[str, Any]:
-    """Gets the floats back that `encode` made strings of.
+def decode(cls: type, data: Mapping[str, Any]) -> Any:
+    """A dataclass from what `encode` made of it.
 
     Args:
-        fields: Fields of one object, by name.
-        floats: The names of those that are floats.
+        cls: The dataclass.
+        data: Its fields.
+
+    Raises:
+        ValueError: If a class is unknown, or a field is missing, unknown or no number.
     """
-    return {
-        name: float(value) if name in floats and isinstance(value, str) else value
-        for name, value in fields.items()
-    }
+    types = {field.name: str(field.type) for field in dataclasses.fields(cls)}
+    fields = {name: _decoded(v, types.get(name, "")) for name, v in data.items()}
+    try:
+        return cls(**fields)
+    except TypeError as error:
+        raise ValueError(
+            f"Expected the fields of {cls.__name__}. Received: {data!r:.80}"
+        ) from error
 
 
-def write(fields: dict[str, Any], version: int) -> str:
+def _decoded(value, declared):
+    if isinstance(value, dict):
+        fields = dict(value)
+        name = fields.pop(CLASS, None)
+        if name not in _CLASSES:
+            raise ValueError(f"Expected a class of findings. Received: {name!r:.80}")
+        return decode(_CLASSES[name], fields)
+    if isinstance(value, list):
+        return tuple(_decoded(v, declared) for v in value)
+    if isinstance(value, str) and "float" in declared:
+        return float(value)
+    return value
+
+
+def write(fields: Mapping[str, Any], version: int) -> str:
     """An object as JSON, the number of its format first.
 
     Args:
-        fields: Its fields, by name.
+        fields: What `encode` returned.
         version: The number of the format.
     """
-    return json.dumps(encode({"format": version, **fields}), allow_nan=False)
+    return json.dumps({"format": version, **fields}, allow_nan=False)
 
 
-def read(text: str | bytes, what: str, version: int) -> dict[str, Any]:
-    """Gets the fields back from `write`; floats are still to be decoded.
+def read(
+    text: str | bytes, what: str, versions: Sequence[int]
+) -> tuple[int, dict[str, Any]]:
+    """Gets back what `write` wrote, still to be decoded.
 
     Args:
         text: The JSON.
         what: What it should be, such as `"an alert"`.
-        version: The number of the format that is known.
+        versions: The formats that are known, the newest first.
+
+    Returns:
+        A tuple `(version, fields)`.
 
     Raises:
-        ValueError: If it is not an object of that format.
+        ValueError: If it is not an object of such a format.
     """
-    fields = json.loads(text)
-    if not isinstance(fields, dict) or fields.pop("format", None) != version:
-        raise unknown(text, what, version)
-    return fields
+    fields: Any = json.loads(text)
+    version: Any = fields.pop("format", None) if isinstance(fields, dict) else None
+    assert_known(version, text, what, versions)
+    return version, fields
 
 
-def unknown(text: str | bytes, what: str, version: int) -> ValueError:
-    """What to raise where a text is not of a known format.
+def assert_known(
+    version: Any, text: str | bytes, what: str, versions: Sequence[int]
+) -> None:
+    """Makes sure that a text is of a known format.
 
     Args:
+        version: What it has where the number of its format should be.
         text: The text.
         what: What it should be, such as `"an alert"`.
-        version: The number of the format that is known.
+        versions: The formats that are known, the newest first.
+
+    Raises:
+        ValueError: If it is not.
     """
-    return ValueError(
-        f"Expected {what} of format {version}. Received: text={text[:80]!r}"
-    )
+    # In Python, True is 1.
+    if isinstance(version, bool) or version not in versions:
+        known = " or ".join(map(str, versions))
+        raise ValueError(
+            f"Expected {what} of format {known}, as `to_json()` writes it. Received: "
+            f"text={text[:80]!r}"
+        )

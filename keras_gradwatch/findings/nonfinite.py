@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -205,7 +204,7 @@ class NonFinite:
 
     def to_json(self) -> str:
         """The finding as JSON, numbers that are not finite as strings."""
-        return json.dumps(encoding.encode(dataclasses.asdict(self)), indent=1)
+        return json.dumps(encoding.encode(self), indent=1)
 
 
 def _capital(text: str) -> str:

@@ -7,17 +7,19 @@ import os
 from dataclasses import dataclass, replace
 
 from keras_gradwatch.findings import causes, sentences
+from keras_gradwatch.findings.earlier_reports import upgraded
+from keras_gradwatch.findings.encoding import decode, encode, read, write
 from keras_gradwatch.findings.figure import draw
 from keras_gradwatch.findings.html import to_html
 from keras_gradwatch.findings.notes import Look, Note, Refusal
 from keras_gradwatch.findings.place import Place
-from keras_gradwatch.findings.stored import FORMAT, decode, encode, upgraded
 from keras_gradwatch.findings.table import number, table
 from keras_gradwatch.findings.text import listed, plain
 from keras_gradwatch.findings.variable import Comparison, VariableReport
 from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE, PASS, VERDICTS
 from keras_gradwatch.findings.vocabulary import LOSS, SECOND
 
+FORMAT = 2
 # What a name may take of a sentence.
 _NAME = 60
 
@@ -189,8 +191,7 @@ class GradientReport:
         Under `"in_words"` it has the sentences, for those who read it without this
         package.
         """
-        data = {"format": FORMAT, **encode(self), "in_words": self._in_words()}
-        return json.dumps(data, allow_nan=False)
+        return write({**encode(self), "in_words": self._in_words()}, FORMAT)
 
     def _in_words(self):
         return {
@@ -207,14 +208,8 @@ class GradientReport:
         Raises:
             ValueError: If `text` is not a report of a known format.
         """
-        data = json.loads(text)
-        known = data.pop("format", None) if isinstance(data, dict) else None
-        if known not in (1, FORMAT):
-            raise ValueError(
-                f"Expected a gradient report of format {FORMAT} or 1, as `to_json()` "
-                f"writes it. Received: text={text[:80]!r}"
-            )
-        if known == 1:
+        version, data = read(text, "a gradient report", (FORMAT, 1))
+        if version == 1:
             data = upgraded(data)
         data.pop("in_words", None)
         report = decode(cls, {**data, "variables": []})

@@ -9,7 +9,7 @@ import pytest
 from keras import layers
 
 import keras_gradwatch as kgw
-from tests.support.reports import comparison, report, variable
+from tests.support.reports import comparison, of_format_1, report, variable
 from tests.support.small_models import Halved
 
 
@@ -32,7 +32,14 @@ def test_json_keeps_everything_and_is_standard():
     assert back != report()
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", '{"format": 99}'])
+def test_a_report_of_format_1_is_read():
+    new = report(variable(reason="Off.", verdict="FAIL"), notes=("a",), verdict="FAIL")
+    old = kgw.GradientReport.from_json(of_format_1(new))
+    assert old == new
+    assert (old.variables[0].reason, old.notes) == ("Off.", ("a",))
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"format": 99}', '{"format": true}'])
 def test_foreign_json_is_refused(text):
     with pytest.raises(ValueError, match="Received"):
         kgw.GradientReport.from_json(text)

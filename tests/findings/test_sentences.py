@@ -10,12 +10,12 @@ from keras_gradwatch.__main__ import main
 from keras_gradwatch.findings import sentences
 from keras_gradwatch.findings.causes import CAUSES, Mismatch
 from keras_gradwatch.findings.digest import digest
+from keras_gradwatch.findings.encoding import decode, encode
 from keras_gradwatch.findings.handed import ANOTHER_VALUE, MULTIPLE, Handed
 from keras_gradwatch.findings.headline import headline
 from keras_gradwatch.findings.notes import NOTES, SEVERITIES, Look
 from keras_gradwatch.findings.pattern import ENTRY, SLICE, Pattern
 from keras_gradwatch.findings.place import Place
-from keras_gradwatch.findings.stored import decode, encode
 from keras_gradwatch.findings.vocabulary import SUBJECTS
 from keras_gradwatch.tensorboard.report_writer import ReportWriter
 

@@ -258,5 +258,5 @@ def test_an_alert_goes_to_json_and_back():
     alert = kgw.Alert("exploding", 7, ("a", "b"), "much", 3, float("inf"), 1.0)
     assert kgw.Alert.from_json(alert.to_json()) == alert
     for bad in ("[]", '{"format": 9}', "{", '{"format": 1, "kind": "odd"}'):
-        with pytest.raises((ValueError, KeyError)):
+        with pytest.raises(ValueError, match=r"Received|Expecting"):
             kgw.Alert.from_json(bad)

@@ -1,5 +1,7 @@
 """Reports made by hand: what is not told is as in a check that passed."""
 
+import json
+
 import keras_gradwatch as kgw
 from keras_gradwatch.findings.causes import Told
 from keras_gradwatch.findings.handed import IN_WORDS, Handed
@@ -53,3 +55,17 @@ def report(*variables, reason="", notes=(), **changes):
         "variables": variables,
     }
     return kgw.GradientReport(**{**fields, **changes})
+
+
+def of_format_1(new):
+    """The JSON of a report as the first version wrote it, with words for data."""
+    found = json.loads(new.to_json()) | {"format": 1}
+    found |= {"reason": new.reason, "notes": list(new.notes)}
+    for whole, variable_ in zip(found["variables"], new.variables, strict=True):
+        whole["reason"] = variable_.reason
+        for later in ("cause", "subject", "handed", "training_error", "vanished"):
+            del whole[later]
+        del whole["overflowed"]
+    for later in ("cause", "subject", "remarks", "training_dtype"):
+        del found[later]
+    return json.dumps(found)

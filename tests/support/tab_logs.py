@@ -1,7 +1,5 @@
 """Event files of every kind that the tab may meet."""
 
-import json
-
 import tensorflow as tf
 
 from keras_gradwatch.findings.alert import Alert
@@ -9,7 +7,7 @@ from keras_gradwatch.findings.notes import LookBetween
 from keras_gradwatch.findings.place import Place
 from keras_gradwatch.tensorboard.alert_writer import AlertWriter
 from keras_gradwatch.tensorboard.report_writer import ReportWriter
-from tests.support.reports import comparison, report, variable
+from tests.support.reports import comparison, of_format_1, report, variable
 
 LOOK = LookBetween((Place("halved", "Halved"),), wrong="dense_1", right="dense_2")
 HOSTILE = [
@@ -84,16 +82,7 @@ def write(log_dir, *reports):
 def write_old(log_dir):
     """Events as the first version wrote them: a report as text, no digest."""
     new = check(7, row("old/kernel", 2.0))
-    found = json.loads(new.to_json()) | {"format": 1}
-    found |= {"reason": "", "notes": list(new.notes)}
-    for whole, variable_ in zip(found["variables"], new.variables, strict=True):
-        whole["reason"] = variable_.reason
-        for later in ("cause", "subject", "handed", "training_error", "vanished"):
-            del whole[later]
-        del whole["overflowed"]
-    for later in ("cause", "subject", "remarks", "training_dtype"):
-        del found[later]
-    write_tensors(log_dir, "GradCheck/report", {7: json.dumps(found)})
+    write_tensors(log_dir, "GradCheck/report", {7: of_format_1(new)})
 
 
 def write_tensors(log_dir, tag, values):
