@@ -23,10 +23,12 @@ class Allowance:
     # Below the 5 % that is promised: not all that a check costs is timed. It leaves the
     # caches cold: of a small model, 15 ms of a check cost 3 ms in the next few steps.
     SHARE = 0.035
-    # In training steps: what a check takes at least, until one has been timed; and
-    # what it may take, for a longer pause would be felt.
+    # In training steps: what a check takes at least, until one has been timed (screens
+    # were measured to take 3.1 to 5.1, see docs/cost.md); and what it may take, for a
+    # longer pause would be felt (chosen, not measured).
     FEWEST, MOST = 6, 20
-    # Seconds in a fit for closer looks at what may be wrong.
+    # Seconds in a fit for closer looks at what may be wrong: one pause that a user puts
+    # up with to learn of a wrong gradient. Chosen, not measured.
     EXTRA = 30.0
 
     def __init__(self, now: Callable[[], float] = time.perf_counter):

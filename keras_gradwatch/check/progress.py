@@ -66,7 +66,8 @@ class Progress(Silence):
         shown: Whether anything was printed.
     """
 
-    # Seconds of silence, and between two looks.
+    # Seconds of silence: whoever waits longer asks what is going on. And between two
+    # looks: often enough for a bar to move. Both chosen, not measured.
     AFTER = 2.0
     EVERY = 0.2
 

@@ -34,8 +34,11 @@ class Subset:
         first: Number of the part to begin with.
     """
 
-    # A share of a batch, and the fewest and the most examples. Fewer would cost a
-    # small model hardly less, and leave more of its units dead.
+    # A share of a batch: a quarter was measured to cost 0.21 to 0.66 of the whole. The
+    # fewest examples, for fewer would cost a small model hardly less, and leave more
+    # of its units dead; and the most, for a gradient is right or wrong for few as for
+    # many, and kinks are rarer with few (CS231n's notes on gradient checks). These two
+    # are chosen, not measured.
     SHARE, FEWEST, MOST = 1 / 4, 8, 32
 
     def __init__(self, model, dropout: str, first: int = 0):
@@ -56,7 +59,8 @@ class Subset:
             return None
         if not self._size:
             size = np.clip(self.SHARE * count, self.FEWEST, self.MOST)
-            self._size = int(size) // 4 * 4  # some models halve their batch
+            # Some models halve their batch, and the halves again.
+            self._size = int(size) // 4 * 4
         if count <= self._size:
             return None
         rows = self._rows(count)

@@ -10,15 +10,20 @@ from keras_gradwatch.arguments import is_count, is_number, refuse
 from keras_gradwatch.findings.alert import Alert
 from keras_gradwatch.findings.reading import GradientReading, norm
 
-# A step that moves the weights by more than their own size is no step.
+# A step that moves the weights by more than their own size is no step: usual ones are
+# about a thousandth of it (a rule of thumb of CS231n, not measured here).
 _LARGEST_UPDATE = 1.0
-# After one that is so many times larger there may be nothing left to read.
+# After one that is so many times larger there may be nothing left to read. Chosen, not
+# measured.
 _AT_ONCE = 10.0
-# Gradients that grew so much before they overflowed have exploded.
+# Gradients that grew so much before they overflowed have exploded; others met one bad
+# batch. Chosen, not measured.
 _GROWTH = 1e3
 # Below that the size of a loss says nothing: one that is learnt to the last digit, or
-# whose terms cancel, as in a policy gradient.
+# whose terms cancel, as in a policy gradient. Chosen, not measured: far below what
+# losses begin with.
 _SMALLEST_LOSS = 1e-2
+# Layers named beside the worst: as many as fit on a line.
 _NAMES = 3
 
 

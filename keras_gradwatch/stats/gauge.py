@@ -16,7 +16,7 @@ from keras_gradwatch.framework.optimizers import optimizers
 from keras_gradwatch.replica.dry_run import DryRun
 from keras_gradwatch.replica.train_step import Objective
 
-# As many as TensorBoard draws.
+# As many as TensorBoard draws (`DEFAULT_BUCKET_COUNT` of its histogram plugin).
 _BINS = 30
 
 
