@@ -50,8 +50,8 @@ from keras_gradwatch.check.subject import WholeModel
 from keras_gradwatch.check.subset import Subset
 from keras_gradwatch.framework import batch as batches
 
-PROBES = 8
-# Probes of all variables one by one, at least; and as many of each variable tell
+PERTURBATIONS = 8
+# Perturbations of all variables one by one, at least; and as many of each variable tell
 # what pays: two losses for each of 5 entries and 2 directions.
 MANY = 64
 CHECK = 14
@@ -173,14 +173,14 @@ def one_evaluation(case: Case, rounds: int) -> Any:
         for k, size in enumerate(sizes)
         for _ in range(times)
     ]
-    some = [spread[i] for i in rng.integers(0, len(spread), PROBES)]
+    some = [spread[i] for i in rng.integers(0, len(spread), PERTURBATIONS)]
     listed = [id(v) for v in case.model.weights]
     trainable = case.model.trainable_variables
     by_hand = [(listed.index(id(trainable[d.variable])), d.entry) for d, _ in some]
     graphs = evaluator.graphs_for(states, batch)
 
     def floor() -> None:
-        for _ in range(PROBES):
+        for _ in range(PERTURBATIONS):
             float(plain(states, batch))
 
     def whole() -> None:
@@ -188,7 +188,7 @@ def one_evaluation(case: Case, rounds: int) -> Any:
 
     # Once one loss has been timed, graphs for parts are made if they pay.
     for _ in range(2):
-        problem.losses(spread[:PROBES])
+        problem.losses(spread[:PERTURBATIONS])
     evaluator.prepare(problem._values, states, batch, spread * -(-CHECK // times))
     found = interleaved(
         rounds,
@@ -198,7 +198,7 @@ def one_evaluation(case: Case, rounds: int) -> Any:
         spread=lambda: problem.losses(spread),
     )
     counts = {"spread": len(spread)}
-    found = {name: t / counts.get(name, PROBES) for name, t in found.items()}
+    found = {name: t / counts.get(name, PERTURBATIONS) for name, t in found.items()}
     return found, len(graphs.shortcuts.routes)
 
 

@@ -84,8 +84,8 @@ def textbook_in_float64(model: Any, data: Any, rng: np.random.Generator) -> Any:
         for k, v in enumerate(values)
         for e in drawn(int(tf.size(v)), rng)
     ]
-    probes = [(d, s * STEP) for d in entries for s in (1, -1)]
-    losses = evaluator.losses(values, states, batch, probes).reshape(-1, 2)
+    perturbations = [(d, s * STEP) for d in entries for s in (1, -1)]
+    losses = evaluator.losses(values, states, batch, perturbations).reshape(-1, 2)
     for direction, (plus, minus) in zip(entries, losses, strict=True):
         gradient = gradients[direction.variable]
         analytic = 0.0 if gradient is None else direction.slope(gradient.ravel())

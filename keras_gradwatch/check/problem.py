@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.check.evaluation.evaluator import Evaluator, view
-from keras_gradwatch.check.numerics.directions import Direction, Sweep, scale_of
+from keras_gradwatch.check.numerics.directions import Direction, Perturbation, scale_of
 from keras_gradwatch.check.numerics.loss_at_point import NEARBY
 from keras_gradwatch.check.numerics.noise import Noise
 from keras_gradwatch.check.numerics.noise_measurement import noise_of
@@ -127,17 +127,17 @@ class ReplicaProblem:
         """The lowest precision that the loss goes through."""
         return lowest(self.low_precision)
 
-    def losses(self, probes: Sequence[tuple[Direction | Sweep, float]]) -> np.ndarray:
-        """Losses with one weight or several moved by a step, for each probe."""
-        if not probes:
+    def losses(self, perturbations: Sequence[Perturbation]) -> np.ndarray:
+        """Losses with one weight or several moved by a step, for each perturbation."""
+        if not perturbations:
             return np.empty(0)
-        arguments = self._values, self._states, self._batch, probes
+        arguments = self._values, self._states, self._batch, perturbations
         self._evaluator.prepare(*arguments)
         started = time.perf_counter()
         found = self._evaluator.losses(
             *arguments, self._in_one_call(), self._progress.comes_to
         )
-        self.evaluations += len(probes)
+        self.evaluations += len(perturbations)
         self._spent += time.perf_counter() - started
         self._evaluator.seconds = self._spent / self.evaluations
         return found

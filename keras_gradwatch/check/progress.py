@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 
-from keras_gradwatch.check.numerics.directions import Direction, Sweep
+from keras_gradwatch.check.numerics.directions import Perturbation, Sweep
 
 logger = logging.getLogger("keras_gradwatch")
 
@@ -33,11 +32,11 @@ class Silence:
             variables: How many variables that is done to one by one, if it is.
         """
 
-    def comes_to(self, probes: Sequence[tuple[Direction | Sweep, float]]) -> None:
+    def comes_to(self, perturbations: Sequence[Perturbation]) -> None:
         """Tells which losses come next.
 
         Args:
-            probes: As `ReplicaProblem.losses` takes them.
+            perturbations: As `ReplicaProblem.losses` takes them.
         """
 
 
@@ -89,9 +88,9 @@ class Progress(Silence):
     def stage(self, doing: str, variables: int | None = None) -> None:
         self._now = _Stage(doing, variables)
 
-    def comes_to(self, probes: Any) -> None:
+    def comes_to(self, perturbations: Sequence[Perturbation]) -> None:
         if self._now is not None:
-            self._now.count(probes)
+            self._now.count(perturbations)
 
     def _run(self):
         if not self._ended.wait(self.AFTER):
@@ -132,12 +131,12 @@ class _Stage:
         self._variables: set[int] | None = None if variables is None else set()
         self._reached = 0
 
-    def count(self, probes):
+    def count(self, perturbations):
         if self._variables is None:
-            self._reached += len(probes)
+            self._reached += len(perturbations)
         else:
             self._variables |= {
-                d.variable for d, _ in probes if not isinstance(d, Sweep)
+                d.variable for d, _ in perturbations if not isinstance(d, Sweep)
             }
             self._reached = len(self._variables)
 
