@@ -43,7 +43,7 @@ from keras_gradwatch.findings.report import GradientReport
 from keras_gradwatch.findings.variable import VariableReport
 from keras_gradwatch.findings.verdicts import FAIL
 from keras_gradwatch.framework import batch as batches
-from keras_gradwatch.framework.batch import length
+from keras_gradwatch.framework.batch import batch_size
 from keras_gradwatch.framework.devices import outside_strategies
 from keras_gradwatch.framework.dtypes import lowest
 from keras_gradwatch.framework.isolation import ONE_AT_A_TIME
@@ -139,11 +139,11 @@ class GradientChecker:
         """
         if budget is None:
             budget = Budget(self._settings.time_budget or math.inf)
-        count = length(batch)
+        count = batch_size(batch, ragged=False)
         if self._subset is not None and (part := self._subset.of(batch)) is not None:
             checked = self._check_part(part, budget, progress)
             if checked is not None:
-                return _on_examples(checked, length(part), count)
+                return _on_examples(checked, batch_size(part), count)
             self._subset.give_up()
             # With it goes what was given up of float64, to no avail.
             self._prepared = None

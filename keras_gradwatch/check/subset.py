@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.framework import keras_internals as internals
-from keras_gradwatch.framework.batch import length
+from keras_gradwatch.framework.batch import batch_size
 
 
 class Subset:
@@ -52,7 +52,7 @@ class Subset:
         Args:
             batch: What `train_step` is handed, nested tensors.
         """
-        count = length(batch)
+        count = batch_size(batch, ragged=False)
         if not self._is_allowed or count is None or count <= self.FEWEST:
             return None
         if _has_fixed_batch(self._model):

@@ -158,28 +158,20 @@ def _has_length(leaf):
     return bool(shape) and shape[0] is not None
 
 
-def length(batch: Any) -> int | None:
+def batch_size(batch: Any, *, ragged: bool = True) -> int | None:
     """How many examples a batch has.
 
     Args:
         batch: Nested tensors.
+        ragged: Whether it may have ragged tensors among them.
 
     Returns:
-        The length of the first axis, None if that is not the same everywhere.
+        The length of the first axis; None if that is not the same everywhere, or if
+        something is no such tensor.
     """
+    kinds = (tf.Tensor, tf.RaggedTensor) if ragged else (tf.Tensor,)
     leaves = [leaf for leaf in tf.nest.flatten(batch) if leaf is not None]
-    if not all(isinstance(leaf, tf.Tensor) and leaf.shape.rank for leaf in leaves):
+    if not all(isinstance(leaf, kinds) and leaf.shape.rank for leaf in leaves):
         return None
-    lengths = {int(leaf.shape[0]) for leaf in leaves}
-    return lengths.pop() if len(lengths) == 1 else None
-
-
-def batch_size(batch: Any) -> int | None:
-    """How many examples a batch has, None if its parts do not tell."""
-    leaves = [leaf for leaf in tf.nest.flatten(batch) if leaf is not None]
-    if not leaves or not all(
-        isinstance(x, tf.Tensor | tf.RaggedTensor) for x in leaves
-    ):
-        return None
-    sizes = {leaf.shape[0] if leaf.shape.rank else None for leaf in leaves}
+    sizes = {leaf.shape[0] for leaf in leaves}
     return sizes.pop() if len(sizes) == 1 else None
