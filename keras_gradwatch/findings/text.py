@@ -55,6 +55,17 @@ def listed(names: Sequence[str], shown: int = 3) -> str:
     return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
+def some_of(names: Sequence[object], shown: int) -> str:
+    """The first of some names or numbers, and dots for the rest: `"a, b, ..."`.
+
+    Args:
+        names: The names.
+        shown: How many to show.
+    """
+    rest = [] if len(names) <= shown else ["..."]
+    return ", ".join([*map(str, names[:shown]), *rest])
+
+
 def first_of(names: Sequence[str]) -> str:
     """The first of some names, and how many more: `"a"` or `"a (and 2 more)"`."""
     more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""

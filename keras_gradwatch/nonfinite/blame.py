@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from keras_gradwatch.findings.text import some_of
+
 _MOST = 8
 
 
@@ -52,7 +54,7 @@ def blame(count: int, hint: Sequence[int], fails: Callable) -> Blame:
         return Blame(
             None,
             "No single example is to blame: each that was tried alone "
-            f"({', '.join(map(str, tried))} of {count}) gives the same.",
+            f"({some_of(tried, len(tried))} of {count}) gives the same.",
         )
     found: list[int] = []
     rest = list(range(count))
@@ -71,8 +73,8 @@ def blame(count: int, hint: Sequence[int], fails: Callable) -> Blame:
         return _named(sorted(found), count)
     return Blame(
         tuple(sorted(found)),
-        f"Examples {_listed(sorted(found))} of the batch of {count}, and others, give "
-        "the same alone.",
+        f"Examples {some_of(sorted(found), _MOST)} of the batch of {count}, and "
+        "others, give the same alone.",
     )
 
 
@@ -97,15 +99,10 @@ def _named(found, count):
         )
     else:
         text = (
-            f"Examples {_listed(found)} of the batch of {count} are to blame: without "
-            "them the batch does not give it."
+            f"Examples {some_of(found, _MOST)} of the batch of {count} are to blame: "
+            "without them the batch does not give it."
         )
     return Blame(tuple(found), text)
-
-
-def _listed(found):
-    shown = ", ".join(map(str, found[:_MOST]))
-    return f"{shown}, ..." if len(found) > _MOST else shown
 
 
 def _without(rows, some):

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_gradwatch.findings.text import listed, some_of
 from keras_gradwatch.nonfinite.failure import Failure, Seen
 from keras_gradwatch.nonfinite.probes import IN, Mark, Visit
 
@@ -40,9 +41,9 @@ def seen(what: Seen) -> str:
     ]
     bad = what.variables
     if bad:
-        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
         verb = "are" if len(bad) > 1 else "is"
-        parts.append(f"{bad[0].path}{more} {verb} not finite after it")
+        paths = listed([v.path for v in bad], shown=1)
+        parts.append(f"{paths} {verb} not finite after it")
     return ", ".join(parts)
 
 
@@ -159,11 +160,11 @@ def handed(variable: str) -> str:
 
 def update(paths: list[str], variable: str, rate: float | None) -> str:
     """An update that gave it."""
-    others = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    those = listed(sorted(paths, key=lambda path: path != variable), shown=1)
     at = f", at learning rate {rate:.4g}" if rate is not None else ""
     return (
         "the loss and its gradients are finite; it arose in the update of "
-        f"{variable}{others} by the optimizer{at}"
+        f"{those} by the optimizer{at}"
     )
 
 
@@ -205,7 +206,7 @@ def data_rows(rows: Any, size: int | None) -> str:
     """Whose data it was."""
     if not rows:
         return ""
-    shown = ", ".join(map(str, rows[:8])) + (", ..." if len(rows) > 8 else "")
+    shown = some_of(rows, 8)
     if len(rows) == 1:
         return f"Example {shown} of the batch of {size} has it."
     return f"Examples {shown} of the batch of {size} have it."

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from keras_gradwatch.arguments import is_count, is_number, refuse
 from keras_gradwatch.findings.alert import Alert
 from keras_gradwatch.findings.reading import GradientReading, norm
+from keras_gradwatch.findings.text import some_of
 
 # A step that moves the weights by more than their own size is no step: usual ones are
 # about a thousandth of it (a rule of thumb of CS231n, not measured here).
@@ -123,7 +124,7 @@ class Alarms:
         others = [s.where for s in symptoms[1:]]
         message = worst.message
         if others:
-            more = ", ".join(others[:_NAMES]) + (", ..." if others[_NAMES:] else "")
+            more = some_of(others, _NAMES)
             message += f" So it is with {len(others)} more: {more}."
         return Alert(
             kind=worst.kind,
