@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from keras_gradwatch.findings import encoding
 
 FORMAT = 1
-KINDS = ("vanishing", "exploding", "dead", "nonfinite")
+VANISHING, EXPLODING = "vanishing", "exploding"
+DEAD, NONFINITE = "dead", "nonfinite"
+KINDS = (VANISHING, EXPLODING, DEAD, NONFINITE)
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Alert:
     @property
     def title(self) -> str:
         """What it is about, to begin a sentence with."""
-        if self.kind == "nonfinite":
+        if self.kind == NONFINITE:
             return "Not finite"
         return f"{self.kind.capitalize()} gradients"
 

@@ -7,9 +7,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from keras_gradwatch.arguments import is_count, is_number, refuse
-from keras_gradwatch.findings.alert import Alert
+from keras_gradwatch.findings import sentences
+from keras_gradwatch.findings.alert import EXPLODING, Alert
 from keras_gradwatch.findings.reading import GradientReading, norm
-from keras_gradwatch.findings.text import some_of
+from keras_gradwatch.findings.symptom import (
+    IdleUnits,
+    LargeGradient,
+    LargeUpdate,
+    LostWeights,
+    NoGradient,
+    NonFiniteEntries,
+    OvergrownEntries,
+    SmallGradient,
+    Symptom,
+)
 
 # A step that moves the weights by more than their own size is no step: usual ones are
 # about a thousandth of it (a rule of thumb of CS231n, not measured here).
@@ -24,8 +35,6 @@ _GROWTH = 1e3
 # whose terms cancel, as in a policy gradient. Chosen, not measured: far below what
 # losses begin with.
 _SMALLEST_LOSS = 1e-2
-# Layers named beside the worst: as many as fit on a line.
-_NAMES = 3
 
 
 @dataclass(frozen=True)
@@ -55,31 +64,26 @@ class Thresholds:
 
 
 @dataclass(frozen=True)
-class _Symptom:
-    """What is wrong with one layer in one reading.
+class _Case:
+    """A symptom in one reading, and how bad it is.
 
     Args:
-        kind: Of an `Alert`.
-        where: The layer.
-        value: The figure.
-        threshold: What it was held against.
+        symptom: The `Symptom`.
+        threshold: What its figure was held against.
         rank: The worst has the largest.
-        message: The figure in words.
         at_once: Whether it can't wait for another reading.
     """
 
-    kind: str
-    where: str
-    value: float
+    symptom: Symptom
     threshold: float
     rank: float
-    message: str
     at_once: bool = False
 
     @property
-    def key(self):
+    def key(self) -> tuple[str, str]:
         """What is told only once while it lasts: an explosion is one, wherever."""
-        return self.kind, "" if self.kind == "exploding" else self.where
+        kind = self.symptom.kind
+        return kind, "" if kind == EXPLODING else self.symptom.where
 
 
 class Alarms:
@@ -105,38 +109,33 @@ class Alarms:
         Returns:
             An `Alert` for each kind of thing that has now gone on for long enough.
         """
-        symptoms = list(self._symptoms(reading))
+        cases = list(self._cases(reading))
         before, self._seen = self._seen, {}
-        ripe: dict[str, list[_Symptom]] = {}
-        for symptom in symptoms:
-            since, count = before.get(symptom.key, (reading.step, 0))
+        ripe: dict[str, list[_Case]] = {}
+        for case in cases:
+            since, count = before.get(case.key, (reading.step, 0))
             told = count >= self._thresholds.patience
-            count = self._thresholds.patience if symptom.at_once else count + 1
-            _, most = self._seen.get(symptom.key, (since, 0))
-            self._seen[symptom.key] = since, max(count, most)
+            count = self._thresholds.patience if case.at_once else count + 1
+            _, most = self._seen.get(case.key, (since, 0))
+            self._seen[case.key] = since, max(count, most)
             if not told and count >= self._thresholds.patience:
-                ripe.setdefault(symptom.kind, []).append(symptom)
+                ripe.setdefault(case.symptom.kind, []).append(case)
         return [self._alert(reading.step, found) for found in ripe.values()]
 
-    def _alert(self, step, symptoms):
-        symptoms = sorted(symptoms, key=lambda s: -s.rank)
-        worst = symptoms[0]
-        others = [s.where for s in symptoms[1:]]
-        message = worst.message
-        if others:
-            more = some_of(others, _NAMES)
-            message += f" So it is with {len(others)} more: {more}."
+    def _alert(self, step: int, cases: list[_Case]) -> Alert:
+        cases = sorted(cases, key=lambda case: -case.rank)
+        symptoms = [case.symptom for case in cases]
         return Alert(
-            kind=worst.kind,
+            kind=symptoms[0].kind,
             step=step,
-            where=tuple(s.where for s in symptoms),
-            message=f"{message} {_ADVICE[worst.kind]}",
-            since=min(self._seen[s.key][0] for s in symptoms),
-            value=worst.value,
-            threshold=worst.threshold,
+            where=tuple(symptom.where for symptom in symptoms),
+            message=sentences.alarm(symptoms),
+            since=min(self._seen[case.key][0] for case in cases),
+            value=symptoms[0].value,
+            threshold=cases[0].threshold,
         )
 
-    def _symptoms(self, reading) -> Iterator[_Symptom]:
+    def _cases(self, reading: GradientReading) -> Iterator[_Case]:
         for target, loss in reading.losses:
             variables = [v for v in reading.variables if v.target == target]
             broken = [v for v in variables if v.nonfinite]
@@ -167,7 +166,7 @@ class Alarms:
             for name, held in layers.items()
             if any(len(v.shape) > 1 for v in held)
         }
-        largest = max(norms, key=lambda name: norms[name], default=None)
+        largest = max(norms, key=lambda name: norms[name], default="")
         limit = self._thresholds.vanishing
         for name, size in norms.items():
             share = size / norms[largest] if size else 1.0
@@ -175,15 +174,7 @@ class Alarms:
             # is scaled down on purpose, as in ConvNeXt, keeps nothing from others.
             if share >= limit:
                 return
-            yield _Symptom(
-                "vanishing",
-                name,
-                share,
-                limit,
-                -share,
-                f"The gradient of {name!r} has {share:.1e} times the norm of that "
-                f"of {largest!r}, which has the largest.",
-            )
+            yield _Case(SmallGradient(name, share, largest), limit, rank=-share)
 
     def _exploding(self, target, loss, layers):
         known = max(abs(loss), self._largest_loss.get(target, _SMALLEST_LOSS))
@@ -196,35 +187,16 @@ class Alarms:
         effect = norm(effects.values()) / known
         if effect > limit:
             worst = max(effects, key=lambda name: effects[name])
-            yield _Symptom(
-                "exploding",
-                worst,
-                effect,
-                limit,
-                effect,
-                f"A change of the weights by {1 / effect:.0e} of their size would "
-                f"change the loss by {known:.1e}, most of it by way of {worst!r}, "
-                f"whose gradient has norm {norm(v.norm for v in layers[worst]):.1e}.",
-            )
+            size = norm(v.norm for v in layers[worst])
+            yield _Case(LargeGradient(worst, effect, known, size), limit, rank=effect)
 
     def _nonfinite(self, variable):
         first, last = self._norms.get(variable.target, (0.0, 0.0))
-        grew = last > _GROWTH * first
-        message = (
-            f"{variable.nonfinite} entries of the gradient for {variable.label!r} are "
-            "NaN or infinite"
-        )
-        if grew:
-            message += f", after its norm had grown from {first:.1e} to {last:.1e}"
-        return _Symptom(
-            "exploding" if grew else "nonfinite",
-            variable.label,
-            float(variable.nonfinite),
-            0.0,
-            math.inf,
-            f"{message}.",
-            at_once=True,
-        )
+        count = float(variable.nonfinite)
+        symptom: Symptom = NonFiniteEntries(variable.label, count)
+        if last > _GROWTH * first:
+            symptom = OvergrownEntries(variable.label, count, first, last)
+        return _Case(symptom, threshold=0.0, rank=math.inf, at_once=True)
 
     def _dead(self, layers):
         limit = self._thresholds.dead
@@ -235,76 +207,31 @@ class Alarms:
                 (v.idle_units for v in held if v.idle_units is not None), default=0
             )
             if all(not v.norm for v in held):
-                yield _Symptom(
-                    "dead",
-                    name,
-                    1.0,
-                    limit,
-                    2.0,
-                    f"No gradient reaches {name!r}: all are exactly zero.",
-                )
+                # Worse than any share of its units, 1 at most.
+                yield _Case(NoGradient(name, 1.0), limit, rank=2.0)
             elif idle >= limit:
-                yield _Symptom(
-                    "dead",
-                    name,
-                    idle,
-                    limit,
-                    idle,
-                    f"{100 * idle:.0f}% of the units of {name!r} get a gradient of "
-                    "exactly zero.",
-                )
+                yield _Case(IdleUnits(name, idle), limit, rank=idle)
 
 
 def _too_large_an_update(reading):
     moved = [v.update_norm for v in reading.variables if v.update_norm is not None]
     if not all(map(math.isfinite, moved)):
         if math.isfinite(reading.global_norm):
-            yield _Symptom(
-                "exploding",
-                "all weights",
-                math.inf,
-                _LARGEST_UPDATE,
-                math.inf,
-                "Finite gradients made weights NaN or infinite in a step: the norm of "
-                f"all gradients was {reading.global_norm:.1e}.",
-                at_once=True,
-            )
+            lost = LostWeights("all weights", math.inf, reading.global_norm)
+            yield _Case(lost, _LARGEST_UPDATE, rank=math.inf, at_once=True)
         return
     ratio = reading.update_ratio
     # From weights that are all zero any step is infinitely large.
     if ratio is not None and _LARGEST_UPDATE < ratio < math.inf:
         worst = max(reading.variables, key=lambda v: v.update_norm or 0.0)
-        yield _Symptom(
-            "exploding",
-            _place(worst.layer or worst.path, worst.target),
-            ratio,
+        where = _place(worst.layer or worst.path, worst.target)
+        yield _Case(
+            LargeUpdate(where, ratio, worst.path),
             _LARGEST_UPDATE,
-            ratio,
-            f"A step moves the weights by {ratio:.1e} times their own size, most of "
-            f"all {worst.path!r}.",
+            rank=ratio,
             at_once=ratio > _AT_ONCE * _LARGEST_UPDATE,
         )
 
 
 def _place(layer, target):
     return f"{layer} ({target})" if target else layer
-
-
-_ADVICE = {
-    "vanishing": (
-        "It hardly learns. Deep stacks of saturating activations do this: try "
-        "activations like ReLU, He initialisation, normalisation layers or residual "
-        "connections."
-    ),
-    "exploding": (
-        "Clip the gradients (`clipnorm` or `global_clipnorm` of the optimizer), lower "
-        "the learning rate, or look at the initialisation of recurrent weights."
-    ),
-    "dead": (
-        "Units of ReLU that are never active do this (a large negative bias, too high "
-        "a learning rate), and so do parts that the loss does not depend on, "
-        "`tf.stop_gradient`, sample weights of zero, batch normalisation of a single "
-        "example, and float16 without loss scaling."
-    ),
-    "nonfinite": ("`keras_gradwatch.NonFiniteLocator` finds where they come from."),
-}

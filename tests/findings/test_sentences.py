@@ -8,6 +8,7 @@ import pytest
 import keras_gradwatch as kgw
 from keras_gradwatch.__main__ import main
 from keras_gradwatch.findings import sentences
+from keras_gradwatch.findings.alert import KINDS
 from keras_gradwatch.findings.causes import CAUSES, Mismatch
 from keras_gradwatch.findings.digest import digest
 from keras_gradwatch.findings.encoding import decode, encode
@@ -16,6 +17,7 @@ from keras_gradwatch.findings.headline import headline
 from keras_gradwatch.findings.notes import NOTES, SEVERITIES, Look
 from keras_gradwatch.findings.pattern import ENTRY, SLICE, Pattern
 from keras_gradwatch.findings.place import Place
+from keras_gradwatch.findings.symptom import SYMPTOMS
 from keras_gradwatch.findings.vocabulary import SUBJECTS
 from keras_gradwatch.tensorboard.report_writer import ReportWriter
 
@@ -33,14 +35,18 @@ FIELDS = {
     "handed": Handed(MULTIPLE, 0.5),
     "is_scaled": True,
     "labels": ("a/kernel", "b/kernel"),
+    "largest": "b",
+    "last": 1e9,
     "layer": "rounded",
     "layers": ("a", "b"),
     "loss": float("nan"),
     "loss_scale": None,
+    "norm": 0.5,
     "numerical": 2.0,
     "once": 1.5,
     "open_rows": (1, 2),
     "optimizer": "optimizer",
+    "path": "a/kernel",
     "paths": ("a/kernel",),
     "pattern": Pattern(ENTRY, index=(1, 2)),
     "places": (Place("a", "Dense"), Place("b", "Swish")),
@@ -49,7 +55,9 @@ FIELDS = {
     "size": 9,
     "target": "critic",
     "text": "As it was told.",
+    "value": 2.0,
     "variable": (1, 2),
+    "where": "a",
     "wrong": "a",
 }
 
@@ -61,6 +69,8 @@ def example(cls):
         fields["error"] = "ValueError: odd"
     if cls.__name__.startswith("Expected"):
         fields["pattern"] = "*kernel"
+    if cls.__name__ == "OvergrownEntries":
+        fields["first"] = 1.0
     return cls(**fields)
 
 
@@ -76,6 +86,16 @@ def test_each_cause_has_a_sentence_for_each_subject(cls):
 def test_each_note_has_a_sentence_and_a_severity(cls):
     assert sentences.note(example(cls)).endswith((".", ".)", ": odd"))
     assert cls.severity in SEVERITIES
+
+
+@pytest.mark.parametrize("cls", SYMPTOMS)
+def test_each_symptom_has_a_message(cls):
+    found = example(cls)
+    assert cls.kind in KINDS
+    assert sentences.alarm([found]).endswith(".")
+    others = [dataclasses.replace(found, where=name) for name in "bcde"]
+    said = sentences.alarm([found, *others])
+    assert "So it is with 4 more: b, c, d, ..." in said
 
 
 @pytest.mark.parametrize("cls", [*CAUSES, *NOTES])

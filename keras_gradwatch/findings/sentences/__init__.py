@@ -1,12 +1,13 @@
 """What was found, in English: the one place where findings become sentences.
 
 Nothing reads them but people. Whoever wants to know what was found asks the data.
-`reasons` says the cause of a verdict, `remarks` says notes, and `phrases` are the
-parts that stand in several sentences.
+`reasons` says the cause of a verdict, `remarks` says notes, `symptoms` says what gives
+the alarm, and `phrases` are the parts that stand in several sentences.
 """
 
 from keras_gradwatch.findings.sentences.phrases import handed_on, manner, places
 from keras_gradwatch.findings.sentences.reasons import because
 from keras_gradwatch.findings.sentences.remarks import note, refusal
+from keras_gradwatch.findings.sentences.symptoms import alarm
 
-__all__ = ["because", "handed_on", "manner", "note", "places", "refusal"]
+__all__ = ["alarm", "because", "handed_on", "manner", "note", "places", "refusal"]

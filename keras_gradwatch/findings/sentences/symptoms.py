@@ -1,0 +1,93 @@
+"""Symptoms of gradients, as the message of an alert."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from keras_gradwatch.findings import symptom
+from keras_gradwatch.findings.alert import DEAD, EXPLODING, NONFINITE, VANISHING
+from keras_gradwatch.findings.symptom import Symptom
+from keras_gradwatch.findings.text import some_of
+
+# Layers named beside the worst: as many as fit on a line.
+_LAYERS = 3
+
+
+def alarm(found: Sequence[Symptom]) -> str:
+    """What was seen, where else, what it may come from, and what to do.
+
+    Args:
+        found: Symptoms of one kind, the worst first.
+    """
+    worst, *others = found
+    parts = [_seen(worst)]
+    if others:
+        more = some_of([other.where for other in others], _LAYERS)
+        parts.append(f"So it is with {len(others)} more: {more}.")
+    return " ".join([*parts, _ADVICE[worst.kind]])
+
+
+def _seen(found):
+    where, value = found.where, found.value
+    match found:
+        case symptom.SmallGradient(largest=largest):
+            return (
+                f"The gradient of {where!r} has {value:.1e} times the norm of that "
+                f"of {largest!r}, which has the largest."
+            )
+        case symptom.LargeGradient(loss=loss, norm=norm):
+            return (
+                f"A change of the weights by {1 / value:.0e} of their size would "
+                f"change the loss by {loss:.1e}, most of it by way of {where!r}, "
+                f"whose gradient has norm {norm:.1e}."
+            )
+        case symptom.LargeUpdate(path=path):
+            return (
+                f"A step moves the weights by {value:.1e} times their own size, most "
+                f"of all {path!r}."
+            )
+        case symptom.LostWeights(norm=norm):
+            return (
+                "Finite gradients made weights NaN or infinite in a step: the norm of "
+                f"all gradients was {norm:.1e}."
+            )
+        case symptom.NonFiniteEntries():
+            return f"{_entries(found)}."
+        case symptom.OvergrownEntries(first=first, last=last):
+            grew = f"after its norm had grown from {first:.1e} to {last:.1e}"
+            return f"{_entries(found)}, {grew}."
+        case symptom.NoGradient():
+            return f"No gradient reaches {where!r}: all are exactly zero."
+        case symptom.IdleUnits():
+            return (
+                f"{100 * value:.0f}% of the units of {where!r} get a gradient of "
+                "exactly zero."
+            )
+    raise TypeError(f"Expected a symptom. Received: {found!r}")
+
+
+def _entries(found):
+    return (
+        f"{found.value:.0f} entries of the gradient for {found.where!r} are NaN or "
+        "infinite"
+    )
+
+
+_ADVICE = {
+    VANISHING: (
+        "It hardly learns. Deep stacks of saturating activations do this: try "
+        "activations like ReLU, He initialisation, normalisation layers or residual "
+        "connections."
+    ),
+    EXPLODING: (
+        "Clip the gradients (`clipnorm` or `global_clipnorm` of the optimizer), lower "
+        "the learning rate, or look at the initialisation of recurrent weights."
+    ),
+    DEAD: (
+        "Units of ReLU that are never active do this (a large negative bias, too high "
+        "a learning rate), and so do parts that the loss does not depend on, "
+        "`tf.stop_gradient`, sample weights of zero, batch normalisation of a single "
+        "example, and float16 without loss scaling."
+    ),
+    NONFINITE: "`keras_gradwatch.NonFiniteLocator` finds where they come from.",
+}

@@ -1,0 +1,125 @@
+"""What may be wrong with gradients in one reading: data, no words.
+
+`sentences` says each of them in English.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from keras_gradwatch.findings.alert import DEAD, EXPLODING, NONFINITE, VANISHING
+
+
+@dataclass(frozen=True)
+class Symptom:
+    """Base class of all symptoms.
+
+    Attributes:
+        kind: Of the `Alert` that it leads to.
+
+    Args:
+        where: Path of the layer or label of the variable.
+        value: The figure that is held against a threshold.
+    """
+
+    kind: ClassVar[str]
+    where: str
+    value: float
+
+
+@dataclass(frozen=True)
+class SmallGradient(Symptom):
+    """The gradient of a layer is a small share of the largest one.
+
+    Args:
+        largest: Path of the layer with the largest.
+    """
+
+    kind: ClassVar[str] = VANISHING
+    largest: str
+
+
+@dataclass(frozen=True)
+class LargeGradient(Symptom):
+    """Norms of gradient and weights, multiplied, are many times the loss.
+
+    Args:
+        loss: Size of the loss.
+        norm: Norm of the gradient of the layer.
+    """
+
+    kind: ClassVar[str] = EXPLODING
+    loss: float
+    norm: float
+
+
+@dataclass(frozen=True)
+class LargeUpdate(Symptom):
+    """A step moves the weights by many times their own size.
+
+    Args:
+        path: Path of the variable that moves most.
+    """
+
+    kind: ClassVar[str] = EXPLODING
+    path: str
+
+
+@dataclass(frozen=True)
+class LostWeights(Symptom):
+    """Finite gradients made weights NaN or infinite.
+
+    Args:
+        norm: Norm of all gradients.
+    """
+
+    kind: ClassVar[str] = EXPLODING
+    norm: float
+
+
+@dataclass(frozen=True)
+class NonFiniteEntries(Symptom):
+    """So many entries of a gradient, `value`, are NaN or infinite."""
+
+    kind: ClassVar[str] = NONFINITE
+
+
+@dataclass(frozen=True)
+class OvergrownEntries(Symptom):
+    """The same, after gradients had grown.
+
+    Args:
+        first: Norm of all gradients in the first reading.
+        last: The same in the last one that was finite.
+    """
+
+    kind: ClassVar[str] = EXPLODING
+    first: float
+    last: float
+
+
+@dataclass(frozen=True)
+class NoGradient(Symptom):
+    """All gradients of a layer are exactly zero."""
+
+    kind: ClassVar[str] = DEAD
+
+
+@dataclass(frozen=True)
+class IdleUnits(Symptom):
+    """The share `value` of the units of a layer gets a gradient of exactly zero."""
+
+    kind: ClassVar[str] = DEAD
+
+
+SYMPTOMS = (
+    SmallGradient,
+    LargeGradient,
+    LargeUpdate,
+    LostWeights,
+    NonFiniteEntries,
+    OvergrownEntries,
+    NoGradient,
+    IdleUnits,
+)
