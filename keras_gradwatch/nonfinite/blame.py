@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from keras_gradwatch.findings.text import some_of
+from keras_gradwatch.findings.examples import (
+    AMONG_OTHERS,
+    EACH,
+    ONLY,
+    THESE,
+    TOGETHER,
+    Blame,
+)
 
+# Examples that are looked for one by one: as many as fit on a line. In a batch of 32
+# each takes 11 replays at most, two for each halving.
 _MOST = 8
-
-
-@dataclass(frozen=True)
-class Blame:
-    """Examples that are to blame, and how that is known.
-
-    Args:
-        examples: Their indices, None if it is the batch as a whole.
-        note: A sentence.
-    """
-
-    examples: tuple[int, ...] | None
-    note: str
 
 
 def rows_of(chosen: Sequence[int], count: int) -> list[int]:
@@ -43,19 +38,15 @@ def blame(count: int, hint: Sequence[int], fails: Callable) -> Blame:
             made of these only.
     """
     if count == 1:
-        return Blame((0,), "The batch has one example.")
+        return Blame(ONLY, (0,), count)
     hint = sorted(set(hint))
     if 0 < len(hint) < count:
         rest = _without(range(count), hint)
         if fails(hint[:1]) and not fails(rest) and not fails(rest[:1]):
-            return _named(hint, count)
+            return Blame(THESE, tuple(hint), count)
     tried = sorted({0, count // 2, count - 1})
     if all(fails([k]) for k in tried):
-        return Blame(
-            None,
-            "No single example is to blame: each that was tried alone "
-            f"({some_of(tried, len(tried))} of {count}) gives the same.",
-        )
+        return Blame(EACH, None, count, tuple(tried))
     found: list[int] = []
     rest = list(range(count))
     while len(found) < _MOST and rest and (not found or fails(rest)):
@@ -65,17 +56,10 @@ def blame(count: int, hint: Sequence[int], fails: Callable) -> Blame:
         found += one
         rest = _without(rest, one)
     if not found:
-        return Blame(
-            None,
-            f"No example alone gives the same: the batch of {count} as a whole does.",
-        )
-    if not rest or not fails(rest):
-        return _named(sorted(found), count)
-    return Blame(
-        tuple(sorted(found)),
-        f"Examples {some_of(sorted(found), _MOST)} of the batch of {count}, and "
-        "others, give the same alone.",
-    )
+        return Blame(TOGETHER, None, count)
+    others_fail = bool(rest) and fails(rest)
+    kind = AMONG_OTHERS if others_fail else THESE
+    return Blame(kind, tuple(sorted(found)), count)
 
 
 def _smallest(rows, fails):
@@ -89,20 +73,6 @@ def _smallest(rows, fails):
         if rows is None:
             return old
     return rows
-
-
-def _named(found, count):
-    if len(found) == 1:
-        text = (
-            f"Example {found[0]} of the batch of {count} is to blame: alone it gives "
-            "the same, and without it the batch does not."
-        )
-    else:
-        text = (
-            f"Examples {some_of(found, _MOST)} of the batch of {count} are to blame: "
-            "without them the batch does not give it."
-        )
-    return Blame(tuple(found), text)
 
 
 def _without(rows, some):

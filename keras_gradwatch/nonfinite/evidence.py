@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_gradwatch.findings import sentences
+from keras_gradwatch.findings.examples import IN_DATA, Blame
 from keras_gradwatch.findings.nonfinite import (
     BACKWARD,
     DATA,
@@ -17,7 +19,6 @@ from keras_gradwatch.findings.nonfinite import (
 )
 from keras_gradwatch.framework.batch import batch_size
 from keras_gradwatch.nonfinite import words
-from keras_gradwatch.nonfinite.blame import Blame
 from keras_gradwatch.nonfinite.culprit import Culprit, first_in_backward, owner_of
 from keras_gradwatch.nonfinite.probes import IN, Visit, is_finite
 from keras_gradwatch.nonfinite.step_replay import StepReplay, bad_data
@@ -81,14 +82,16 @@ def of_backward(replay: StepReplay, batch: Any, culprit: Culprit) -> dict:
 def _of_data(batch, key) -> dict:
     entries = Entries.of(bad_data(batch)[key].numpy())
     part = words.part_of_batch(batch, key[1])
-    rows = bad_rows(bad_data(batch)[key], batch_size(batch))
+    size = batch_size(batch)
+    rows = tuple(bad_rows(bad_data(batch)[key], size))
+    note = sentences.blamed(Blame(IN_DATA, rows, size)) if rows else ""
     return {
         "kind": DATA,
         "place": part,
         "where": words.data(part),
         "entries": entries,
-        "examples": tuple(rows) or None,
-        "example_note": words.data_rows(rows, batch_size(batch)),
+        "examples": rows or None,
+        "example_note": note,
     }
 
 

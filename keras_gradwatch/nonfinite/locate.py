@@ -11,6 +11,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_gradwatch.findings import sentences
+from keras_gradwatch.findings.examples import UNTOLD, Blame
 from keras_gradwatch.findings.nonfinite import (
     DATA,
     STEP,
@@ -26,7 +28,7 @@ from keras_gradwatch.framework.devices import outside_strategies
 from keras_gradwatch.framework.isolation import ONE_AT_A_TIME
 from keras_gradwatch.framework.model import read_variable
 from keras_gradwatch.nonfinite import words
-from keras_gradwatch.nonfinite.blame import Blame, blame, rows_of
+from keras_gradwatch.nonfinite.blame import blame, rows_of
 from keras_gradwatch.nonfinite.culprit import failing, find, first_in_backward
 from keras_gradwatch.nonfinite.evidence import (
     bad_rows,
@@ -179,7 +181,7 @@ def _in_run(failure, replay, batch, run) -> NonFinite | None:
     return dataclasses.replace(
         finding,
         examples=blamed.examples,
-        example_note=blamed.note,
+        example_note=sentences.blamed(blamed),
         inputs=finding.inputs + of_example(culprit, blamed, batch_size(batch)),
     )
 
@@ -236,7 +238,7 @@ def _after(run: Run, values):
 def _examples(replay, batch, culprit, backward) -> Blame:
     size = batch_size(batch)
     if size is None:
-        return Blame(None, words.NO_EXAMPLES)
+        return Blame(UNTOLD)
     fails = failing(backward)
 
     def fails_of(rows):

@@ -9,17 +9,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gradwatch.findings.text import listed, some_of
+from keras_gradwatch.findings.text import listed
 from keras_gradwatch.nonfinite.failure import Failure, Seen
 from keras_gradwatch.nonfinite.probes import IN, Mark, Visit
 
 NOT_ALONE = (
     "Several places give something that is not finite, and none of them alone would "
     "have been enough; the first is named."
-)
-NO_EXAMPLES = (
-    "Which example is to blame can't be told: the parts of the batch have no first "
-    "axis in common."
 )
 NOT_HELD = (
     "The step can't be replayed: the model had no weights before it, or it was "
@@ -200,16 +196,6 @@ def not_shown(loss: float) -> str:
 def data(part: str) -> str:
     """Data that was bad from the start."""
     return f"it was in the data: {part}"
-
-
-def data_rows(rows: Any, size: int | None) -> str:
-    """Whose data it was."""
-    if not rows:
-        return ""
-    shown = some_of(rows, 8)
-    if len(rows) == 1:
-        return f"Example {shown} of the batch of {size} has it."
-    return f"Examples {shown} of the batch of {size} have it."
 
 
 def part_of_batch(batch: Any, number: int) -> str:

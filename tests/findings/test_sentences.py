@@ -12,6 +12,16 @@ from keras_gradwatch.findings.alert import KINDS
 from keras_gradwatch.findings.causes import CAUSES, Mismatch
 from keras_gradwatch.findings.digest import digest
 from keras_gradwatch.findings.encoding import decode, encode
+from keras_gradwatch.findings.examples import (
+    AMONG_OTHERS,
+    EACH,
+    IN_DATA,
+    ONLY,
+    THESE,
+    TOGETHER,
+    UNTOLD,
+    Blame,
+)
 from keras_gradwatch.findings.handed import ANOTHER_VALUE, MULTIPLE, Handed
 from keras_gradwatch.findings.headline import headline
 from keras_gradwatch.findings.notes import NOTES, SEVERITIES, Look
@@ -117,6 +127,50 @@ def test_what_is_stored_comes_back(cls):
 def test_a_mistake_is_said_in_the_words_of_what_was_differentiated(found, said):
     cause = Mismatch(1.0, 2.0, 1e-9, found)
     assert sentences.because(cause, "gradient").startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (Blame(ONLY, (0,), 1), "The batch has one example."),
+        (Blame(IN_DATA, (3,), 8), "Example 3 of the batch of 8 has it."),
+        (
+            Blame(IN_DATA, tuple(range(9)), 16),
+            "Examples 0, 1, 2, 3, 4, 5, 6, 7, ... of the batch of 16 have it.",
+        ),
+        (
+            Blame(THESE, (3,), 8),
+            "Example 3 of the batch of 8 is to blame: alone it gives the same, and "
+            "without it the batch does not.",
+        ),
+        (
+            Blame(THESE, (3, 4), 8),
+            "Examples 3, 4 of the batch of 8 are to blame: without them the batch does "
+            "not give it.",
+        ),
+        (
+            Blame(AMONG_OTHERS, (3, 4), 8),
+            "Examples 3, 4 of the batch of 8, and others, give the same alone.",
+        ),
+        (
+            Blame(EACH, None, 8, (0, 4, 7)),
+            "No single example is to blame: each that was tried alone (0, 4, 7 of 8) "
+            "gives the same.",
+        ),
+        (
+            Blame(TOGETHER, None, 8),
+            "No example alone gives the same: the batch of 8 as a whole does.",
+        ),
+        (
+            Blame(UNTOLD),
+            "Which example is to blame can't be told: the parts of the batch have no "
+            "first axis in common.",
+        ),
+    ],
+    ids=lambda value: getattr(value, "kind", ""),
+)
+def test_who_is_to_blame_is_said(found, said):
+    assert sentences.blamed(found) == said
 
 
 def test_several_values_are_said_without_their_distance():

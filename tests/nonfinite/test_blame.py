@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from keras_gradwatch.findings.examples import AMONG_OTHERS, EACH, THESE, TOGETHER
 from keras_gradwatch.findings.nonfinite import Entries, Extent
 from keras_gradwatch.nonfinite.blame import blame, rows_of
 
@@ -22,7 +23,7 @@ def tried(guilty, count, hint=()):
 @pytest.mark.parametrize("hinted", [False, True])
 def test_the_guilty_are_found(guilty, hinted):
     found, calls = tried(guilty, 32, guilty if hinted else ())
-    assert found.examples == tuple(guilty)
+    assert (found.kind, found.examples) == (THESE, tuple(guilty))
     assert calls <= (3 if hinted else 3 + 11 * len(guilty))
 
 
@@ -34,20 +35,20 @@ def test_a_wrong_hint_does_not_mislead():
 def test_all_of_them():
     found, calls = tried(range(16), 16, hint=range(16))
     assert found.examples is None
-    assert "No single example" in found.note
+    assert (found.kind, found.tried) == (EACH, (0, 8, 15))
     assert calls <= 3
 
 
 def test_many_of_them():
     found, _ = tried(range(1, 14), 16)
     assert found.examples == tuple(range(1, 9))
-    assert "and others" in found.note
+    assert found.kind == AMONG_OTHERS
 
 
 def test_only_together():
     found = blame(16, (), lambda rows: {3, 12} <= set(rows))
     assert found.examples is None
-    assert "as a whole" in found.note
+    assert found.kind == TOGETHER
 
 
 def test_one_example():

@@ -2,12 +2,23 @@
 
 Nothing reads them but people. Whoever wants to know what was found asks the data.
 `reasons` says the cause of a verdict, `remarks` says notes, `symptoms` says what gives
-the alarm, and `phrases` are the parts that stand in several sentences.
+the alarm, `blamed` says which examples are to blame, and `phrases` are the parts that
+stand in several sentences.
 """
 
+from keras_gradwatch.findings.sentences.blamed import blamed
 from keras_gradwatch.findings.sentences.phrases import handed_on, manner, places
 from keras_gradwatch.findings.sentences.reasons import because
 from keras_gradwatch.findings.sentences.remarks import note, refusal
 from keras_gradwatch.findings.sentences.symptoms import alarm
 
-__all__ = ["alarm", "because", "handed_on", "manner", "note", "places", "refusal"]
+__all__ = [
+    "alarm",
+    "because",
+    "blamed",
+    "handed_on",
+    "manner",
+    "note",
+    "places",
+    "refusal",
+]
