@@ -118,8 +118,9 @@ class GradientCheck(Watcher):
         self._writer = None if log_dir is None else ReportWriter(log_dir)
         self._checker: GradientChecker | None = None
         self._allowance: Allowance | None = None
-        self._put_off = 0
-        self._waits = False
+        self._epochs_without = 0
+        # Whether what is due in this epoch waits for another step.
+        self._is_put_off = False
         self._known_failures: set[str] = set()
 
     def __getstate__(self):
@@ -129,7 +130,7 @@ class GradientCheck(Watcher):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
         self._begin()
-        self._put_off = 0
+        self._epochs_without = 0
         self._known_failures = set()
 
     def on_train_batch_begin(
@@ -141,24 +142,25 @@ class GradientCheck(Watcher):
         super().on_train_batch_begin(batch, logs)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._put_off += self._waits
-        self._waits = False
+        self._epochs_without += self._is_put_off
+        self._is_put_off = False
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._writer is not None:
             self._writer.close()
         self._checker = None
-        if self._put_off and self.verbose:
+        if self._epochs_without and self.verbose:
+            epochs = counted(self._epochs_without, "epoch")
             print(
-                f"In {counted(self._put_off, 'epoch')} no gradient check was made, to "
-                f"keep checks below {Allowance.SHARE:.1%} of training time. With "
-                "`time_budget`, seconds for a check, each epoch has one."
+                f"In {epochs} no gradient check was made, to keep checks below "
+                f"{Allowance.SHARE:.1%} of training time. With `time_budget`, seconds "
+                "for a check, each epoch has one."
             )
         super().on_train_end(logs)
 
-    def may_wait(self) -> bool:
-        self._waits = self._schedule.may_wait and not self._is_affordable()
-        return self._waits
+    def put_off(self) -> bool:
+        self._is_put_off = self._schedule.may_wait and not self._is_affordable()
+        return self._is_put_off
 
     def _begin(self) -> GradientChecker:
         settings, part = self._settings, None

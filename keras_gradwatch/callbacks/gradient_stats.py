@@ -5,7 +5,10 @@ from __future__ import annotations
 import operator
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
+
+import tensorflow as tf
 
 from keras_gradwatch.arguments import DROPOUT, refuse
 from keras_gradwatch.callbacks import workers
@@ -22,6 +25,25 @@ from keras_gradwatch.replica.train_step import objectives
 from keras_gradwatch.stats.alarms import Alarms, Thresholds
 from keras_gradwatch.stats.gauge import Gauge
 from keras_gradwatch.tensorboard.stats_writer import StatsWriter
+
+
+@dataclass(frozen=True)
+class _Unfinished:
+    """A reading that is to be finished once its step is done.
+
+    Args:
+        gauge: The `Gauge` that made it.
+        reading: The `GradientReading`, of the gradients alone.
+        weights: The weights before the step.
+    """
+
+    gauge: Gauge
+    reading: GradientReading
+    weights: list[tf.Tensor]
+
+    def after(self, steps: int) -> GradientReading:
+        """The whole reading: how far so many steps moved the weights is in it too."""
+        return self.gauge.with_update(self.reading, self.weights, steps)
 
 
 class GradientStats(Watcher):
@@ -129,18 +151,17 @@ class GradientStats(Watcher):
         self._alarms = Alarms(self._thresholds)
         self._gauge: Gauge | None = None
         self._trained: list = []
-        # A reading that waits for its step, and the weights before that.
-        self._pending: tuple | None = None
+        self._unfinished: _Unfinished | None = None
 
     def __getstate__(self):
         # A fit that was aborted leaves graphs behind, which can't be copied.
-        return {**self.__dict__, "_gauge": None, "_trained": [], "_pending": None}
+        return {**self.__dict__, "_gauge": None, "_trained": [], "_unfinished": None}
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
         self.readings = []
         self._alarms = Alarms(self._thresholds)
-        self._gauge = self._pending = None
+        self._gauge = self._unfinished = None
 
     def on_train_batch_begin(
         self, batch: int, logs: dict[str, Any] | None = None
@@ -161,14 +182,13 @@ class GradientStats(Watcher):
         super().on_train_end(logs)
 
     def look(self, batch: Callable[[], Any]) -> None:
-        reading, error = attempt(lambda: self._read(batch))
+        unfinished, error = attempt(lambda: self._read(batch))
         if error is not None:
             self.broke(error)
         else:
-            self._pending = reading
+            self._unfinished = unfinished
 
-    def _read(self, batch):
-        """The gauge, its reading, and the weights at which that was made."""
+    def _read(self, batch: Callable[[], Any]) -> _Unfinished:
         with ONE_AT_A_TIME, outside_strategies():
             data, trained = batch(), self.model.trainable_variables
             if self._gauge is None or not _same(trained, self._trained):
@@ -178,16 +198,18 @@ class GradientStats(Watcher):
                 self._trained = list(trained)
             gauge = self._gauge
             reading = gauge.gradients(iterations(self.model), data)
-            return gauge, reading, gauge.weights()
+            return _Unfinished(gauge, reading, gauge.weights())
 
     def _finish(self, is_after_its_step):
         """Adds to a reading what its step did, and tells of it."""
-        if self._pending is None:
+        if self._unfinished is None:
             return
-        (gauge, reading, before), self._pending = self._pending, None
-        steps = iterations(self.model) - reading.step if is_after_its_step else 0
+        unfinished, self._unfinished = self._unfinished, None
+        steps = 0
+        if is_after_its_step:
+            steps = iterations(self.model) - unfinished.reading.step
         with outside_strategies():
-            reading, error = attempt(lambda: gauge.with_update(reading, before, steps))
+            reading, error = attempt(lambda: unfinished.after(steps))
         if error is None:
             self._tell(reading)
         else:

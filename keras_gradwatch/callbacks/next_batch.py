@@ -51,16 +51,14 @@ def _stand_in(model):
     return present
 
 
-def take_back(model: keras.Model, look: Callable) -> bool:
+def take_back(model: keras.Model, look: Callable) -> None:
     """Takes back what `show_next_batch` did, if no step has used it.
 
     So it is where another callback ended a fit between our hook and the step.
-
-    Returns:
-        Whether there was anything to take back.
     """
     present = getattr(model, "train_function", None)
-    return isinstance(present, _NextBatch) and present.remove(look)
+    if isinstance(present, _NextBatch):
+        present.remove(look)
 
 
 class _Watcher(NamedTuple):
@@ -94,12 +92,10 @@ class _NextBatch:
         then = None if then is None else weakref.WeakMethod(then)
         self._watchers.append(_Watcher(weakref.WeakMethod(look, self._discard), then))
 
-    def remove(self, look) -> bool:
-        """Does not let `look` see the batch; whether it would have."""
-        found = [one.look for one in self._watchers if one.look() == look]
-        for reference in found:
+    def remove(self, look) -> None:
+        """Does not let `look` see the batch."""
+        for reference in [one.look for one in self._watchers if one.look() == look]:
             self._discard(reference)
-        return bool(found)
 
     def _discard(self, reference):
         self._watchers = [one for one in self._watchers if one.look is not reference]

@@ -30,9 +30,9 @@ class Schedule:
         self.warmup_steps = warmup_steps
         self.check_freq = check_freq
         self._epoch_is_served = False
-        self._served = -1
-        self._last_seen = 0
-        self._before = (False, -1)
+        self._served_period = -1
+        # Iterations when it was last asked.
+        self._asked_at = 0
 
     def describe(self) -> str:
         """When the next check is due, in words."""
@@ -57,25 +57,29 @@ class Schedule:
         return self._epoch_is_served
 
     def is_due(self, iterations: int) -> bool:
-        """Whether something is due before the next step; asked once a step.
+        """Whether something is due before the next step.
 
         Args:
             iterations: Optimizer iterations done so far.
         """
-        if iterations < self._last_seen:  # another model, or it was recompiled
-            self._served = -1
-        self._last_seen = iterations
-        self._before = (self._epoch_is_served, self._served)
+        if iterations < self._asked_at:  # another model, or it was recompiled
+            self._served_period = -1
+        self._asked_at = iterations
         if iterations < self.warmup_steps:
             return False
         if self.check_freq == "epoch":
-            due, self._epoch_is_served = not self._epoch_is_served, True
-            return due
-        period = (iterations - self.warmup_steps) // int(self.check_freq)
-        due = period > self._served
-        self._served = max(self._served, period)
-        return due
+            return not self._epoch_is_served
+        return self._period() > self._served_period
 
-    def not_done(self) -> None:
-        """Tells that what was due was not done: it is due at the next step."""
-        self._epoch_is_served, self._served = self._before
+    def done(self) -> None:
+        """Tells that what was due, when it was last asked, is done.
+
+        Until then it is due at each step.
+        """
+        if self.check_freq == "epoch":
+            self._epoch_is_served = True
+        else:
+            self._served_period = self._period()
+
+    def _period(self) -> int:
+        return (self._asked_at - self.warmup_steps) // int(self.check_freq)

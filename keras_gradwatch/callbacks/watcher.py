@@ -59,8 +59,8 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
             batch: Gives the batch, nested tensors; it may raise.
         """
 
-    def may_wait(self) -> bool:
-        """Whether what may be due should wait for the next step."""
+    def put_off(self) -> bool:
+        """Puts off what may be due, if it should wait; whether it was put off."""
         return False
 
     def set_model(self, model: keras.Model) -> None:
@@ -81,7 +81,7 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
     ) -> None:
         self._take_back()
         # The cheapest questions first: of a small model, a step takes a millisecond.
-        if self._schedule.is_served or self.may_wait():
+        if self._schedule.is_served or self.put_off():
             return
         # A model that `fit` itself builds has no weights before its first step.
         self._is_built = self._is_built or has_weights(self.model)
@@ -125,18 +125,18 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
 
     def _take_back(self):
         """Leaves the model as it was, where a step that was due never came."""
-        if self.model is not None and take_back(self.model, self._look_live):
-            self._schedule.not_done()
+        if self.model is not None:
+            take_back(self.model, self._look_live)
 
     def _look_live(self, data):
         if data is None:  # of an unknown number of batches, the last was the last
-            self._schedule.not_done()
             return
         strategy = self.model.distribute_strategy
         self._look(lambda: batches.from_live(data, strategy))
 
     def _look(self, batch):
         self._looks += 1
+        self._schedule.done()
         self.look(batch)
 
 

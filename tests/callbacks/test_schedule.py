@@ -7,7 +7,13 @@ from keras_gradwatch.callbacks.schedule import Schedule
 
 
 def due_at(schedule, iterations):
-    return [i for i in iterations if schedule.is_due(i)]
+    """When something is due, if all that is due is done."""
+    found = []
+    for i in iterations:
+        if schedule.is_due(i):
+            schedule.done()
+            found.append(i)
+    return found
 
 
 def test_every_n_iterations_after_the_warm_up():
@@ -58,9 +64,8 @@ def test_refuses_a_wrong_frequency(check_freq):
 @pytest.mark.parametrize("check_freq", [10, "epoch"])
 def test_what_was_not_done_is_due_at_the_next_step(check_freq):
     schedule = Schedule(0, check_freq)
-    assert schedule.is_due(20)
-    assert not schedule.is_due(21)
+    assert due_at(schedule, (20, 21)) == [20]
     schedule.begin_epoch()
     assert schedule.is_due(30)
-    schedule.not_done()
+    assert schedule.is_due(30)  # to be asked changes nothing
     assert due_at(schedule, (31, 32)) == [31]
