@@ -101,14 +101,16 @@ class Comparator:
             direction, analytic, slope, found, floor, roundoff, among
         )
 
-    def _known(self, direction):
+    def _known(self, direction: Direction) -> tuple[float, float]:
         """The analytic slope and, along a direction, the norm of the gradient."""
         gradient = self.problem.gradients[direction.variable]
         if gradient is None or direction.is_coordinate:
             return analytic_slope(self.problem, direction), 0.0
         return analytic_slope(self.problem, direction), direction.norm(gradient)
 
-    def _both_sides(self, directions, ladders):
+    def _both_sides(
+        self, directions: Sequence[Direction], ladders: Sequence[np.ndarray]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Losses at plus and minus each step: a pair of arrays a direction."""
         perturbations = [
             (direction, sign * float(step))
@@ -119,4 +121,4 @@ class Comparator:
         losses = self.problem.losses(perturbations) if perturbations else np.empty(0)
         ends = np.cumsum([2 * len(steps) for steps in ladders])[:-1]
         blocks = np.split(losses, ends) if ladders else []
-        return [tuple(block.reshape(-1, 2).T) for block in blocks]
+        return [(block[::2], block[1::2]) for block in blocks]

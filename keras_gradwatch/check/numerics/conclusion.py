@@ -58,7 +58,12 @@ def conclude(
     return Conclusion(verdict, cause, error, bar, _resolution(items))
 
 
-def _verdict(gradient, items, tolerance, pattern) -> tuple[str, Cause | None]:
+def _verdict(
+    gradient: np.ndarray | None,
+    items: Sequence[SlopeComparison],
+    tolerance: float,
+    pattern: Pattern | None,
+) -> tuple[str, Cause | None]:
     if gradient is not None and not np.all(np.isfinite(gradient)):
         return FAIL, _not_finite(gradient)
     wrong = [i for i in items if i.word == judgement.MISMATCH]
@@ -81,13 +86,13 @@ def _verdict(gradient, items, tolerance, pattern) -> tuple[str, Cause | None]:
     return PASS, None if seen == 1 else causes.Partial(seen)
 
 
-def _not_finite(gradient):
+def _not_finite(gradient: np.ndarray) -> Cause:
     bad = np.argwhere(~np.isfinite(gradient))
     first = tuple(int(i) for i in bad[0])
     return causes.NonFiniteGradient(len(bad), gradient.size, first)
 
 
-def _mismatch(wrong, pattern):
+def _mismatch(wrong: Sequence[SlopeComparison], pattern: Pattern | None) -> Cause:
     """The mismatch with the largest deviation, an entry if there is one."""
     entries = [i for i in wrong if i.direction.is_coordinate]
     worst = max(entries or wrong, key=lambda i: abs(i.deviation))
@@ -95,11 +100,15 @@ def _mismatch(wrong, pattern):
     return causes.Mismatch(worst.analytic, slope.numerical, slope.error_bar, pattern)
 
 
-def _resolution(items):
+def _resolution(items: Sequence[SlopeComparison]) -> float | None:
     """That of what agreed; of all that was compared, if nothing did."""
-    known = [i for i in items if i.judgement.resolution is not None]
-    agreed = [i for i in known if i.word == judgement.MATCH]
-    return min((i.judgement.resolution for i in agreed or known), default=None)
+    known = [
+        (i.word, i.judgement.resolution)
+        for i in items
+        if i.judgement.resolution is not None
+    ]
+    agreed = [seen for word, seen in known if word == judgement.MATCH]
+    return min(agreed or [seen for _, seen in known], default=None)
 
 
 def coverage(items: Sequence[SlopeComparison], size: int) -> float:
@@ -119,7 +128,7 @@ def coverage(items: Sequence[SlopeComparison], size: int) -> float:
     return len({i.direction.entry for i in seen}) / max(1, size)
 
 
-def _why_inconclusive(items, gradient):
+def _why_inconclusive(items: Sequence[SlopeComparison], gradient: np.ndarray) -> Cause:
     counts = Counter(i.word for i in items)
     if set(counts) == {judgement.ZERO}:
         still = all(i.slope.numerical == 0 for i in items)
@@ -131,7 +140,7 @@ def _why_inconclusive(items, gradient):
     return _WHY.get(common, causes.NothingCompared)()
 
 
-_WHY = {
+_WHY: dict[str, type[Cause]] = {
     judgement.KINK: causes.AtKink,
     judgement.JUMP: causes.AtJump,
     judgement.NOISY: causes.TooNoisy,
@@ -140,7 +149,9 @@ _WHY = {
 }
 
 
-def _seed_ratio(items):
+def _seed_ratio(
+    items: Sequence[SlopeComparison],
+) -> tuple[float | None, float | None]:
     """`|a - n| / (|a| + |n|)` over what was compared, and its error bar."""
     compared = [i for i in items if i.word in (judgement.MATCH, judgement.MISMATCH)]
     if not compared:

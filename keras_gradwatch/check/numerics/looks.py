@@ -79,12 +79,12 @@ def look_again(
         directions = [items[i].direction for i in steps]
         found = comparator.at_one_step(directions, list(steps.values()))
         for i, item in zip(steps, found, strict=True):
-            if _settles(item, items[i]):
-                items[i] = item
+            is_clear = _settles(item, items[i])
+            if is_clear:
                 unclear.remove(i)
-                waiting.remove(i)
-            elif items[i].is_faint and not item.is_faint:
-                items[i] = item  # something is off, and was lost in noise
+            # Or something is off, and was lost in noise.
+            if is_clear or (items[i].is_faint and not item.is_faint):
+                items[i] = item
                 waiting.remove(i)
     return items, unclear
 

@@ -64,21 +64,22 @@ def find_pattern(
     if not np.any(gradient):
         return Pattern(ZERO)
     worst = max(wrong, key=lambda i: abs(i.deviation))
-    probe = _Probe(problem, variable, worst)
-    return _of_the_whole(probe, gradient.reshape(shape), rng) or _of_a_part(
-        probe, gradient.reshape(shape), wrong, rng
+    fingerprints = _Fingerprints(problem, variable, worst)
+    return _of_the_whole(fingerprints, gradient.reshape(shape), rng) or _of_a_part(
+        fingerprints, gradient.reshape(shape), wrong, rng
     )
 
 
-class _Probe:
-    """Slopes along any direction of one variable, at a step known to be good."""
+class _Fingerprints:
+    """Slopes along random directions of one variable, at a step known to be good."""
 
     def __init__(self, problem: Problem, variable: int, item: SlopeComparison):
         self.problem, self.variable = problem, variable
         self.step, self.slack = item.slope.step, 4 * item.slope.error_bar
         self.size = problem.sizes[variable]
 
-    def slopes(self, signs):
+    def slopes(self, signs: np.ndarray) -> np.ndarray:
+        """The slope along each direction, a row of signs."""
         pairs = [
             (Direction(self.variable, signs=s), step)
             for s in signs
@@ -87,21 +88,27 @@ class _Probe:
         plus, minus = self.problem.losses(pairs).reshape(-1, 2).T
         return (plus - minus) / (2 * self.step)
 
-    def draw(self, rng, mask=None):
+    def draw(
+        self, rng: np.random.Generator, mask: np.ndarray | None = None
+    ) -> np.ndarray:
+        """As many directions as are enough, rows of signs; zero outside of the mask."""
         signs = [draw_signs(self.size, rng) for _ in range(FINGERPRINTS)]
         return np.stack(signs if mask is None else [s * mask for s in signs])
 
 
-def _of_the_whole(probe, gradient, rng):
+def _of_the_whole(
+    fingerprints: _Fingerprints, gradient: np.ndarray, rng: np.random.Generator
+) -> Pattern | None:
     """A change of the whole gradient that explains every fingerprint."""
-    signs = probe.draw(rng)
-    numerical = probe.slopes(signs)
+    signs = fingerprints.draw(rng)
+    numerical = fingerprints.slopes(signs)
     if not np.all(np.isfinite(numerical)):
         return None
 
-    def fits(candidate):
-        allowed = FIT * np.linalg.norm(candidate) + probe.slack
-        return np.all(np.abs(signs @ candidate.ravel() - numerical) <= allowed)
+    def fits(candidate: np.ndarray) -> bool:
+        allowed = FIT * np.linalg.norm(candidate) + fingerprints.slack
+        off = np.abs(signs @ candidate.ravel() - numerical)
+        return bool(np.all(off <= allowed))
 
     analytic = signs @ gradient.ravel()
     factor = (
@@ -124,13 +131,19 @@ def _of_the_whole(probe, gradient, rng):
     return None
 
 
-def _of_a_part(probe, gradient, wrong, rng):
+def _of_a_part(
+    fingerprints: _Fingerprints,
+    gradient: np.ndarray,
+    wrong: Sequence[SlopeComparison],
+    rng: np.random.Generator,
+) -> Pattern | None:
     """The one entry, or the one slice along an axis, that is wrong alone."""
     entries = [i for i in wrong if i.direction.is_coordinate]
-    if not entries or gradient.size == 1:
+    named = max(entries, key=lambda i: abs(i.deviation), default=None)
+    if named is None or named.direction.entry is None or gradient.size == 1:
         return None
-    named = max(entries, key=lambda i: abs(i.deviation))
     index = np.unravel_index(named.direction.entry, gradient.shape)
+    parts: list[tuple[tuple, Pattern]]
     parts = [(index, Pattern(ENTRY, index=tuple(int(i) for i in index)))]
     for axis, position in enumerate(index):
         if gradient.ndim > 1 and gradient.shape[axis] > 1:
@@ -139,8 +152,8 @@ def _of_a_part(probe, gradient, wrong, rng):
     for where, pattern in parts:
         rest = np.ones(gradient.shape, dtype=np.int8)
         rest[where] = 0
-        signs = probe.draw(rng, rest.ravel())
-        off = np.abs(probe.slopes(signs) - signs @ gradient.ravel())
-        if np.all(off <= 0.1 * abs(named.deviation) + probe.slack):
+        signs = fingerprints.draw(rng, rest.ravel())
+        off = np.abs(fingerprints.slopes(signs) - signs @ gradient.ravel())
+        if np.all(off <= 0.1 * abs(named.deviation) + fingerprints.slack):
             return pattern
     return None

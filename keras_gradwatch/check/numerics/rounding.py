@@ -98,7 +98,13 @@ def handed_on(
     return next((h for h in strange if h.kind == MULTIPLE), strange[-1])
 
 
-def _describe(gradient, handed, others, siblings, precision) -> Handed | None:
+def _describe(
+    gradient: np.ndarray,
+    handed: np.ndarray,
+    others: Mapping[str, np.ndarray],
+    siblings: Sequence[np.ndarray],
+    precision: float,
+) -> Handed | None:
     """What one thing that was handed on is; None if it is the gradient."""
     if np.array_equal(handed, gradient, equal_nan=True):
         return None
@@ -123,16 +129,23 @@ def _describe(gradient, handed, others, siblings, precision) -> Handed | None:
     return Handed(ANOTHER_VALUE, distance=float(away))
 
 
-def _digits(factor):
+def _digits(factor: float) -> float:
     """Three digits, so that variables of one factor are said in one sentence."""
     return float(f"{factor:.3g}")
 
 
-def _is_multiple(handed, gradients, precision):
+def _is_multiple(
+    handed: np.ndarray, gradients: Sequence[np.ndarray], precision: float
+) -> bool:
     return any(_factor(g, handed, precision) is not None for g in gradients)
 
 
-def _share_of_sum(gradient, siblings, handed, precision):
+def _share_of_sum(
+    gradient: np.ndarray,
+    siblings: Sequence[np.ndarray],
+    handed: np.ndarray,
+    precision: float,
+) -> float | None:
     """How often `gradient` is in a sum of gradients, None if it is no such sum."""
     terms = np.stack([gradient, *siblings], axis=-1)
     if not siblings or terms.shape[0] <= terms.shape[1] or not np.isfinite(terms).all():
@@ -142,7 +155,7 @@ def _share_of_sum(gradient, siblings, handed, precision):
     return float(shares[0]) if rest <= precision * norm_of(handed) else None
 
 
-def _factor(gradient, handed, precision):
+def _factor(gradient: np.ndarray, handed: np.ndarray, precision: float) -> float | None:
     """By what `handed` is a multiple of `gradient`, None if it is none."""
     square = float(np.einsum("i,i->", gradient, gradient))
     if not square or not np.isfinite(square) or not np.isfinite(handed).all():
@@ -152,10 +165,10 @@ def _factor(gradient, handed, precision):
     return factor if factor and rest <= precision * norm_of(handed) else None
 
 
-def _double(gradient):
+def _double(gradient: np.ndarray) -> np.ndarray:
     return np.asarray(gradient, dtype=np.float64)
 
 
-def _share(part, whole):
+def _share(part: np.ndarray, whole: np.ndarray) -> float:
     count = np.count_nonzero(whole)
     return float(np.count_nonzero(part) / count) if count else 0.0
