@@ -35,6 +35,8 @@ TENSORBOARD_KNOWS = ("tensorboard", "findings", "errors", "arguments")
 # Neither these nor what they import may import TensorFlow or Keras.
 PURE = ("check.numerics", "findings")
 HEAVY = {"keras", "tensorflow"}
+# Exceptions of any kind.
+BLIND = {"Exception", "BaseException"}
 
 
 def modules(package: Path) -> dict[str, ast.Module]:
@@ -144,15 +146,46 @@ def private_imports(trees, package: str) -> list[tuple[str, str]]:
 
 
 def silent(trees) -> list[tuple[str, int]]:
-    """Where an exception of any kind is swallowed without a word."""
+    """Where an exception is swallowed without a word.
+
+    An exception of any kind may be a bug of our own: whoever catches it raises, logs
+    or warns, or hands it on by its name; to return something else is not enough. One
+    of a kind that was foreseen may stand for an answer, and what is done then says it.
+    """
     return [
         (name, node.lineno)
         for name, tree in trees.items()
         for node in ast.walk(tree)
-        if isinstance(node, ast.ExceptHandler)
-        and (node.type is None or ast.unparse(node.type).endswith("Exception"))
-        and all(isinstance(line, ast.Pass) for line in node.body)
+        if (isinstance(node, ast.ExceptHandler) and _says_nothing(node))
+        or (isinstance(node, ast.Call) and _last_name(node.func) == "suppress")
     ]
+
+
+def _says_nothing(handler: ast.ExceptHandler) -> bool:
+    if all(map(_does_nothing, handler.body)):
+        return True
+    caught = handler.type
+    kinds = caught.elts if isinstance(caught, ast.Tuple) else [caught]
+    is_blind = any(k is None or _last_name(k) in BLIND for k in kinds)
+    inner = [node for line in handler.body for node in ast.walk(line)]
+    return is_blind and not any(_tells(node, handler.name) for node in inner)
+
+
+def _does_nothing(line: ast.stmt) -> bool:
+    is_constant = isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
+    return is_constant or isinstance(line, ast.Pass | ast.Continue | ast.Break)
+
+
+def _tells(node: ast.AST, name: str | None) -> bool:
+    """Whether it raises, uses the exception by its name, or logs or warns."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return _last_name(node.func.value) in ("logger", "logging", "warnings")
+    is_used = isinstance(node, ast.Name) and node.id == name
+    return is_used or isinstance(node, ast.Raise)
+
+
+def _last_name(node: ast.expr) -> str:
+    return ast.unparse(node).split(".")[-1]
 
 
 def bare(trees) -> list[str]:
@@ -278,3 +311,37 @@ def test_what_is_wrong_is_seen(tmp_path):
     assert private_imports(trees, "p") == [("check.a", "_x")]
     assert silent(trees) == [("stats.a", 3)]
     assert bare(trees) == ["functions.f", "functions.g"]
+
+
+SILENT = [
+    "except Exception:\n    pass",
+    "except:\n    pass",
+    "except Exception:\n    ...",
+    "except ValueError:\n    pass",
+    "except Exception:\n    return None",
+    "except (KeyError, Exception):\n    found = None",
+    "except BaseException as error:\n    found = None",
+    "except Exception:\n    plan.clear()",
+]
+SAYING = [
+    "except Exception:\n    raise",
+    "except Exception:\n    logger.debug('Odd.', exc_info=True)\n    return None",
+    "except Exception as error:\n    return None, error",
+    "except Exception as error:\n    self.give_up(error)",
+    "except Exception as error:\n    if odd:\n        raise Odd() from error",
+    "except Exception:\n    warnings.warn('Odd.')",
+    "except ValueError:\n    return False",
+    "except (TypeError, KeyError):\n    found = None",
+]
+
+
+@pytest.mark.parametrize("handler", [*SILENT, *SAYING])
+def test_what_is_swallowed_is_seen(handler):
+    body = f"try:\n    pass\n{handler}".replace("\n", "\n    ")
+    trees = {"a": ast.parse(f"def f():\n    {body}")}
+    assert silent(trees) == ([("a", 4)] if handler in SILENT else [])
+
+
+def test_what_is_suppressed_is_seen():
+    trees = {"a": ast.parse("with contextlib.suppress(OSError):\n    f()")}
+    assert silent(trees) == [("a", 1)]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,8 @@ import tensorflow as tf
 
 from keras_gradwatch.errors import InvalidArgumentError
 from keras_gradwatch.framework import keras_internals as internals
+
+logger = logging.getLogger("keras_gradwatch")
 
 _TENSORS = (np.ndarray, np.floating, np.complexfloating, tf.Variable, keras.Variable)
 
@@ -95,12 +97,8 @@ def names_of(function: Callable, count: int) -> list[str]:
         count: How many are wanted. Where the function does not tell, they are
             `"args/0"` and so on.
     """
-    parameters: list[inspect.Parameter] = []
-    # Some functions that are not Python's own have no signature.
-    with contextlib.suppress(TypeError, ValueError):
-        parameters = list(inspect.signature(function).parameters.values())
     names, rest = [], "args"
-    for parameter in parameters:
+    for parameter in _parameters(function):
         if parameter.kind in (
             parameter.POSITIONAL_ONLY,
             parameter.POSITIONAL_OR_KEYWORD,
@@ -111,6 +109,15 @@ def names_of(function: Callable, count: int) -> list[str]:
     start = len(names)
     names += [f"{rest}/{k}" for k in range(count - start)]
     return names[:count]
+
+
+def _parameters(function: Callable) -> list[inspect.Parameter]:
+    """The parameters of a function; none if it does not tell them."""
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # some that are not Python's own have no signature
+        logger.debug("%r tells no signature.", function, exc_info=True)
+        return []
 
 
 def _leaf(path, value, dtype, own, trainable):
