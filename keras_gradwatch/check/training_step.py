@@ -1,4 +1,8 @@
-"""The training step as it runs: its gradients, and what optimizers get of them."""
+"""The training step as it runs: its gradients, and what optimizers get of them.
+
+A dry run, as `Gauge` of `stats/` makes one for a few figures; `StepReplay` of
+`nonfinite/` runs a step that is over, eagerly, to look at every call of a layer.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +43,7 @@ class Trained:
 
 
 class TrainingStep:
-    """The model's whole training step, replayed in the precision of training.
+    """The model's whole training step, in the precision of training.
 
     Args:
         model: The live model.

@@ -1,4 +1,7 @@
-"""Looking at what goes into and out of each layer, forward and backward."""
+"""Looking at what goes into and out of each layer, forward and backward.
+
+For a step that runs eagerly: in a graph there is nothing to look at yet.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,11 @@
-"""Running one training step again, on a copy, with everything looked at."""
+"""Running one training step again, on a copy, with everything looked at.
+
+A `StepReplay` runs a step that is over: at the values from before it, eagerly, so that
+probes see what goes in and out of every layer. That is slow, and done a few times a
+fit at most. `TrainingStep` of `check/` and `Gauge` of `stats/` run the step that comes
+next: at the live weights, compiled (a `DryRun`), and see only gradients, what
+optimizers are handed, or figures of them.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +74,7 @@ class Run:
 
 
 class StepReplay:
-    """A model's training step at given values, run eagerly on a replica.
+    """A model's training step at given values, run eagerly on a `Replica`.
 
     In the precision of training, with the draws that training made. Every call of
     a layer is seen, those in the loop of a recurrent layer too.

@@ -1,4 +1,8 @@
-"""How the loss and the size of the weights went in the last few steps."""
+"""How the loss and the size of the weights went in the last few steps.
+
+Of every step that is watched, two numbers; what `GradientStats` reads of a few steps,
+for each variable, is a `GradientReading`.
+"""
 
 from __future__ import annotations
 

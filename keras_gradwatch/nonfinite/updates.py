@@ -1,4 +1,8 @@
-"""What optimizers make of gradients, on copies of them."""
+"""What optimizers make of gradients, on copies of them.
+
+All that runs a step again ends where an optimizer would begin, and notes what that was
+handed. Here it goes on.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Seeing at once that a variable is no longer finite, for little."""
+"""Seeing at once that a variable is no longer finite, for little.
+
+A `Watch` runs no step: it reads the live variables between steps. Only what it finds
+odd is run again, by a `StepReplay`.
+"""
 
 from __future__ import annotations
 

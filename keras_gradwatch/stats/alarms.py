@@ -1,4 +1,7 @@
-"""When gradients give the alarm: they vanish, explode or are dead, and stay so."""
+"""When gradients give the alarm: they vanish, explode or are dead, and stay so.
+
+What a reading shows is a symptom. One that goes on for long enough becomes an alert.
+"""
 
 from __future__ import annotations
 

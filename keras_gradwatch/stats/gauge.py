@@ -1,4 +1,9 @@
-"""Statistics of the gradients of a training step, computed where they are."""
+"""Statistics of the gradients of a training step, computed where they are.
+
+A `Gauge` makes a dry run of the step, as `TrainingStep` of `check/` does. That one
+wants each gradient whole, to hold it against a float64 one; here a few figures of each
+leave the graph, and nothing is compared.
+"""
 
 from __future__ import annotations
 
