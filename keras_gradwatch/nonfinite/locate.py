@@ -77,11 +77,8 @@ def locate(model: keras.Model, failure: Failure) -> Located:
         except Exception as error:  # of the user's own layers and steps
             logger.debug("A step could not be replayed.", exc_info=True)
             finding = _finding(failure, kind=UNKNOWN, replayed=False)
-            note = (
-                "The step could not be replayed on a copy. "
-                f"{type(error).__name__}: {error}"
-            )
-            finding = dataclasses.replace(finding, notes=(*finding.notes, note))
+            notes = (*finding.notes, words.not_replayable(error))
+            finding = dataclasses.replace(finding, notes=notes)
             located = Located(finding, failure.batches[0], failure.values)
     return located
 

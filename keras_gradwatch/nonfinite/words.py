@@ -72,6 +72,11 @@ def notes(failure: Failure) -> tuple[str, ...]:
     return tuple(found)
 
 
+def not_replayable(error: Exception) -> str:
+    """A remark on a step that a copy can't take."""
+    return f"The step could not be replayed on a copy. {type(error).__name__}: {error}"
+
+
 def is_loss(thing: Any) -> bool:
     """Whether it is a loss, not a layer."""
     return isinstance(thing, keras.Loss)
