@@ -8,8 +8,14 @@ import keras
 import numpy as np
 import pytest
 
+import keras_gradwatch
 from keras_gradwatch.check.progress import Progress
 from tests.support.summary import pytest_terminal_summary  # noqa: F401
+
+# `pytester` forgets the modules that are first imported while it runs, and a second
+# copy of them has other classes: so all of ours are imported before.
+for _name in keras_gradwatch.__all__:
+    getattr(keras_gradwatch, _name)
 
 
 @pytest.fixture(autouse=True)
