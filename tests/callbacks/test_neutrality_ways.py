@@ -10,6 +10,8 @@ import tensorflow as tf
 import keras_gradwatch as kgw
 from tests.support.fits import digits, left_behind, recurrent, subclassed
 
+pytestmark = pytest.mark.long
+
 OPTIONS = {"batch_size": 8, "epochs": 2, "verbose": 0}
 
 

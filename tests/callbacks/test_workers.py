@@ -19,6 +19,8 @@ import pytest
 
 import keras_gradwatch as kgw
 
+pytestmark = pytest.mark.long
+
 PROGRAM = """
 import json, sys
 import tensorflow as tf

@@ -16,9 +16,10 @@ MARKS = {
     "lstm": pytest.mark.basic,
     "mobilenet_v2": pytest.mark.slow,
 }
+OTHERS = pytest.mark.long
 
 every_model = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=MARKS.get(name, ())) for name in MODELS]
+    "name", [pytest.param(name, marks=MARKS.get(name, OTHERS)) for name in MODELS]
 )
 
 

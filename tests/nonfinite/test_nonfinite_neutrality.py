@@ -13,6 +13,8 @@ from tests.support.fits import (
     subclassed,
 )
 
+pytestmark = pytest.mark.long
+
 
 class Tied(keras.callbacks.Callback):
     """Another callback that writes weights between steps, as a constraint would."""

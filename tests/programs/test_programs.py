@@ -7,6 +7,8 @@ import pytest
 import keras_gradwatch as kgw
 from tests.support.programs import PROGRAMS
 
+pytestmark = pytest.mark.long
+
 
 def after(program, callbacks):
     keras.utils.clear_session()

@@ -15,6 +15,8 @@ from tests.support.layer_table import (
 )
 from tests.support.sandwich import BATCH, SEEDS, SHAPES, check, ended, integers, numbers
 
+pytestmark = pytest.mark.long
+
 layers = keras.layers
 
 # Weights whose gradient is truly zero, by layer.

@@ -15,6 +15,8 @@ from tests.support.loss_table import (
 )
 from tests.support.sandwich import BATCH, SEEDS, check, compiled, numbers
 
+pytestmark = pytest.mark.long
+
 
 def _model(activation):
     inputs = keras.Input((5,))

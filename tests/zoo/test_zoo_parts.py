@@ -12,6 +12,8 @@ from tests.support.layer_table import AT_INPUT, MAKE, UNPROVEN, kind_of, layer_n
 from tests.support.loss_table import DEMANDS, loss_names, targets
 from tests.support.sandwich import BATCH, SHAPES, integers, numbers
 
+pytestmark = pytest.mark.long
+
 layers = keras.layers
 
 # What returns integers, or takes nothing else and has no weights.
