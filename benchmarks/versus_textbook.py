@@ -75,10 +75,9 @@ def textbook_in_float64(model: Any, data: Any, rng: np.random.Generator) -> Any:
     batch = batches.from_arrays(*data)
     (objective,) = objectives(model, batch)
     replica = Replica(model, "bypass", objective)
-    evaluator, batch = Evaluator(replica), batches.as_double(batch)
-    states = replica.copy_weights()
-    _, gradients = evaluator.gradient(states, batch)
-    values = [tf.identity(v) for v in replica.values]
+    evaluator, states = Evaluator(replica), replica.states()
+    values = [tf.cast(v, tf.float64) for v in replica.values()]
+    _, gradients = evaluator.gradient(values, states, batch)
     entries = [
         Direction(k, entry=int(e))
         for k, v in enumerate(values)

@@ -39,10 +39,10 @@ def check_gradients(
 ) -> GradientReport:
     """Compares the gradients of a compiled model with differences of its loss.
 
-    The model's own training loss is replayed in float64 on a copy of its
-    weights. For each trainable variable, single entries and random directions
-    over all entries are compared with centred differences of the loss. The
-    model is left as it is.
+    The model's own training step is traced, and its loss computed in float64 on
+    a copy of its weights. For each trainable variable, single entries and
+    random directions over all entries are compared with centred differences of
+    the loss. The model is left as it is.
 
     Example:
 
@@ -64,7 +64,8 @@ def check_gradients(
         tolerance: Largest relative error `|a - n| / (|a| + |n|)` that counts
             as agreement.
         dropout: `"bypass"` switches dropout and noise layers off. `"freeze"`
-            leaves them on and repeats the same draw in every evaluation.
+            leaves them on and repeats the same draw in every evaluation. Any other
+            draw is repeated in either case.
         expected: Patterns (`fnmatch`) of paths of variables whose mismatch is
             intended, such as `"*quantiser*"`.
         time_budget: Seconds that it may take, tracing apart. All variables are

@@ -50,6 +50,7 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
         self._data = None if data is None else _fixed_batch(data)
         self._looks = 0
         self._is_built = False
+        self._said: set[str] = set()  # what broke in this fit
 
     @abc.abstractmethod
     def look(self, batch: Callable) -> None:
@@ -71,6 +72,7 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._take_back()
         self._looks = 0
+        self._said.clear()
         self._schedule.begin_epoch()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -109,16 +111,20 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
             )
 
     def broke(self, error: Exception) -> None:
-        """Says that a look could not be done; training goes on.
+        """Says that a look could not be done, once a fit; training goes on.
 
         Args:
             error: What went wrong; raised if the user asked for that.
         """
         if self.on_failure == "raise":
             raise error
+        what = f"{type(error).__name__}: {error}"
+        if what in self._said:
+            return
+        self._said.add(what)
         warnings.warn(
             f"A {self._what} could not be made at step {iterations(self.model)}; "
-            f"training goes on. {type(error).__name__}: {error}",
+            f"training goes on. {what}",
             GradwatchWarning,
             stacklevel=2,
         )

@@ -7,11 +7,12 @@ in which order), `reporting.py` (what the report says of it) and `training_effec
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import operator
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,13 +43,13 @@ from keras_gradwatch.findings.notes import Note, Refusal, TrainingUnseen
 from keras_gradwatch.findings.report import GradientReport
 from keras_gradwatch.findings.variable import VariableReport
 from keras_gradwatch.findings.verdicts import FAIL
-from keras_gradwatch.framework import batch as batches
 from keras_gradwatch.framework.batch import batch_size
 from keras_gradwatch.framework.devices import outside_strategies
 from keras_gradwatch.framework.dtypes import lowest
 from keras_gradwatch.framework.isolation import ONE_AT_A_TIME
 from keras_gradwatch.framework.model import assert_ready
 from keras_gradwatch.framework.optimizers import iterations
+from keras_gradwatch.replica.lift import draws
 from keras_gradwatch.replica.replica import unreplayable
 from keras_gradwatch.replica.train_step import objectives
 
@@ -145,8 +146,6 @@ class GradientChecker:
             if checked is not None:
                 return _on_examples(checked, batch_size(part), count)
             self._subset.give_up()
-            # With it goes what was given up of float64, to no avail.
-            self._prepared = None
         return _on_examples(self._check(batch, budget, progress), count, count)
 
     def _check_part(self, part, budget, progress) -> Checked | None:
@@ -166,6 +165,7 @@ class GradientChecker:
         notes: list[Note] = []
         prepared, is_seen = None, False
         with ONE_AT_A_TIME, outside_strategies():
+            draws.number().assign(step)
             progress.stage("tracing")
             try:
                 prepared = self._prepare(batch)
@@ -215,9 +215,8 @@ class GradientChecker:
     def _compare_all(self, prepared, batch, budget, rng, progress) -> list[_Loss]:
         """Compares each loss, within an equal share of the budget."""
         each = budget.without(prepared.step_seconds) / len(prepared.evaluators)
-        double = batches.as_double(batch)
         return [
-            self._compare(k, prepared, double, each, rng, progress)
+            self._compare(k, prepared, batch, each, rng, progress)
             for k in range(len(prepared.evaluators))
         ]
 
@@ -312,6 +311,8 @@ class GradientChecker:
             variables=variables,
             training_dtype=dtype if variables else "",
             subject=self._subject.function,
+            switched_off=_all_of(problem.switched_off for problem in problems),
+            drawn_once=_all_of(problem.drawn_once for problem in problems),
         )
 
     def _notes_on(self, loss):
@@ -327,6 +328,10 @@ def _on_examples(checked, used, there):
     examples = (used, there) if there else None
     report = replace(checked.report, examples=examples)
     return replace(checked, report=report)
+
+
+def _all_of(rows: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(itertools.chain.from_iterable(rows)))
 
 
 def _sizes(evaluator):

@@ -18,6 +18,7 @@ from keras_gradwatch.check.progress import SILENCE, Silence
 from keras_gradwatch.findings.notes import LossNotFinite, LossNotRepeatable
 from keras_gradwatch.findings.raised import refused
 from keras_gradwatch.framework.dtypes import lowest
+from keras_gradwatch.replica import diagnose
 from keras_gradwatch.replica.outline import Stage, outline
 from keras_gradwatch.replica.replica import Weight
 
@@ -44,7 +45,7 @@ class ReplicaProblem:
 
     Args:
         evaluator: The `Evaluator` of the model's replica.
-        batch: Nested tensors, floats in float64.
+        batch: What `train_step` is handed.
         rng: Source of randomness.
         values: Weights to use instead of the live ones.
         progress: Is told which losses come next.
@@ -66,16 +67,14 @@ class ReplicaProblem:
         self._evaluator, self._batch, self.rng = evaluator, batch, rng
         self._progress = progress
         replica = evaluator.replica
-        self._states = replica.copy_weights()
-        if values is not None:
-            for copy, value in zip(replica.values, values, strict=True):
-                copy.assign(tf.cast(value, copy.dtype))
-        self._values = [tf.cast(v.read_value(), tf.float64) for v in replica.values]
+        self._states = replica.states()
+        values = replica.values() if values is None else values
+        self._values = [tf.cast(value, tf.float64) for value in values]
         arrays = list(map(view, self._values))
         self.sizes = [a.size for a in arrays]
         self.scales = [scale_of(a) for a in arrays]
         self.evaluations, self._spent = 0, 0.0
-        self.level, found = evaluator.gradient(self._states, batch)
+        self.level, found = evaluator.gradient(self._values, self._states, batch)
         self.misshapen = {
             k: gradient.shape
             for k, (gradient, weight) in enumerate(zip(found, arrays, strict=True))
@@ -114,13 +113,35 @@ class ReplicaProblem:
     @functools.cached_property
     def stages(self) -> tuple[Stage, ...]:
         """The layers in the order in which the loss goes through them."""
-        gradient = self._evaluator.graphs_for(self._states, self._batch).gradient
-        return outline(self._evaluator.replica, getattr(gradient, "graph", None))
+        trace = None if self._lifted is None else self._lifted.trace
+        return outline(self._evaluator.replica, trace)
 
     @property
     def low_precision(self) -> dict[str, list[str]]:
         """Layers that compute in less than float64, by dtype."""
         return self._evaluator.graphs_for(self._states, self._batch).low_precision
+
+    @property
+    def rounded(self) -> tuple[str, ...]:
+        """Layers whose backward pass has constants in half precision."""
+        if self._lifted is None:
+            return ()
+        return diagnose.rounded(self._evaluator.replica, self._lifted)
+
+    @property
+    def switched_off(self) -> tuple[str, ...]:
+        """Layers that draw at random while training, and do nothing here."""
+        return diagnose.switched_off(self._evaluator.replica)
+
+    @property
+    def drawn_once(self) -> tuple[str, ...]:
+        """Layers that draw at random, the same for each loss."""
+        return diagnose.drawn_once(self._evaluator.replica, self._lifted)
+
+    @property
+    def _lifted(self):
+        """The lifted graphs; None of code that has none."""
+        return self._evaluator.graphs_for(self._states, self._batch).lifted
 
     @property
     def dtype(self) -> str:

@@ -23,6 +23,7 @@ from keras_gradwatch.findings.notes import (
     Note,
     Refusal,
     Refused,
+    RoundedConstants,
 )
 from keras_gradwatch.findings.variable import Comparison, VariableReport
 from keras_gradwatch.findings.verdicts import EXPECTED, FAIL, INCONCLUSIVE, PASS
@@ -119,6 +120,8 @@ def on_precision(problem: ReplicaProblem) -> Iterator[Note]:
     """Where one loss goes through less than float64."""
     for dtype, layers in sorted(problem.low_precision.items()):
         yield LowPrecision(dtype, tuple(layers))
+    if problem.rounded:
+        yield RoundedConstants(problem.rounded)
 
 
 def on_expected(

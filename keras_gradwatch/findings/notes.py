@@ -94,6 +94,18 @@ class LowPrecision(Note):
 
 
 @dataclass(frozen=True)
+class RoundedConstants(Note):
+    """A backward pass computes with constants that its code rounded to half precision.
+
+    Args:
+        layers: The layers whose gradient it is.
+    """
+
+    severity: ClassVar[str] = LIMIT
+    layers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Refusal(Note):
     """Base class of why a loss, or the whole check, could not be looked at.
 
@@ -310,6 +322,7 @@ NOTES = (
     LookToTheLoss,
     LookAtThese,
     LowPrecision,
+    RoundedConstants,
     Refused,
     LossNotFinite,
     LossNotRepeatable,

@@ -50,6 +50,8 @@ class GradientReport:
             common length, and in old reports.
         subject: What was differentiated: `"loss"`, or the `"output"` of a layer or
             function.
+        switched_off: Layers that draw at random while training, and did nothing here.
+        drawn_once: Layers that drew at random: once, for all losses of the check.
     """
 
     verdict: str
@@ -66,6 +68,8 @@ class GradientReport:
     training_dtype: str = ""
     examples: tuple[int, int] | None = None
     subject: str = LOSS
+    switched_off: tuple[str, ...] = ()
+    drawn_once: tuple[str, ...] = ()
 
     @property
     def reason(self) -> str:
@@ -158,6 +162,12 @@ class GradientReport:
             yield f"{plain(v.label, _NAME)}: {plain(v.reason)}"
         for note in self.notes:
             yield f"Note: {plain(note)}"
+        for what, layers in (
+            ("Switched off in the check", self.switched_off),
+            ("Drawn once for all of the check", self.drawn_once),
+        ):
+            if layers:
+                yield f"{what}: {listed([plain(name, _NAME) for name in layers])}"
 
     def _repr_html_(self) -> str:
         """The table of a notebook."""

@@ -14,8 +14,11 @@ _LOW = {
     for dtype in (tf.float32, tf.bfloat16, tf.float16)
 }
 
+# Ops through which no value flows: they ask for a shape only.
+_WITHOUT_VALUES = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
+
 # Ops that wait until all devices, or all machines, run the same op.
-_COLLECTIVE = {
+COLLECTIVE = {
     "CollectiveReduce",
     "CollectiveReduceV2",
     "CollectiveReduceV3",
@@ -31,9 +34,22 @@ _COLLECTIVE = {
     "NcclAllReduce",
 }
 
-# Ops that run Python, or draw from a stream that Keras does not own.
-_PYTHON = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
-_RANDOM = {
+# Ops that count as stateful and change nothing.
+QUIET = {
+    "ReadVariableOp",
+    "ResourceGather",
+    "ResourceGatherNd",
+    "VariableShape",
+    "VarIsInitializedOp",
+    "LookupTableFindV2",
+    "LookupTableSizeV2",
+    "LookupTableExportV2",
+    "PartitionedCall",
+    "Empty",
+}
+
+# Ops that draw from a stream that Keras does not own.
+RANDOM = {
     "RandomUniform",
     "RandomUniformInt",
     "RandomStandardNormal",
@@ -55,22 +71,20 @@ _RANDOM = {
     "StatefulUniformFullInt",
     "StatefulUniformInt",
     "StatefulRandomBinomial",
+    "AllCandidateSampler",
+    "FixedUnigramCandidateSampler",
+    "LearnedUnigramCandidateSampler",
+    "LogUniformCandidateSampler",
+    "ThreadUnsafeUnigramCandidateSampler",
+    "UniformCandidateSampler",
 }
 
 
-def random_nodes(graph: tf.Graph) -> list[str]:
-    """Names of ops whose draws differ from one evaluation to the next."""
-    return _nodes_of(graph, _RANDOM)
-
-
-def python_nodes(graph: tf.Graph) -> list[str]:
-    """Names of ops that call back into Python, such as `tf.numpy_function`."""
-    return _nodes_of(graph, _PYTHON)
-
-
-def collective_nodes(graph: tf.Graph) -> list[str]:
-    """Names of ops that wait for what other devices or machines send."""
-    return _nodes_of(graph, _COLLECTIVE)
+def is_quiet(graph: tf.Graph) -> bool:
+    """Whether running a graph changes nothing, and draws from no stream."""
+    return all(
+        not op.op_def.is_stateful or op.type in QUIET for op in graph.get_operations()
+    )
 
 
 def low_precision_nodes(
@@ -91,14 +105,14 @@ def low_precision_nodes(
     reached = []
     for op in graph.get_operations():
         if any(id(t) in tainted for t in op.inputs):
-            tainted.update(id(t) for t in op.outputs)
+            tainted.update(id(t) for t in op.outputs if _carries(t.dtype))
             reached.append(op)
     wanted, needed = [target.op], set()
     while wanted:
         op = wanted.pop()
         if op not in needed:
             needed.add(op)
-            wanted.extend(t.op for t in op.inputs)
+            wanted.extend(t.op for t in op.inputs if _carries(t.dtype))
     library = _library(graph)
     return [
         (op.name, dtype)
@@ -132,27 +146,6 @@ def is_readable(value: Any) -> bool:
     return getattr(tensor, "graph", here) is here
 
 
-def layer_of(op_name: str, by_name: dict) -> Any:
-    """The innermost layer whose name scope an op lies in, or None.
-
-    Args:
-        op_name: Name of an operation, its scopes included.
-        by_name: Layers to choose from, by their names.
-    """
-    for part in reversed(op_name.split("/")):
-        base, _, number = part.rpartition("_")
-        for name in (part, base if number.isdigit() else part):
-            if name in by_name:
-                return by_name[name]
-    return None
-
-
-def _nodes_of(graph, kinds):
-    definition = graph.as_graph_def()
-    bodies = [definition.node, *(f.node_def for f in definition.library.function)]
-    return [node.name for body in bodies for node in body if node.op in kinds]
-
-
 def _library(graph):
     return {f.signature.name: f for f in graph.as_graph_def().library.function}
 
@@ -166,19 +159,43 @@ def _low_dtypes(op, library):
 
 
 def _low_dtypes_inside(function, library, seen):
-    """Low-precision dtypes of a loop, a branch or a call."""
+    """Low-precision dtypes of a loop, a branch or a call, on the way through it."""
     if function.signature.name in seen:
         return set()
     seen.add(function.signature.name)
     found = set()
-    for node in function.node_def:
-        if node.op not in ("Const", "Placeholder"):
-            for attr in node.attr.values():
-                found |= {_LOW[t] for t in (attr.type, *attr.list.type) if t in _LOW}
+    for node in _reached(function):
+        for attr in node.attr.values():
+            found |= {_LOW[t] for t in (attr.type, *attr.list.type) if t in _LOW}
         for name in _called(node):
             if name in library:
                 found |= _low_dtypes_inside(library[name], library, seen)
     return found
+
+
+def _reached(function):
+    """The nodes that values flow to from the arguments of a function."""
+    followers: dict[str, list[Any]] = {}
+    for node in function.node_def:
+        for ref in node.input:
+            followers.setdefault(ref.split(":")[0], []).append(node)
+    arguments = function.signature.input_arg
+    waiting = [a.name for a in arguments if _carries(tf.as_dtype(a.type))]
+    found: dict[str, Any] = {}
+    while waiting:
+        for node in followers.get(waiting.pop(), ()):
+            if node.name not in found and node.op not in _WITHOUT_VALUES:
+                found[node.name] = node
+                waiting.append(node.name)
+    return found.values()
+
+
+def _carries(dtype):
+    """Whether the precision of a value shows in a tensor of this type.
+
+    It does not in what is whole: a position, a comparison.
+    """
+    return not (dtype.is_integer or dtype.is_bool or dtype == tf.string)
 
 
 def _is_low(dtype):

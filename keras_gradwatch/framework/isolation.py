@@ -12,8 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_gradwatch.framework import graphs
 from keras_gradwatch.framework import keras_internals as internals
+from keras_gradwatch.framework.reachable import same_reachable_state
 
 # The model's code is replayed with a few attributes changed, some of them of
 # TensorFlow itself: two checks in two threads must not meet.
@@ -31,27 +31,34 @@ def untouched(model: keras.Model, losses: Any = True) -> Iterator[None]:
         model: The live model.
         losses: Whether what `compile()` made is put back too.
     """
+    things = [*internals.all_layers(model), *(_losses(model) if losses else ())]
     with (
         _same_random_streams(),
         internals.same_global_state(),
-        _same_attributes(
-            [*internals.all_layers(model), *(_losses(model) if losses else ())]
-        ),
+        same_reachable_state(things),
+        _same_attributes(things),
     ):
         yield
 
 
 @contextlib.contextmanager
-def restored(handles: Iterable[tf.Tensor]) -> Iterator[None]:
-    """Puts back raw `tf.Variable`s, such as counters, that a graph writes to."""
-    before = [tf.identity(graphs.read_handle(h)) for h in handles]
+def same_raw_variables(layers: Iterable[Any]) -> Iterator[None]:
+    """Puts back what layers hold in variables of TensorFlow, such as counters.
+
+    Only code that runs eagerly writes to them; what is lifted does not.
+
+    Args:
+        layers: All layers of a model.
+    """
+    held = [value for layer in layers for value in layer.__dict__.values()]
+    variables = [v.state for v in held if isinstance(v, tf.random.Generator)]
+    variables += [v for v in held if isinstance(v, tf.Variable)]
+    before = [tf.identity(variable) for variable in variables]
     try:
         yield
     finally:
-        for handle, old in zip(handles, before, strict=True):
-            new = graphs.read_handle(handle)
-            if new.numpy().tobytes() != old.numpy().tobytes():
-                tf.raw_ops.AssignVariableOp(resource=handle, value=old)
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
 
 
 def _losses(model):

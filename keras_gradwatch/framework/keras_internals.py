@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src import backend
 from keras.src.backend.common import global_state
 
 from keras_gradwatch.framework.dtypes import lowest
@@ -30,6 +31,11 @@ def all_layers(model: keras.Model) -> list:
         if functional is not None:
             layers.append(functional)
     return layers
+
+
+def children(layer: keras.Layer) -> list:
+    """The layers that a layer holds itself."""
+    return list(layer._flatten_layers(recursive=False, include_self=False))
 
 
 def loss_objects(model: keras.Model) -> list:
@@ -150,7 +156,7 @@ def same_global_state() -> Iterator[None]:
     """Puts back what Keras keeps for the whole process: names, default seeds."""
     tracker = global_state.GLOBAL_STATE_TRACKER
     before = {
-        name: (value, value.copy()) if isinstance(value, dict) else (value, None)
+        name: (value, value.copy() if isinstance(value, dict | list) else None)
         for name, value in tracker.__dict__.items()
     }
     try:
@@ -159,9 +165,11 @@ def same_global_state() -> Iterator[None]:
         for name in set(tracker.__dict__) - set(before):
             del tracker.__dict__[name]
         for name, (value, content) in before.items():
-            if content is not None:
+            if isinstance(value, dict):
                 value.clear()
-                value.update(content)
+                value.update(content or {})
+            elif isinstance(value, list):  # such as variables without a value yet
+                value[:] = content or ()
             tracker.__dict__[name] = value
 
 
@@ -183,6 +191,11 @@ def build_by_call(
         layer(*args, **kwargs)
     finally:
         del nodes[count:]
+
+
+def backend_random() -> Any:
+    """The module whose functions all draws of Keras go through, those of layers too."""
+    return backend.random
 
 
 def global_seed_state() -> keras.Variable | None:

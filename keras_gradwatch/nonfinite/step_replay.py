@@ -9,7 +9,6 @@ optimizers are handed, or figures of them.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +19,10 @@ import tensorflow as tf
 
 from keras_gradwatch.framework.dtypes import is_float
 from keras_gradwatch.framework.graphs import dense
+from keras_gradwatch.framework.isolation import same_raw_variables
 from keras_gradwatch.framework.model import read_variable
 from keras_gradwatch.nonfinite.probes import Mark, Probes, Visit, is_finite
+from keras_gradwatch.replica.precision import TRAINING
 from keras_gradwatch.replica.recorder import Update
 from keras_gradwatch.replica.replica import Replica
 from keras_gradwatch.replica.train_step import Objective
@@ -87,10 +88,8 @@ class StepReplay:
     def __init__(self, model: keras.Model, values: Mapping[int, tf.Tensor]):
         everything = Objective("", None, tuple(model.trainable_variables))
         self.model, self.values = model, dict(values)
-        self.replica = Replica(model, "freeze", everything)
-        self.replica.keep_native(model)
+        self.replica = Replica(model, "freeze", everything, TRAINING)
         self.replica.inlined = True
-        self._raw = _raw_variables(self.replica.layers)
 
     def run(self, batch: Any, clean: Any = None, with_gradients: bool = True) -> Run:
         """Runs the step on a batch.
@@ -114,10 +113,12 @@ class StepReplay:
                 for loss in map(tf.convert_to_tensor, layer.losses)
             )
 
-        with self._raw_restored():
-            states = self.replica.copy_weights(self.value)
+        with same_raw_variables(self.replica.layers):
+            weights = [tf.Variable(v) for v in self.replica.values(self.value)]
+            states = self.replica.states(self.value)
             with probes.in_place():
                 recording = self.replica.train_step(
+                    weights,
                     states,
                     _cleaned(batch, probes),
                     with_gradients=with_gradients,
@@ -144,16 +145,6 @@ class StepReplay:
         known = self.values.get(id(variable))
         return read_variable(variable) if known is None else known
 
-    @contextlib.contextmanager
-    def _raw_restored(self):
-        """Puts back what the model's code writes past Keras."""
-        before = [tf.identity(variable) for variable in self._raw]
-        try:
-            yield
-        finally:
-            for variable, value in zip(self._raw, before, strict=True):
-                variable.assign(value)
-
 
 def bad_data(batch: Any) -> dict[tuple, tf.Tensor]:
     """What of a batch is not finite, by the keys that `StepReplay.run` cleans by."""
@@ -176,10 +167,3 @@ def _cleaned(batch, probes):
 
 def _is_float_data(leaf):
     return isinstance(leaf, tf.Tensor | np.ndarray) and is_float(leaf.dtype)
-
-
-def _raw_variables(layers):
-    """Counters and generators of TensorFlow's own that layers hold."""
-    held = [value for layer in layers for value in layer.__dict__.values()]
-    found = [v.state for v in held if isinstance(v, tf.random.Generator)]
-    return found + [v for v in held if isinstance(v, tf.Variable)]

@@ -2,114 +2,142 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Iterable
 
-import keras
 import tensorflow as tf
 
 from keras_gradwatch.errors import UncheckableError
 from keras_gradwatch.framework import graphs
+from keras_gradwatch.replica import randomness
+from keras_gradwatch.replica.lift.bodies import Effect
+from keras_gradwatch.replica.lift.lifted import SCOPE, Lifted
+from keras_gradwatch.replica.lift.trace import Trace
+from keras_gradwatch.replica.places import Places, distinct_names
 from keras_gradwatch.replica.replica import Replica
 
-_NODE = re.compile(r"\{\{node ([^}]+)\}\}")
+# Operations that run Python.
+
+_PYTHON = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 
 
-def assert_replayable(
-    replica: Replica, graph: tf.Graph, forbidden: Collection[int]
-) -> None:
-    """Refuses what evaluates differently each time, or reads the wrong weights.
+def assert_pure(replica: Replica, places: Places, effects: Iterable[Effect]) -> None:
+    """Refuses what evaluates differently each time, or does something else besides.
 
     Args:
         replica: The `Replica` that was traced.
-        graph: The traced `FuncGraph`.
-        forbidden: Ids of the handles of the variables that it must not read.
+        places: Which layer made which operation.
+        effects: What the graph still does.
 
     Raises:
-        LiveReadError: If it is worth another try, with functions inlined.
         UncheckableError: Naming the layer and the remedy.
     """
-    if any(id(handle) in forbidden for handle in graphs.captured_handles(graph)):
-        if not replica.inlined:
-            replica.inlined = True
-            raise LiveReadError
+    for effect in effects:
+        if effect.is_stale:
+            what = "reads what was written before in the same step"
+            remedy = (
+                "Use the value that is written, or keep it in a variable of Keras, "
+                "which the check can follow"
+            )
+        elif effect.op in _PYTHON:
+            what = "runs Python code inside the graph"
+            remedy = (
+                "Write it with TensorFlow or keras.ops, or move it into the data "
+                "pipeline"
+            )
+        elif effect.op in graphs.COLLECTIVE:
+            what = (
+                "waits for other workers, which do not run the check at the same pace"
+            )
+            remedy = "Leave it to the training strategy to add up what its workers find"
+        elif effect.op in graphs.RANDOM:
+            what = "draws random numbers that differ from one evaluation to the next"
+            remedy = (
+                "Draw them with `keras.random` and a `keras.random.SeedGenerator`, "
+                "which the check can replay"
+            )
+        else:
+            what = f"has an effect that its result needs ({effect.op})"
+            remedy = "Keep it out of what is differentiated"
+        raise UncheckableError(
+            f"{_owner(replica, places, effect.at)} {what} ({effect.node}): differences "
+            f"then say nothing about its gradient. {remedy}."
+        )
+
+
+def assert_not_live(replica: Replica, trace: Trace) -> None:
+    """Refuses what reads its live weights where others stand for them.
+
+    Raises:
+        UncheckableError: Naming the remedy.
+    """
+    moved = {id(handles[0]) for handles in trace.moved if handles}
+    live = {id(v.handle) for v in replica.live_weights if hasattr(v, "handle")}
+    captured = {id(handle) for handle in graphs.captured_handles(trace.graph)}
+    if captured & (live - moved):
         raise UncheckableError(
             "The model's code reads its live weights past the replay, as a function "
             "does that was traced before. Remove `@tf.function` from `call` (Keras "
-            "compiles the training step anyway), and `tf.recompute_grad` for "
-            "`keras.RematScope`."
+            "compiles the training step anyway)."
         )
-    for names, what, remedy in (
-        (
-            graphs.python_nodes(graph),
-            "runs Python code inside the graph",
-            "Write it with TensorFlow or keras.ops, or move it into the data pipeline",
-        ),
-        (
-            graphs.random_nodes(graph),
-            "draws random numbers that differ from one evaluation to the next",
-            "Draw them with `keras.random` and a `keras.random.SeedGenerator`, which "
-            "the check can replay",
-        ),
-        (
-            graphs.collective_nodes(graph),
-            "waits for other workers, which do not run the check at the same pace",
-            "Leave it to the training strategy to add up what its workers find",
-        ),
-    ):
-        if names:
-            raise UncheckableError(
-                f"{_owner(names[0], replica)} {what} ({names[0]}): differences then "
-                f"say nothing about its gradient. {remedy}."
-            )
 
 
-def low_precision(replica: Replica, graph: tf.Graph) -> dict[str, list[str]]:
+def low_precision(
+    replica: Replica, places: Places, graph: tf.Graph
+) -> dict[str, list[str]]:
     """The layers that the loss goes through in less than float64.
+
+    Args:
+        replica: The `Replica`.
+        places: Which layer made which operation of the graph that was lifted.
+        graph: The lifted graph. Its first inputs are the weights, and its first output
+            is the loss.
 
     Returns:
         A dict from the name of a dtype to the names of layers.
     """
-    handles = {id(v.handle) for v in replica.values}
-    weights = [inside for outside, inside in graph.captures if id(outside) in handles]
-    target = graph.structured_outputs[0]
+    weights = graph.inputs[: len(replica.weights)]
+    target = graph.outputs[0]
     found: dict[str, list[str]] = {}
-    by_name = replica.layers_by_name
+    known = distinct_names(replica.model)
     for op_name, dtype in graphs.low_precision_nodes(graph, weights, target):
-        layer = graphs.layer_of(op_name, by_name)
-        name = layer.name if layer is not None else "the loss"
+        layer = places.owner(op_name.removeprefix(f"{SCOPE}/"))
+        name = known.get(id(layer), "the loss")
         names = found.setdefault(dtype, [])
         if name not in names:
             names.append(name)
     return found
 
 
-def culprits(replica: Replica, error: Exception) -> list:
-    """What may have raised while the loss was replayed, innermost first.
-
-    Returns:
-        Layers and losses from the traceback, or from the name of the node that
-        failed when the graph ran.
-    """
-    things: list[Any] = []
-    traceback = error.__traceback__
-    while traceback is not None:
-        thing = traceback.tb_frame.f_locals.get("self")
-        if isinstance(thing, keras.Layer | keras.Loss):
-            things.insert(0, thing)
-        traceback = traceback.tb_next
-    for name in _NODE.findall(str(error)):
-        layer = graphs.layer_of(name, replica.layers_by_name)
-        if layer is not None:
-            things.append(layer)
-    return things
+def rounded(replica: Replica, lifted: Lifted) -> tuple[str, ...]:
+    """The layers whose backward pass has constants in half precision."""
+    known, places = distinct_names(replica.model), lifted.trace.places
+    names = [known.get(id(places.owner(n)), "the loss") for n in sorted(lifted.rounded)]
+    return tuple(dict.fromkeys(names))
 
 
-class LiveReadError(Exception):
-    """The replay read the live weights: try again with functions inlined."""
+def switched_off(replica: Replica) -> tuple[str, ...]:
+    """The layers that draw while training, and do nothing in a replay."""
+    return _drawing(replica) if replica.dropout == "bypass" else ()
 
 
-def _owner(op_name, replica):
-    layer = graphs.layer_of(op_name, replica.layers_by_name)
-    return f"Layer {layer.name!r}" if layer is not None else "The training loss"
+def drawn_once(replica: Replica, lifted: Lifted | None) -> tuple[str, ...]:
+    """The layers that draw in a replay, each time the same."""
+    known = distinct_names(replica.model)
+    own = () if replica.dropout == "bypass" else _drawing(replica)
+    others: list[str] = []
+    if lifted is not None:
+        makers = map(lifted.trace.places.owner, lifted.drawing)
+        others += [known.get(id(layer), "the loss") for layer in makers]
+    return tuple(dict.fromkeys([*own, *others]))
+
+
+def _drawing(replica):
+    known = distinct_names(replica.model)
+    return tuple(known.get(id(x), x.name) for x in randomness.drawing(replica.model))
+
+
+def _owner(replica, places, name):
+    layer = places.owner(name)
+    if layer is None or layer is replica.model:
+        return "The training loss"
+    return f"Layer {distinct_names(replica.model).get(id(layer), layer.name)!r}"

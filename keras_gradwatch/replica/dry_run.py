@@ -1,4 +1,4 @@
-"""The model's whole training step, run on a copy in the precision of training.
+"""The model's whole training step, run in the precision of training, without an update.
 
 `Replay` puts other values in the place of variables while any code of the model runs.
 A `DryRun` runs the whole step so, compiled, again and again, for what its caller wants
@@ -10,16 +10,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from keras_gradwatch.framework import graphs
+from keras_gradwatch.framework.devices import local_value
+from keras_gradwatch.framework.isolation import same_raw_variables
 from keras_gradwatch.replica import diagnose
+from keras_gradwatch.replica.lift.pure import Pure
+from keras_gradwatch.replica.places import Places
+from keras_gradwatch.replica.precision import TRAINING
 from keras_gradwatch.replica.recorder import Recording
 from keras_gradwatch.replica.replica import Replica
-from keras_gradwatch.replica.traces import Traces, handles_of_others
+from keras_gradwatch.replica.traces import Traces
 from keras_gradwatch.replica.train_step import Objective
 
 logger = logging.getLogger("keras_gradwatch")
@@ -44,8 +50,9 @@ class DryRun:
         wanted: Callable[[Recording], tuple[list[tf.Tensor], Any]],
     ):
         self._model, self._wanted = model, wanted
-        self._replica = Replica(model, dropout, Objective("", None, variables))
-        self._replica.keep_native(model)
+        objective = Objective("", None, variables)
+        self._replica = Replica(model, dropout, objective, TRAINING)
+        self._values, _ = self._replica.stand_ins()
         self._traces = Traces(self._trace)
 
     def is_traced_for(self, batch: Any) -> bool:
@@ -61,8 +68,12 @@ class DryRun:
         Returns:
             What `wanted` returned, the tensors with their values.
         """
-        states = self._replica.copy_weights()
-        with self._traces.running(states, batch) as traced:
+        states = self._replica.states()
+        for value, live in zip(self._values, self._replica.live_weights, strict=True):
+            if value is not live:  # of several devices
+                value.assign(local_value(live), read_value=False)
+        traced = self._traces.of(states, batch)
+        with same_raw_variables(self._replica.layers if traced.is_eager else ()):
             tensors = traced.step(states, batch)
         return tensors, traced.about[0]
 
@@ -70,22 +81,24 @@ class DryRun:
         about: list[Any] = [None]
 
         def step(states, batch):
-            recording = self._replica.train_step(states, batch)
+            recording = self._replica.train_step(self._values, states, batch)
             tensors, about[0] = self._wanted(recording)
-            return tensors
+            return [tf.identity(tensor) for tensor in tensors]
 
-        function = tf.function(step, autograph=False)
+        function, places = tf.function(step, autograph=False), Places()
         try:
-            function = function.get_concrete_function(states, batch)
+            with places.recording():
+                function = function.get_concrete_function(states, batch)
         except Exception:  # the model's own code, which may need values to run
             if not self._model.run_eagerly:
                 raise
             logger.debug("The training step has no graph.", exc_info=True)
-            return _Traced(step, about)
-        graph = function.graph
-        diagnose.assert_replayable(self._replica, graph, self._replica.live_handles())
-        handles = handles_of_others(self._replica, graph)
-        return _Traced(step if self._model.run_eagerly else function, about, handles)
+            return _Traced(step, about, is_eager=True)
+        if not graphs.is_quiet(function.graph):
+            places.settle(function.graph)
+            function = Pure(function)
+            diagnose.assert_pure(self._replica, places, function.effects)
+        return _Traced(function, about)
 
 
 @dataclass(frozen=True)
@@ -96,9 +109,9 @@ class _Traced:
         step: `(states, batch) -> tensors`.
         about: What is to be said of the tensors: one entry, set as `step` is traced,
             or each time it runs eagerly.
-        handles: As `Traced` has them.
+        is_eager: Whether it is no graph.
     """
 
     step: Callable
     about: list[Any]
-    handles: list[tf.Tensor] = field(default_factory=list)
+    is_eager: bool = False

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import tensorflow as tf
-
-from keras_gradwatch.framework import graphs
+from keras_gradwatch.replica.lift.trace import Trace
+from keras_gradwatch.replica.places import distinct_names
 from keras_gradwatch.replica.replica import Replica
 
 
@@ -16,7 +14,8 @@ class Stage:
     """A layer that does part of the computation.
 
     Args:
-        name: Name of the layer.
+        name: Name of the layer, with those of the layers around it where others are
+            called the same.
         kind: Name of its class.
         is_own: Whether the class is the user's own, not one of Keras.
         is_quantized: Whether it rounds, and passes the gradient straight through.
@@ -30,28 +29,20 @@ class Stage:
     paths: tuple[str, ...]
 
 
-def outline(replica: Replica, graph: tf.Graph = None) -> tuple[Stage, ...]:
+def outline(replica: Replica, trace: Trace | None = None) -> tuple[Stage, ...]:
     """The stages of a replica's loss, first to last.
 
     Args:
         replica: The `Replica`.
-        graph: The graph that was traced from its loss, whose operations stand
-            in the order of execution. Without it, the order of the model.
+        trace: What its code was traced to. Without it, the order of the model.
     """
     layers = replica.layers
-    if graph is not None:
-        seen: dict[int, Any] = {}
-        by_name = replica.layers_by_name
-        for op in graph.get_operations():
-            if not op.name.startswith("gradient_tape/"):
-                layer = graphs.layer_of(op.name, by_name)
-                if layer is not None:
-                    seen.setdefault(id(layer), layer)
-        layers = list(seen.values())
-    paths = replica.paths_by_layer()
+    if trace is not None:
+        layers = trace.places.in_order(trace.graph)
+    paths, names = replica.paths_by_layer(), distinct_names(replica.model)
     return tuple(
         Stage(
-            layer.name,
+            names.get(id(layer), layer.name),
             type(layer).__name__,
             not type(layer).__module__.startswith("keras."),
             layer.quantization_mode is not None,

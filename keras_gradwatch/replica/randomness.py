@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.framework.patches import Patch, Replacement, replaced
+from keras_gradwatch.replica.precision import DOUBLE, TRAINING
 
 _KNOBS = {
     keras.layers.Dropout: ("rate",),
@@ -44,7 +45,7 @@ _STATELESS = (
 
 @contextlib.contextmanager
 def drawn_as_in_training(
-    model: keras.Model, compute_dtypes: dict[int, str], kept: set[int]
+    model: keras.Model, compute_dtypes: dict[int, str], precision: str
 ) -> Iterator[None]:
     """Lets the model's code draw the very numbers that it draws in training.
 
@@ -55,44 +56,57 @@ def drawn_as_in_training(
     Args:
         model: The live model.
         compute_dtypes: In what each layer computes in training, by its id.
-        kept: Ids of layers that stay in their own precision.
+        precision: In what its code runs now, see `precision`.
     """
 
-    def default(draw, *args, **kwargs):
-        value = draw(*args, **kwargs)
-        given = inspect.signature(draw).bind(*args, **kwargs).arguments.get("dtype")
-        is_kept = id(model) in kept
-        return value if is_kept or given is not None else tf.cast(value, tf.float64)
+    is_default = [False]  # whether the draw that runs was asked for no dtype
+
+    def keras_draw(draw, *args, **kwargs):
+        before, arguments = is_default[0], inspect.signature(draw).bind(*args, **kwargs)
+        is_default[0] = arguments.arguments.get("dtype") is None
+        try:
+            value = draw(*args, **kwargs)
+        finally:
+            given, is_default[0] = not is_default[0], before
+        return value if given or precision != DOUBLE else tf.cast(value, tf.float64)
 
     def stateless(draw, *args, **kwargs):
         own = compute_dtypes.get(id(_running_layer()), keras.config.floatx())
-        return _as_compiled(model, draw, own, args, kwargs)
+        raised = None
+        if precision != TRAINING and own != precision and not is_default[0]:
+            raised = tf.as_dtype(precision)
+        return _as_compiled(model, draw, own, raised, args, kwargs)
 
+    module = internals.backend_random()
     with replaced(
         [
-            *(Replacement(keras.random, name, default) for name in _DRAWS),
+            *(Replacement(module, name, keras_draw) for name in _DRAWS),
             *(Replacement(module, name, stateless) for module, name in _STATELESS),
         ]
     ):
         yield
 
 
-def _as_compiled(model, draw, own, args, kwargs):
-    """One draw in the precision `own`, compiled by XLA if the model is."""
+def _as_compiled(model, draw, own, raised, args, kwargs):
+    """One draw in the precision `own`, compiled by XLA if the model is.
+
+    What comes in the type `raised` would come in `own` in training.
+    """
     arguments = inspect.signature(draw).bind(*args, **kwargs).arguments
     arguments = {name: _constant(value) for name, value in arguments.items()}
     if "x" in arguments:  # dropout: the mask is what is drawn
         x, rate = arguments["x"], arguments["rate"]
-        ones = tf.ones_like(x, own if x.dtype == tf.float64 else x.dtype)
-        mask = _run(model, draw, {**arguments, "x": ones}) != 0
+        if x.dtype != raised:
+            return _run(model, draw, arguments)
+        mask = _run(model, draw, {**arguments, "x": tf.ones_like(x, own)}) != 0
         return tf.where(mask, x / tf.cast(1 - rate, x.dtype), tf.zeros_like(x))
-    if tf.as_dtype(arguments.get("dtype", tf.float32)) != tf.float64:
+    if tf.as_dtype(arguments.get("dtype", tf.float32)) != raised:
         return _run(model, draw, arguments)
     arguments["dtype"] = own
     for name in ("minval", "maxval", "mean", "stddev", "alpha"):
         if tf.is_tensor(arguments.get(name)):
             arguments[name] = tf.cast(arguments[name], own)
-    return tf.cast(_run(model, draw, arguments), tf.float64)
+    return tf.cast(_run(model, draw, arguments), raised)
 
 
 def _run(model, draw, arguments):
@@ -133,14 +147,27 @@ def bypassed(model: keras.Model) -> list[Patch]:
     Returns:
         A list of `Patch`, for nested models, wrappers and RNN cells too.
     """
-    patches = []
-    for layer in internals.all_layers(model):
-        if not type(layer).call.__module__.startswith("keras."):
-            continue  # a user's own forward and backward pass: it must run
-        names = {
-            n for kind, ns in _KNOBS.items() if isinstance(layer, kind) for n in ns
-        }
-        if callable(getattr(layer, "get_dropout_mask", None)):  # a cell of ConvLSTM
-            names |= {"dropout", "recurrent_dropout"}
-        patches += [Patch(layer, n, 0.0) for n in sorted(names) if n in layer.__dict__]
-    return patches
+    return [
+        Patch(layer, name, 0.0)
+        for layer in internals.all_layers(model)
+        for name in _knobs(layer)
+    ]
+
+
+def drawing(model: keras.Model) -> list[keras.Layer]:
+    """The layers that `bypassed` would switch off: they draw at random by now."""
+    return [
+        layer
+        for layer in internals.all_layers(model)
+        if any(layer.__dict__[name] for name in _knobs(layer))
+    ]
+
+
+def _knobs(layer):
+    """The attributes of a layer of Keras that say how much it drops or adds."""
+    if not type(layer).call.__module__.startswith("keras."):
+        return []  # a user's own forward and backward pass: it must run
+    names = {n for kind, ns in _KNOBS.items() if isinstance(layer, kind) for n in ns}
+    if callable(getattr(layer, "get_dropout_mask", None)):  # a cell of ConvLSTM
+        names |= {"dropout", "recurrent_dropout"}
+    return [name for name in sorted(names) if name in layer.__dict__]

@@ -51,6 +51,7 @@ class Replay(Stage):
         self._values, self._still, self._tape = values, still, tape
         self._start = self.fill(trainable, values if still is None else still)
         self._given = self._before = self._start
+        self._taped: list | None = None  # what the tape of the objective saw
         self._assigned: dict[int | None, list[int]] = {}
         self._others: dict[int, tf.Tensor] = {}
 
@@ -61,6 +62,7 @@ class Replay(Stage):
             self._before = self._given
             count = len(self.trainable)
             self._given = self.fill(self.trainable, map(self._moved, range(count)))
+            self._taped = self._given
 
     def know(self, variables: Sequence[keras.Variable], values: Iterable[Any]) -> None:
         """Gives other variables their values; inner gradients may be for them."""
@@ -85,7 +87,8 @@ class Replay(Stage):
             self._given = self._before
 
     def value_of(self, variable: Any) -> Any:
-        by_id = dict(zip(map(id, self.trainable), self._given, strict=True))
+        given = self._given if self._taped is None else self._taped
+        by_id = dict(zip(map(id, self.trainable), given, strict=True))
         return {**self._others, **by_id}[id(variable)]
 
     def fill(self, variables: Sequence[keras.Variable], values: Iterable[Any]) -> list:

@@ -1,4 +1,4 @@
-"""The independent copy of a model on which a check works."""
+"""A model's own code as a function of weights, states and batch."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from keras_gradwatch.errors import UncheckableError
-from keras_gradwatch.framework import batch as batches
 from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.framework.isolation import untouched
 from keras_gradwatch.framework.model import read_variable, states_of
 from keras_gradwatch.framework.patches import applied
 from keras_gradwatch.replica import precision, randomness
+from keras_gradwatch.replica.precision import SINGLE
 from keras_gradwatch.replica.recorder import Recording, recorded, total
 from keras_gradwatch.replica.replay import Replay, Scope, full_tracebacks, inlined
 from keras_gradwatch.replica.train_step import Objective
@@ -30,33 +29,47 @@ class Weight:
     shape: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Differentiated:
+    """What a training step differentiates, and what comes out.
+
+    Args:
+        targets: What is differentiated; their sum is the loss.
+        weights: With what each target is weighted, None if with nothing.
+        gradients: A gradient or None for each weight.
+    """
+
+    targets: list[tf.Tensor]
+    weights: list[Any] | None
+    gradients: list[Any]
+
+
 class Replica:
-    """A float64 copy of a model's weights, and its loss as a function of them.
+    """A model's training loss as a function of weights, states and batch.
 
     The model is not cloned: its own code is replayed with other values in the
-    place of its variables (`keras.StatelessScope`), with its precision raised
-    and its random knobs turned off while the code runs. Writes go nowhere.
+    place of its variables (`keras.StatelessScope`), with its random knobs turned
+    off while the code runs. Writes go nowhere.
 
     Args:
         model: The live model.
         dropout: `"bypass"` switches dropout and noise off. `"freeze"` leaves
             them on; the seeds are states, so every evaluation draws the same.
         objective: What of the training step to evaluate.
+        precision: In what the model's code computes, see `precision`.
 
     Attributes:
         weights: A `Weight` for each variable that is differentiated for.
-        values: The `tf.Variable`s that stand for them, in float64 unless their
-            layer is `kept`.
-        kept: Ids of layers and losses that compute in their own precision.
+        precision: The same; it may be changed between two replays.
         inlined: Whether functions that the user decorated with `tf.function`
             are replayed as plain Python.
     """
 
-    def __init__(self, model, dropout, objective: Objective):
+    def __init__(self, model, dropout, objective: Objective, precision: str = SINGLE):
         self.model = model
         self.dropout = dropout
         self.objective = objective
-        self.kept: set[int] = set()
+        self.precision = precision
         self.inlined = False
         self._trainable = list(objective.variables)
         self._states = states_of(model, self._trainable)
@@ -65,17 +78,11 @@ class Replica:
             Weight(path, tuple(v.shape))
             for path, v in zip(paths, self._trainable, strict=True)
         )
-        self.values = self._new_values()
 
     @property
     def layers(self) -> list:
         """Every layer of the model, the model itself first."""
         return internals.all_layers(self.model)
-
-    @property
-    def layers_by_name(self) -> dict:
-        """The layers by name; of several with one name, the last."""
-        return {layer.name: layer for layer in self.layers}
 
     def paths_by_layer(self) -> dict[int, tuple[str, ...]]:
         """Paths of the weights that each layer itself holds, by the layer's id."""
@@ -94,47 +101,104 @@ class Replica:
         """Every Keras variable of the live model that it knows, weights first."""
         return [*self._trainable, *self._states]
 
-    def copy_weights(self, read: Callable | None = None) -> list[tf.Tensor]:
-        """Copies the live weights and returns the live states.
+    @property
+    def live_weights(self) -> list:
+        """What TensorFlow has for the weights."""
+        return [internals.raw_value(v) for v in self._trainable]
+
+    @property
+    def live_states(self) -> list:
+        """What TensorFlow has for the states."""
+        return [internals.raw_value(v) for v in self._states]
+
+    def values(self, read: Callable = read_variable) -> list[tf.Tensor]:
+        """The weights, as they are stored.
 
         Args:
             read: What to take for a variable instead of its live value.
+        """
+        return [tf.identity(read(v)) for v in self._trainable]
+
+    def states(self, read: Callable = read_variable) -> list[tf.Tensor]:
+        """What else the model reads, as it is stored.
+
+        Args:
+            read: What to take for a variable instead of its live value.
+        """
+        return [tf.identity(read(v)) for v in self._states]
+
+    def stand_ins(self) -> tuple[list[tf.Variable], list[tf.Variable] | None]:
+        """Variables for the weights: those that move, and those that stand still.
+
+        The live ones move, where they can: code that was compiled before reads them.
+        Only what is traced with these variables can be told from the rest: their
+        values are of no account.
 
         Returns:
-            The states, floats in float64, to be passed to `loss`.
+            A variable for each weight; and one more, or None where all that the
+            objective computes is differentiated.
         """
-        read = read or read_variable
-        for copy, live in zip(self.values, self._trainable, strict=True):
-            copy.assign(tf.cast(read(live), copy.dtype), read_value=False)
-        return [_as_state(read(v)) for v in self._states]
+        live = self.live_weights
+        dtypes = precision.stored(self.model, self._trainable, self.precision)
+        moved = [
+            v if _is_plain(v) and v.dtype.name == dtype else _placeholder(v, dtype)
+            for v, dtype in zip(live, dtypes, strict=True)
+        ]
+        if self.objective.call is None or self.objective.tape is None:
+            return moved, None
+        return moved, list(map(_placeholder, live, dtypes))
 
-    def loss(
+    def differentiated(
         self,
         values: Sequence[Any],
+        still: Sequence[Any] | None,
         states: Sequence[tf.Tensor],
         batch: Any,
-        still: Sequence[Any] | None = None,
-    ) -> tf.Tensor:
-        """The training loss: a float64 scalar, a pure function of its arguments.
+    ) -> Differentiated:
+        """The loss, and what the training step's own tape returns for it.
 
         Args:
             values: A tensor or `tf.Variable` for each of `weights`.
-            states: What `copy_weights` returned.
-            batch: What `train_step` is handed, floats in float64.
-            still: Values for what a `train_step` computes before its tape, such
+            still: The same for what a `train_step` computes before its tape, such
                 as a goal to reach: no gradient flows there.
+            states: What `states` returned.
+            batch: What `train_step` is handed.
 
         Raises:
             UncheckableError: If the model assigns to a trainable weight.
         """
         if self.objective.call is not None:
-            return self._loss_of_step(values, states, batch, still)
+            with self._replay(values, states, still) as replay:
+                call = self._run_step(batch, replay, wanted=self.objective.call)
+            found = [call.gradients[id(v)] for v in self._trainable]
+            return Differentiated(call.targets, call.weights, found)
+        # The tape is asked inside: what is computed again there, as by
+        # `tf.recompute_grad`, must read these values too.
         with self._replay(values, states) as replay:
-            loss = internals.training_loss(self.model, batch)
-            replay.assert_not_assigned()
-        return tf.reduce_sum(tf.cast(loss, tf.float64))
+            with tf.GradientTape() as tape:
+                _watch(tape, values)
+                loss = self._default_loss(values, batch, replay)
+            found = tape.gradient(loss, values)
+        return Differentiated([loss], None, found)
 
-    def _loss_of_step(self, values, states, batch, still):
+    def loss(
+        self,
+        values: Sequence[Any],
+        still: Sequence[Any] | None,
+        states: Sequence[tf.Tensor],
+        batch: Any,
+    ) -> tf.Tensor:
+        """The loss alone: a float64 scalar, a pure function of its arguments.
+
+        Args:
+            values: As for `differentiated`.
+            still: The same.
+            states: The same.
+            batch: The same.
+        """
+        if self.objective.call is None:
+            with self._replay(values, states) as replay:
+                return tf.cast(self._default_loss(values, batch, replay), tf.float64)
         weights = None
         if self.objective.weighted and still is not None:
             with self._replay(still, states) as replay:
@@ -143,24 +207,15 @@ class Replica:
             call = self._run_step(batch, replay)
         return total(call.targets, call.weights if weights is None else weights)
 
-    def loss_and_gradient(
-        self, states: Sequence[tf.Tensor], batch: Any
-    ) -> tuple[tf.Tensor, list[Any]]:
-        """The loss at `values`, and what the training step's tape returns for it.
-
-        Returns:
-            A tuple `(loss, gradients)`, a gradient or None for each of `weights`.
-        """
-        if self.objective.call is None:
-            with tf.GradientTape() as tape:
-                loss = self.loss(self.values, states, batch)
-            return loss, tape.gradient(loss, self.values)
-        with self._replay(self.values, states) as replay:
-            call = self._run_step(batch, replay, wanted=self.objective.call)
-        return call.target, [call.gradients[id(v)] for v in self._trainable]
+    def _default_loss(self, values, batch, replay):
+        """What the default step differentiates, summed up."""
+        loss = internals.training_loss(self.model, batch)
+        replay.assert_not_assigned()
+        return tf.reduce_sum(loss)
 
     def train_step(
         self,
+        values: Sequence[Any],
         states: Sequence[tf.Tensor],
         batch: Any,
         with_gradients: bool = True,
@@ -169,7 +224,8 @@ class Replica:
         """Runs the model's whole training step.
 
         Args:
-            states: What `copy_weights` returned.
+            values: As for `differentiated`.
+            states: What `states` returned.
             batch: What `train_step` is handed.
             with_gradients: Whether to compute the gradients for weights.
             at_end: Called, while the values still stand, with a function that
@@ -177,7 +233,7 @@ class Replica:
         """
         recording = Recording()
         with (
-            self._replay(self.values, states) as replay,
+            self._replay(values, states) as replay,
             recorded(self.model, recording, lambda call: with_gradients, replay),
         ):
             self.model.train_step(batch)
@@ -192,9 +248,6 @@ class Replica:
             # What is part of the loss itself is computed for its value too.
             return call == wanted or (objective.nested and call < objective.call)
 
-        if id(self.model) in self.kept:
-            # Its own code mixes the data with what native layers return.
-            batch = batches.as_floatx(batch)
         with recorded(self.model, recording, is_wanted, replay):
             self.model.train_step(batch)
         return recording.calls[objective.call or 0]
@@ -211,24 +264,22 @@ class Replica:
         Yields:
             A `Replay`.
         """
-        patches = precision.double_precision(
-            self.model, [*self._trainable, *self._states], self.kept
-        )
-        patches += internals.hidden_metrics(self.model)
-        if self.dropout == "bypass":
-            patches += randomness.bypassed(self.model)
         dtypes = {
             id(layer): internals.inner_policy(layer).compute_dtype
             for layer in self.layers
         }
+        patches = precision.patches(self.model, self.variables, self.precision)
+        patches += internals.hidden_metrics(self.model)
+        if self.dropout == "bypass":
+            patches += randomness.bypassed(self.model)
         scope = Scope(collect_losses=True, initialize_variables=False)
         with (
             untouched(self.model),
             applied(patches),
             inlined(self.inlined),
             full_tracebacks(),
-            randomness.drawn_as_in_training(self.model, dtypes, self.kept),
-            precision.losses_in_double(self.model, self.kept),
+            randomness.drawn_as_in_training(self.model, dtypes, self.precision),
+            precision.losses_in(self.precision),
             scope,
         ):
             paths = [weight.path for weight in self.weights]
@@ -241,40 +292,6 @@ class Replica:
         """What to raise where the model's code fails in the replay."""
         return unreplayable(error)
 
-    def live_handles(self) -> set[int]:
-        """Ids of the resource handles of the live weights and states."""
-        raw = [internals.raw_value(v) for v in [*self._trainable, *self._states]]
-        return {id(v.handle) for v in raw if hasattr(v, "handle")}
-
-    def keep_native(self, thing: Any) -> bool:
-        """Lets a layer, with all in it, or a loss compute in its own precision.
-
-        Returns:
-            Whether that changes anything.
-        """
-        things = [thing]
-        if isinstance(thing, keras.Layer):
-            things = internals.all_layers(thing)
-        if thing is self.model:  # which also adds its losses up
-            things = [*things, *internals.loss_objects(thing)]
-        new = {id(t) for t in things} - self.kept
-        if new:  # else graphs that were traced for the present values stay valid
-            self.kept |= new
-            self.values = self._new_values(self.values)
-        return bool(new)
-
-    def _new_values(self, old=None):
-        """Variables to differentiate for, each in the precision of its layer."""
-        native = precision.native_variables(self.model, self.kept)
-        values = []
-        for k, variable in enumerate(self._trainable):
-            own = internals.stored_dtype(variable) if id(variable) in native else None
-            start = tf.zeros(variable.shape) if old is None else old[k]
-            values.append(
-                tf.Variable(tf.cast(start, own or tf.float64), trainable=True)
-            )
-        return values
-
 
 def unreplayable(error: Exception) -> UncheckableError:
     """What to raise where the model's code fails in the replay."""
@@ -285,8 +302,21 @@ def unreplayable(error: Exception) -> UncheckableError:
     )
 
 
-def _as_state(value):
-    return tf.cast(value, tf.float64) if precision.is_float(value.dtype) else value
+def _watch(tape, values):
+    for value in values:
+        if not isinstance(value, tf.Variable):  # which tapes watch by themselves
+            tape.watch(value)
+
+
+def _is_plain(variable):
+    """Whether a variable is one of TensorFlow's, on one device."""
+    return isinstance(variable, tf.Variable) and not isinstance(
+        variable, tf.distribute.DistributedValues
+    )
+
+
+def _placeholder(variable, dtype):
+    return tf.Variable(tf.zeros(variable.shape, dtype), trainable=True)
 
 
 def _unique(paths):

@@ -19,6 +19,7 @@ from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.framework.devices import local_value
 from keras_gradwatch.framework.optimizers import optimizers
 from keras_gradwatch.replica.dry_run import DryRun
+from keras_gradwatch.replica.lift import draws
 from keras_gradwatch.replica.train_step import Objective
 
 # As many as TensorBoard draws (`DEFAULT_BUCKET_COUNT` of its histogram plugin).
@@ -59,6 +60,7 @@ class Gauge:
             step: Optimizer iterations done so far.
             batch: What `train_step` is handed, in the precision of training.
         """
+        draws.number().assign(step)
         (losses, figures, histograms), (present, scaled) = self._dry_run.run(batch)
         scale = _scale(scaled)
         losses = losses.numpy() / scale

@@ -1,5 +1,7 @@
 """`GradientStats`: its figures are those of training."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -227,3 +229,29 @@ def test_a_line_for_each_reading(capsys):
     table = str(stats.readings[0])
     assert "sequential/hidden/kernel" in table
     assert "update / weight" in table
+
+
+def test_what_can_not_be_read_is_said_once_a_fit(rng):
+    calls = itertools.count()  # of which nothing is put back
+
+    class Foreign(layers.Layer):
+        def call(self, x, training=False):
+            next(calls)
+            y = tf.numpy_function(np.tanh, [x], x.dtype)
+            return x + tf.ensure_shape(y, x.shape)
+
+    model = keras.Sequential(
+        [keras.Input((4,)), layers.Dense(3), Foreign(), layers.Dense(3)]
+    )
+    model.compile("sgd", "mse", jit_compile=False)
+    stats = kgw.GradientStats(check_freq=1)
+    x, y = rng.normal(size=(12, 4)), rng.normal(size=(12, 3))
+    for _ in range(2):
+        with pytest.warns(kgw.GradwatchWarning) as told:
+            model.fit(x, y, batch_size=3, verbose=0, callbacks=[stats])
+        assert len([w for w in told if "Python code" in str(w.message)]) == 1
+    assert not stats.readings
+    before = next(calls)
+    with pytest.warns(kgw.GradwatchWarning):
+        model.fit(x, y, batch_size=3, verbose=0, callbacks=[stats])
+    assert next(calls) - before == 2  # one trace for four readings

@@ -13,6 +13,7 @@ from tensorflow.python.framework.func_graph import FuncGraph
 
 import keras_gradwatch as kgw
 from keras_gradwatch.tensorboard.report_writer import ReportWriter
+from tests.support.tally import Tally
 
 FEW_GRAPHS = 30
 
@@ -20,15 +21,15 @@ FEW_GRAPHS = 30
 class Counted(layers.Layer):
     """Counts how often its code runs: in a compiled model, once for each trace."""
 
-    runs = 0
+    runs = Tally()
 
     def call(self, x):
-        Counted.runs += 1
+        Counted.runs.add()
         return x
 
 
 def small_model():
-    Counted.runs = 0
+    Counted.runs.count = 0
     model = keras.Sequential(
         [keras.Input((3,)), layers.Dense(2, "tanh"), Counted(), layers.Dense(1)]
     )
@@ -62,7 +63,7 @@ class Look(keras.callbacks.Callback):
         self.verdicts += [r.verdict for r in self.check.reports]
         self.check.reports.clear()
         if epoch % 20 == 19:
-            self.seen.append((figures(), Counted.runs, megabytes()))
+            self.seen.append((figures(), Counted.runs.count, megabytes()))
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def test_training_is_bitwise_untouched(way, build):
 
 
 class Unseeded(layers.Layer):
-    """Draws from TensorFlow's own stream, which can't be replayed."""
+    """Draws from TensorFlow's own stream."""
 
     def call(self, x, training=False):
         return x + tf.random.normal(tf.shape(x), dtype=x.dtype) if training else x
@@ -75,11 +75,10 @@ def unseeded(rng):
 
 
 @pytest.mark.parametrize("eagerly", [False, True])
-def test_what_is_refused_does_not_move_a_random_stream(eagerly):
+def test_a_check_does_not_move_the_stream_of_tensorflow(eagerly):
     compiled = {"run_eagerly": eagerly, "jit_compile": False}
     check = kgw.GradientCheck(warmup_steps=0, check_freq=2, verbose=0)
     without = everything_after_fit(unseeded, compiled, {}, [])
     with_check = everything_after_fit(unseeded, compiled, {}, [check])
-    assert {r.verdict for r in check.reports} == {"INCONCLUSIVE"}
-    assert "random numbers" in check.reports[0].reason
+    assert {r.verdict for r in check.reports} == {"PASS"}
     np.testing.assert_equal(with_check, without)

@@ -75,8 +75,11 @@ def data(rng):
 @pytest.mark.parametrize("stack", [dense, recurrent, custom])
 @pytest.mark.parametrize(
     "compiled",
-    [{"jit_compile": False}, {"jit_compile": True}, {"run_eagerly": True}],
-    ids=["graph", "jit", "eager"],
+    [
+        pytest.param({"jit_compile": False}, id="graph"),
+        pytest.param({"jit_compile": True}, id="jit", marks=pytest.mark.long),
+        pytest.param({"run_eagerly": True}, id="eager", marks=pytest.mark.long),
+    ],
 )
 def test_the_draw_is_the_one_that_training_makes(stack, compiled, data):
     model = build(stack, **compiled)

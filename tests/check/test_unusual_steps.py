@@ -94,7 +94,7 @@ def test_faulty(step):
     assert {v.path.split("/")[-2] for v in report.failures} == {"a"}, str(report)
 
 
-def test_a_step_that_asks_for_float32_is_checked_in_it():
+def test_a_step_that_asks_for_float32_is_checked_in_float64_all_the_same():
     def step(self, data):
         x, y = data
         with tf.GradientTape() as tape:
@@ -105,7 +105,7 @@ def test_a_step_that_asks_for_float32_is_checked_in_it():
         return {"loss": loss}
 
     report = checked(step)
-    assert (report.verdict, report.dtype) == ("PASS", "float32")
+    assert (report.verdict, report.dtype) == ("PASS", "float64")
     assert checked(step, wrong=True).verdict == "FAIL"
 
 

@@ -8,21 +8,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-# Ops that count as stateful and change nothing.
-_QUIET = {"ReadVariableOp", "LookupTableFindV2", "LookupTableSizeV2"}
+from keras_gradwatch.framework.graphs import is_quiet
+
 # What the price of an op is made of, in entries read or written: its call, and a
 # multiplication within a product of matrices. Rough: they only choose where to cut.
 # Measured in float64 on a busy machine of two cores, a call took about 2 us, an entry
 # of a large array 0.4 ns, a multiplication 0.1 to 0.4 ns.
 _CALL = 2000
 _MULTIPLY = 0.25
-
-
-def is_quiet(graph: tf.Graph) -> bool:
-    """Whether running a graph changes nothing, and draws from no stream."""
-    return all(
-        not op.op_def.is_stateful or op.type in _QUIET for op in graph.get_operations()
-    )
 
 
 class Dataflow:
@@ -115,18 +108,16 @@ class Dataflow:
             share=float(share),
         )
 
-    def named(self, arguments: Any) -> dict[str, tf.Tensor]:
+    def named(self, arguments: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
         """Tensors by the names of the inputs of the loss that they are for.
 
         Args:
-            arguments: What the function takes, in its structure.
+            arguments: What the function takes.
         """
-        flat = tf.nest.flatten(arguments, expand_composites=True)
-        tensors = [t for t in flat if tf.is_tensor(t)]
         outside = [tf.identity(t) for t, _ in self._captures]
         return {
             inside.name: tensor
-            for inside, tensor in zip(self._inputs, [*tensors, *outside], strict=True)
+            for inside, tensor in zip(self._inputs, [*arguments, *outside], strict=True)
         }
 
     def _depend(self):

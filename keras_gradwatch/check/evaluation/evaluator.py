@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from keras_gradwatch.check.evaluation.perturbations import MOST, Perturbation
 from keras_gradwatch.check.evaluation.tracing import Graphs, trace
-from keras_gradwatch.replica import diagnose
 from keras_gradwatch.replica.replica import Replica
 from keras_gradwatch.replica.traces import Traces
 
@@ -33,22 +32,14 @@ class Evaluator:
     def __init__(self, replica: Replica):
         self.replica = replica
         self.seconds: float | None = None
-        self._traces = Traces(functools.partial(trace, replica), self._give_way)
-
-    @property
-    def traces(self) -> int:
-        """How often the replica was traced so far."""
-        return self._traces.count
+        self._traces = Traces(functools.partial(trace, replica), self._refuse)
 
     def is_traced_for(self, batch: Any) -> bool:
         """Whether there are graphs for this batch."""
         return self._traces.has(batch)
 
     def graphs_for(self, states: list[tf.Tensor], batch: Any) -> Graphs:
-        """The compiled functions for this batch, traced if they are new.
-
-        Where a layer can't compute in float64, it is given back its own
-        precision, and the tracing starts again.
+        """The functions for this batch, traced if they are new.
 
         Raises:
             UncheckableError: If the loss of this model can't be replayed.
@@ -56,16 +47,21 @@ class Evaluator:
         return self._traces.of(states, batch)
 
     def gradient(
-        self, states: list[tf.Tensor], batch: Any
+        self, values: Sequence[tf.Tensor], states: list[tf.Tensor], batch: Any
     ) -> tuple[float, list[np.ndarray | None]]:
-        """The loss at the replica's values, and its gradient.
+        """The loss at some values of the weights, and its gradient.
+
+        Args:
+            values: The weights, a float64 tensor each.
+            states: What `Replica.states` returned.
+            batch: What `train_step` is handed.
 
         Returns:
             A tuple `(loss, gradients)`: a float, and for each weight a float64
             array, or None where the tape returned None.
         """
-        with self._traces.running(states, batch) as graphs:
-            loss, found = graphs.gradient(states, batch)
+        graphs = self._traces.of(states, batch)
+        loss, found = graphs.gradient(values, states, batch)
         rest = iter(found)
         gradients = [view(next(rest)) if there else None for there in graphs.present]
         return float(loss), gradients
@@ -78,8 +74,8 @@ class Evaluator:
         perturbations: Sequence[Perturbation],
     ) -> None:
         """Makes ready for what `losses` takes: a one-off price, where that pays."""
-        with self._traces.running(states, batch) as graphs:
-            graphs.shortcuts.prepare((values, states, batch), perturbations)
+        graphs = self._traces.of(states, batch)
+        graphs.shortcuts.prepare((values, states, batch), perturbations)
 
     def losses(
         self,
@@ -94,8 +90,8 @@ class Evaluator:
 
         Args:
             values: The unmoved weights, a tensor each.
-            states: What `Replica.copy_weights` returned.
-            batch: Nested tensors, floats in float64.
+            states: What `Replica.states` returned.
+            batch: What `train_step` is handed.
             perturbations: Pairs of a direction or sweep, and a signed step along it.
             at_once: The most in one call of a graph.
             tell: Called with the perturbations of each call, before it.
@@ -103,20 +99,13 @@ class Evaluator:
         Returns:
             Losses, float64, shape `(len(perturbations),)`.
         """
-        with self._traces.running(states, batch) as graphs:
-            return graphs.shortcuts.losses(
-                (values, states, batch), perturbations, at_once, tell
-            )
+        graphs = self._traces.of(states, batch)
+        return graphs.shortcuts.losses(
+            (values, states, batch), perturbations, at_once, tell
+        )
 
-    def _give_way(self, error):
-        """Gives up float64 where an error came from, else everywhere.
-
-        Raises:
-            UncheckableError: If it was given up everywhere before.
-        """
-        suspects = [*diagnose.culprits(self.replica, error), self.replica.model]
-        if not any(self.replica.keep_native(thing) for thing in suspects):
-            raise self.replica.unreplayable(error) from error
+    def _refuse(self, error):
+        raise self.replica.unreplayable(error) from error
 
 
 def view(tensor: tf.Tensor) -> np.ndarray:

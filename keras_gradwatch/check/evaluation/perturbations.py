@@ -96,7 +96,6 @@ def loop(
     loss: Callable[[list[tf.Tensor]], tf.Tensor],
     weights: Sequence[tf.Tensor],
     perturbations: Packed,
-    side_by_side: bool,
 ) -> tf.Tensor:
     """The loss with weights moved, for each perturbation: a loop in a graph.
 
@@ -108,7 +107,6 @@ def loop(
         loss: The loss of `weights`, some of them moved.
         weights: Those that can move, where they are.
         perturbations: What `pack` returned.
-        side_by_side: Whether several losses may be under way at a time.
 
     Returns:
         Losses, float64, shape `(count,)`.
@@ -139,7 +137,7 @@ def loop(
         lambda i, losses: i < count,
         lambda i, losses: (i + 1, losses.write(i, one(i))),
         (0, tf.TensorArray(tf.float64, count, element_shape=())),
-        parallel_iterations=_at_a_time() if side_by_side else 1,
+        parallel_iterations=_at_a_time(),
     )
     return losses.stack()
 

@@ -22,7 +22,7 @@ from keras_gradwatch.check.evaluation.perturbations import (
     pack,
 )
 from keras_gradwatch.check.numerics.directions import Direction, Sweep, scale_of
-from keras_gradwatch.replica.replica import Replica
+from keras_gradwatch.replica.lift.lifted import Lifted
 
 logger = logging.getLogger("keras_gradwatch")
 
@@ -90,7 +90,7 @@ class Shortcuts:
     is used only for as long as it is faster.
 
     Args:
-        replica: The `Replica` whose loss it is.
+        lifted: The `Lifted` whose loss it is; None of code that has no graph.
         plain: `(values, states, batch, perturbations) -> losses`, all of the model for
             each perturbation.
         price: Seconds that it takes to make such a function. Infinite if there are
@@ -103,12 +103,12 @@ class Shortcuts:
 
     def __init__(
         self,
-        replica: Replica,
+        lifted: Lifted | None,
         plain: Losses,
         price: float = math.inf,
         tolerance: float = 0.0,
     ):
-        self._replica, self.price, self._tolerance = replica, price, tolerance
+        self._lifted, self.price, self._tolerance = lifted, price, tolerance
         self._plain = Route(plain)
         self._alone = self._together = 0  # perturbations so far, by what they move
         self._parts: list[Route] = []
@@ -192,7 +192,7 @@ class Shortcuts:
 
     def _cut_up(self, arguments):
         """Makes routes for single weights: as many as gain the most."""
-        flow = self._look(arguments)
+        flow = self._look()
         gains = [
             self._gain(self._alone * (self._share - share), len(parts))
             for share, parts in self._plans
@@ -205,28 +205,24 @@ class Shortcuts:
 
     def _cut_off(self, arguments):
         """Makes one for all weights, where much depends on none of them."""
-        flow = self._look(arguments)
+        flow = self._look()
         for share, parts in self._plans[:1]:
             if flow is not None and self._gain(self._together * (1 - share)) > 0:
                 self._whole = self._made(arguments, flow, parts) or []
 
-    def _look(self, arguments):
-        """Traces the loss, to see what depends on what; None if it can't be cut."""
+    def _look(self):
+        """Sees what of the loss depends on what; None if it can't be cut."""
         if self._flow is None and self.price < math.inf:
-            self._flow = self._traced(arguments)
+            self._flow = self._followed()
             if self._flow is None:
                 self.price = math.inf
         return self._flow
 
-    def _traced(self, arguments):
-        values, states, batch = arguments
-        function = tf.function(self._replica.loss, autograph=False)
-        try:
-            function = function.get_concrete_function(values, states, batch, values)
-        except Exception:  # the model's own code runs once more, and may have enough
-            logger.info("The loss could not be traced once more.", exc_info=True)
+    def _followed(self):
+        """The loss as a graph; None if it can't be cut."""
+        if self._lifted is None:
             return None
-        flow = Dataflow(function, len(values))
+        flow = Dataflow(self._lifted.loss, len(self._lifted.trace.shapes))
         if not flow.can_be_cut:
             return None
         order, prices = flow.prices()
@@ -251,13 +247,16 @@ class Shortcuts:
         return None
 
     def _route(self, arguments, flow, weights, cut):
+        lifted = self._lifted
+        assert lifted is not None  # else there is nothing to follow
+
         def losses(values, states, batch, perturbations):
-            started = cut.start(flow.named((values, states, batch, values)))
+            flat = lifted.flat(values, values, states, batch)
+            started = cut.start(flow.named(flat))
             return loop(
                 lambda moved: cut.finish(started, moved),
                 [values[k] for k in weights],
                 perturbations,
-                side_by_side=True,
             )
 
         function = tf.function(losses, autograph=False)

@@ -1,9 +1,8 @@
-"""Tracing a replica: the compiled functions that an `Evaluator` calls."""
+"""From a replica to the functions that an `Evaluator` calls."""
 
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_gradwatch.check.evaluation.dataflow import is_quiet
 from keras_gradwatch.check.evaluation.perturbations import (
     SPEC,
     Packed,
@@ -21,11 +19,16 @@ from keras_gradwatch.check.evaluation.perturbations import (
 )
 from keras_gradwatch.check.evaluation.shortcuts import Shortcuts
 from keras_gradwatch.check.numerics.directions import Direction
+from keras_gradwatch.errors import UncheckableError
+from keras_gradwatch.framework import batch as batches
 from keras_gradwatch.framework.graphs import dense
-from keras_gradwatch.framework.isolation import restored
+from keras_gradwatch.framework.isolation import same_raw_variables
 from keras_gradwatch.replica import diagnose
+from keras_gradwatch.replica.lift.lifted import Lifted
+from keras_gradwatch.replica.lift.trace import traced
+from keras_gradwatch.replica.precision import DOUBLE, SINGLE, TRAINING
+from keras_gradwatch.replica.recorder import total
 from keras_gradwatch.replica.replica import Replica
-from keras_gradwatch.replica.traces import handles_of_others
 
 logger = logging.getLogger("keras_gradwatch")
 
@@ -37,26 +40,24 @@ _SAME = 1e-13
 
 @dataclass(frozen=True)
 class Graphs:
-    """The two compiled functions for batches of one signature.
+    """The functions for batches of one signature.
 
     Args:
-        gradient: `(states, batch) -> (loss, gradients)`.
+        gradient: `(values, states, batch) -> (loss, gradients)`.
         losses: `(values, states, batch, perturbations) -> losses`.
         shortcuts: The same losses, with what does not change computed once.
         present: Whether the tape returned a gradient, for each weight.
         low_precision: Name of each low-precision dtype that the loss goes
             through, with the layers that use it.
-        handles: Variables outside that running may write to.
-        graph: What `gradient` was traced to, None if it runs eagerly.
+        lifted: The loss and gradient as graphs; None of code that has none.
     """
 
     gradient: Callable
     losses: Callable
     shortcuts: Shortcuts
-    present: list[bool]
+    present: Sequence[bool]
     low_precision: dict[str, list[str]]
-    handles: list[tf.Tensor]
-    graph: tf.Graph | None = None
+    lifted: Lifted | None = None
 
 
 def trace(replica: Replica, states: list[tf.Tensor], batch: Any) -> Graphs:
@@ -64,107 +65,100 @@ def trace(replica: Replica, states: list[tf.Tensor], batch: Any) -> Graphs:
 
     Args:
         replica: The `Replica`.
-        states: What `Replica.copy_weights` returned.
-        batch: Nested tensors, floats in float64.
+        states: What `Replica.states` returned.
+        batch: What `train_step` is handed.
 
     Raises:
         UncheckableError: If the loss of this model can't be replayed.
-        LiveReadError: If another try may succeed.
         Exception: What the model's own code raises.
     """
-    make = _eager if replica.model.run_eagerly else _compiled
-    return make(replica, states, batch)
+    replica.precision = SINGLE
+    try:
+        found = traced(replica, states, batch)
+    except UncheckableError:
+        raise
+    except Exception:  # the model's own code, which may need values
+        if not replica.model.run_eagerly:
+            raise
+        logger.debug("A model that runs eagerly has no graph.", exc_info=True)
+        return _eager(replica, states, batch)
+    return _lifted(replica, found, states, batch)
 
 
-def _compiled(replica, states, batch):
-    present: list[bool] = []
-    gradient = _concrete(_gradient(replica, present), states, batch)
-    live = replica.live_handles()
-    diagnose.assert_replayable(replica, gradient.graph, live)
-    values = [tf.cast(tf.identity(v), tf.float64) for v in replica.values]
+def _lifted(replica, found, states, batch):
+    diagnose.assert_not_live(replica, found)
+    lifted = Lifted(found)
+    diagnose.assert_pure(replica, found.places, lifted.effects)
+    values = [tf.cast(value, tf.float64) for value in replica.values()]
     began = time.perf_counter()
-    for side_by_side in (True, False):
-        losses = _concrete(_losses(replica, side_by_side), values, states, batch, SPEC)
-        quiet = any(is_quiet(f.graph) for f in (gradient, losses))
-        if quiet:  # else what it does has to stay in order
-            break
+    losses = _concrete(_losses(lifted), values, states, batch, SPEC)
     price = time.perf_counter() - began
-    low_precision = diagnose.low_precision(replica, gradient.graph)
-    # The point is an argument there: who reads the copies has another one.
-    own = {id(v.handle) for v in replica.values}
-    diagnose.assert_replayable(replica, losses.graph, live | own)
-    handles = handles_of_others(replica, gradient.graph)
-    with restored(handles):  # missing kernels show up only when a graph runs
-        gradient(states, batch)
-        began = time.perf_counter()
-        losses(values, states, batch, pack([(Direction(0, entry=0), 0.0)]))
-        price += time.perf_counter() - began
-    shortcuts = Shortcuts(
-        replica, losses, price if quiet else math.inf, 0.0 if low_precision else _SAME
-    )
-    return Graphs(
-        gradient, losses, shortcuts, present, low_precision, handles, gradient.graph
-    )
+
+    def gradient(values, states, batch):
+        loss, *gradients = lifted.gradient(*lifted.flat(values, values, states, batch))
+        return loss, gradients
+
+    gradient(values, states, batch)  # missing kernels show up only when a graph runs
+    began = time.perf_counter()
+    losses(values, states, batch, pack([(Direction(0, entry=0), 0.0)]))
+    price += time.perf_counter() - began
+    low_precision = diagnose.low_precision(replica, found.places, lifted.loss.graph)
+    shortcuts = Shortcuts(lifted, losses, price, 0.0 if low_precision else _SAME)
+    return Graphs(gradient, losses, shortcuts, found.present, low_precision, lifted)
+
+
+def _losses(lifted):
+    def losses(values, states, batch, perturbations):
+        flat = lifted.flat(values, values, states, batch)
+
+        def loss(point):
+            return lifted.loss(*point, *flat[len(point) :])
+
+        return loop(loss, values, perturbations)
+
+    return losses
 
 
 def _eager(replica, states, batch):
-    # Looked at before it runs: a draw would move TensorFlow's own stream.
-    low_precision, handles = _inspected(replica, states, batch)
-    present: list[bool] = []
-    gradient, losses = _gradient(replica, present), _losses_eagerly(replica)
-    with restored(handles):
-        gradient(states, batch)
-    shortcuts = Shortcuts(replica, losses)
-    return Graphs(gradient, losses, shortcuts, present, low_precision, handles)
-
-
-def _inspected(replica, states, batch):
-    """What a graph tells of a model that runs without one.
-
-    Returns:
-        `low_precision` and `handles`, as `Graphs` has them.
-    """
+    """For code that has no graph: it runs once for each loss, in float64 if it can."""
     try:
-        graph = _concrete(_gradient(replica, []), states, batch).graph
-    except Exception:  # the model's own code, which needs values: assume the worst
-        logger.debug("A model that runs eagerly has no graph.", exc_info=True)
-        return {"float32": ["code that only runs eagerly, perhaps"]}, []
-    diagnose.assert_replayable(replica, graph, replica.live_handles())
-    return diagnose.low_precision(replica, graph), handles_of_others(replica, graph)
+        return _run_eagerly(replica, states, batch, DOUBLE)
+    except UncheckableError:
+        raise
+    except Exception:  # the model's own code, which may cast by itself
+        logger.debug("A model could not run in float64.", exc_info=True)
+        return _run_eagerly(replica, states, batch, TRAINING)
+
+
+def _run_eagerly(replica, states, batch, precision):
+    present: list[bool] = []
+
+    def in_precision(batch):
+        replica.precision = precision
+        return batches.as_double(batch) if precision == DOUBLE else batch
+
+    def gradient(values, states, batch):
+        with same_raw_variables(replica.layers):
+            found = replica.differentiated(values, None, states, in_precision(batch))
+        present[:] = [g is not None for g in found.gradients]
+        gradients = [dense(g) for g in found.gradients if g is not None]
+        return total(found.targets, found.weights), gradients
+
+    def losses(values, states, batch, perturbations: Packed):
+        batch = in_precision(batch)
+
+        def loss(point):
+            return replica.loss(point, values, states, batch)
+
+        with same_raw_variables(replica.layers):
+            return one_by_one(loss, values, perturbations)
+
+    values = [tf.cast(value, tf.float64) for value in replica.values()]
+    gradient(values, states, batch)
+    # Without a graph there is no telling what it casts: assume the worst.
+    low_precision = {"float32": ["code that only runs eagerly, perhaps"]}
+    return Graphs(gradient, losses, Shortcuts(None, losses), present, low_precision)
 
 
 def _concrete(function, *arguments):
     return tf.function(function, autograph=False).get_concrete_function(*arguments)
-
-
-def _gradient(replica, present):
-    """The loss and its gradient; `present` is filled each time that its code runs."""
-
-    def gradient(states, batch):
-        loss, found = replica.loss_and_gradient(states, batch)
-        present[:] = [g is not None for g in found]
-        return loss, [dense(g) for g in found if g is not None]
-
-    return gradient
-
-
-def _losses(replica, side_by_side):
-    def losses(values, states, batch, perturbations):
-        def loss(point):
-            return replica.loss(point, states, batch, values)
-
-        return loop(loss, values, perturbations, side_by_side)
-
-    return losses
-
-
-def _losses_eagerly(replica):
-    """One Python call a loss, for models that only run eagerly."""
-
-    def losses(values: Sequence[tf.Tensor], states, batch, perturbations: Packed):
-        def loss(point):
-            return replica.loss(point, states, batch, values)
-
-        return one_by_one(loss, values, perturbations)
-
-    return losses

@@ -9,24 +9,28 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.errors import UncheckableError
-from keras_gradwatch.replica.replica import Replica
+from keras_gradwatch.replica.replica import Differentiated, Replica
 
 
 class FirstOrder(Replica):
     """The replica of a harness."""
 
-    def loss_and_gradient(
-        self, states: Sequence[tf.Tensor], batch: Any
-    ) -> tuple[tf.Tensor, list[Any]]:
+    def differentiated(
+        self,
+        values: Sequence[Any],
+        still: Sequence[Any] | None,
+        states: Sequence[tf.Tensor],
+        batch: Any,
+    ) -> Differentiated:
         try:
-            return super().loss_and_gradient(states, batch)
+            return super().differentiated(values, still, states, batch)
         except LookupError as error:  # of TensorFlow's registry of gradients
             raise UncheckableError(_no_gradient("gradient", error)) from error
 
     def unreplayable(self, error: Exception) -> UncheckableError:
         return UncheckableError(
             f"{self.model.name!r} runs by itself, but could not be differentiated in "
-            "the check, neither in float64 nor in its own precision. "
+            "the check. "
             f"Received: {type(error).__name__}: {_in_short(error)}"
         )
 
@@ -52,18 +56,24 @@ class SecondOrder(FirstOrder):
             for w in self.weights
         ]
 
-    def loss(
+    def differentiated(
         self,
         values: Sequence[Any],
+        still: Sequence[Any] | None,
         states: Sequence[tf.Tensor],
         batch: Any,
-        still: Sequence[Any] | None = None,
-    ) -> tf.Tensor:
+    ) -> Differentiated:
+        try:
+            return Replica.differentiated(self, values, still, states, batch)
+        except LookupError as error:
+            raise UncheckableError(_no_gradient("second derivative", error)) from error
+
+    def _default_loss(self, values, batch, replay):
         with tf.GradientTape() as tape:
             for value in values:
                 if not isinstance(value, tf.Variable):  # which is watched by itself
                     tape.watch(value)
-            loss = super().loss(values, states, batch, still)
+            loss = super()._default_loss(values, batch, replay)
         try:
             gradients = tape.gradient(loss, values)
         except LookupError as error:
@@ -78,14 +88,6 @@ class SecondOrder(FirstOrder):
                 ),
             ]
         )
-
-    def loss_and_gradient(
-        self, states: Sequence[tf.Tensor], batch: Any
-    ) -> tuple[tf.Tensor, list[Any]]:
-        try:
-            return Replica.loss_and_gradient(self, states, batch)
-        except LookupError as error:
-            raise UncheckableError(_no_gradient("second derivative", error)) from error
 
 
 def _along(gradient, direction):

@@ -32,6 +32,12 @@ def note(found: notes.Note, subject: str = LOSS) -> str:
                 f"{and_others(layers, _LAYERS)}: differences are less accurate there, "
                 "and the error bars wider."
             )
+        case notes.RoundedConstants(layers):
+            return (
+                f"The backward pass of {and_others(layers, _LAYERS)} computes with "
+                "constants that its code rounds to half precision: a gradient that is "
+                "off by less than a percent may be so for this reason alone."
+            )
         case notes.TrainingUnseen(error):
             return (
                 "What becomes of the gradients in the precision of training could not "

@@ -116,8 +116,8 @@ def test_precision():
     assert (half.dtype, half.training_dtype) == ("float64", "float16")
     assert half.passed
     two = tf.constant(2.0)
-    low = kgw.check_function(lambda x: tf.sin(x) * two, x)  # can't take float64
-    assert (low.verdict, low.dtype) == ("PASS", "float32")
+    mixed = kgw.check_function(lambda x: tf.sin(x) * two, x)
+    assert (mixed.verdict, mixed.dtype) == ("PASS", "float64")
     bad = tf.custom_gradient(lambda x: (tf.sin(x) * two, lambda dy: dy * tf.cos(x)))
     assert kgw.check_function(bad, x).verdict == "FAIL"
 
@@ -147,9 +147,13 @@ def test_functions_that_run_eagerly_only():
     assert kgw.check_function(numpy_wrong, X).verdict == "FAIL"
 
 
+def test_what_is_drawn_by_tensorflow_is_drawn_once():
+    kgw.assert_function(lambda x: x * tf.random.normal([3, 4], dtype=x.dtype), X)
+
+
 def test_what_differs_each_time_is_not_compared():
     with pytest.raises(kgw.UncheckableError, match="draws random numbers"):
-        kgw.assert_function(lambda x: x * tf.random.normal([3, 4], dtype=x.dtype), X)
+        kgw.assert_function(lambda x: tf.random.shuffle(x) * x, X)
 
 
 class Everything(layers.Layer):

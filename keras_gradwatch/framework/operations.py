@@ -1,0 +1,47 @@
+"""What TensorFlow knows of its own operations: their signatures and kernels.
+
+The only two private modules of TensorFlow in this package; there is no public way to
+either. `tests/framework/test_operations.py` says what changed when one breaks.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from tensorflow.python.framework import kernels, op_def_registry
+
+
+def definition(name: str) -> Any:
+    """The `OpDef` of an operation, None if there is none of this name."""
+    return op_def_registry.get(name)
+
+
+def has_kernel(name: str, attributes: Mapping[str, Any], device: str = "CPU") -> bool:
+    """Whether a device can run an operation with these attributes.
+
+    Args:
+        name: Name of the operation.
+        attributes: Each attribute, an `AttrValue`, by its name.
+        device: `"CPU"` or `"GPU"`.
+    """
+    known = [k for k in _kernels(name) if k.device_type in (device, "DEFAULT")]
+    if not known:
+        return not _kernels(name)  # what is no kernel at all: loops, calls, arguments
+    return any(
+        all(_allows(constraint, attributes) for constraint in kernel.constraint)
+        for kernel in known
+    )
+
+
+@functools.cache
+def _kernels(name):
+    return tuple(kernels.get_registered_kernels_for_op(name).kernel)
+
+
+def _allows(constraint, attributes):
+    allowed = set(constraint.allowed_values.list.type)
+    given = attributes[constraint.name]
+    types = [given.type] if given.type else list(given.list.type)
+    return not allowed or allowed.issuperset(types)

@@ -1,0 +1,543 @@
+"""The nodes of one graph, or of one function, lifted as they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from keras_gradwatch.framework import operations
+from keras_gradwatch.framework.graphs import QUIET
+from keras_gradwatch.replica.lift import draws
+from keras_gradwatch.replica.lift.nodes import (
+    Draft,
+    Names,
+    Node,
+    Slot,
+    defaults,
+    described,
+    named_in,
+)
+from keras_gradwatch.replica.lift.stand_ins import stand_in
+from keras_gradwatch.replica.lift.widening import (
+    DOUBLE,
+    Widening,
+    is_narrow,
+    types_in,
+    was_rounded,
+)
+from keras_gradwatch.replica.lift.writes import ASSIGNS, READS, Writes
+
+# Operations that stay in their own precision, with casts around them: what is outside
+# of the graph (variables, tables, Python), what reads bits, and draws, whose numbers
+# depend on the precision that they are made in.
+_KEEP = {
+    "ReadVariableOp",
+    "ResourceGather",
+    "ResourceGatherNd",
+    "LookupTableFindV2",
+    "LookupTableSizeV2",
+    "LookupTableExportV2",
+    "Bitcast",
+    "PyFunc",
+    "PyFuncStateless",
+    "EagerPyFunc",
+    "StatelessRandomUniform",
+    "StatelessRandomNormal",
+    "StatelessTruncatedNormal",
+    "StatelessRandomUniformV2",
+    "StatelessRandomNormalV2",
+    "StatelessTruncatedNormalV2",
+    "StatelessRandomGammaV2",
+    "StatelessRandomGammaV3",
+    "StatelessRandomBinomial",
+    "StatelessRandomPoisson",
+    "StatelessMultinomial",
+    "StatelessParameterizedTruncatedNormal",
+    "QuantizeAndDequantizeV4",
+    "QuantizeAndDequantizeV4Grad",
+    # Takes double, and computes in float32.
+    "CTCLoss",
+}
+# Operations that return their first input.
+_PASS = {
+    "CheckNumerics",
+    "CheckNumericsV2",
+    "DebugGradientIdentity",
+    "DebugIdentity",
+    "DebugIdentityV2",
+    "PreventGradient",
+    "Print",
+}
+_WITHOUT_EFFECT = {
+    "StatefulPartitionedCall": "PartitionedCall",
+    "While": "StatelessWhile",
+    "If": "StatelessIf",
+    "Case": "StatelessCase",
+}
+_LOOPS = ("While", "StatelessWhile")
+# What a branch is chosen by comes before what it takes.
+_BRANCHES = ("If", "StatelessIf", "Case", "StatelessCase")
+# Hints of the old graph: for placing, for gradients of whole functions, for shapes.
+_DROPPED = ("_class", "_gradient_op_type", "_output_shapes")
+
+
+# Name of an input of the graph that says which draws come: see `draws.number`.
+NUMBER = "number_of_the_draws"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Something that happens when a graph runs, and that its result needs.
+
+    Args:
+        op: Type of the operation.
+        node: Its name, with the function that it stands in.
+        is_stale: Whether it reads what was written before in the same graph, and that
+            can't be followed.
+        at: Name of the node of the graph that does it, by what it calls perhaps.
+    """
+
+    op: str
+    node: str
+    is_stale: bool = False
+    at: str = ""
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function that lifted nodes can call.
+
+    Args:
+        definition: The `FunctionDef`.
+        returns: Whether each of its results stands for the handle of a variable;
+            empty if none does.
+        effects: What it still does.
+        reads: Whether it reads a variable, a table or the like.
+        draws: Whether it draws at random.
+    """
+
+    definition: Any
+    returns: tuple[bool, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    reads: bool = False
+    draws: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.definition.signature.name
+
+
+class Functions(Protocol):
+    """What bodies ask of the graph that they are part of.
+
+    Attributes:
+        library: The old functions by their names.
+        widening: What becomes of types.
+        device: For whose kernels it is lifted.
+        kept: Operations that stay in their own precision for want of a kernel.
+        rounded: Names of constants that were rounded to half precision.
+    """
+
+    library: Mapping[str, Any]
+    widening: Widening
+    device: str
+    kept: set[str]
+    rounded: set[str]
+
+    def lifted(self, name: str, values: Sequence[bool], in_loop: bool) -> Function:
+        """An old function, lifted.
+
+        Args:
+            name: Its name.
+            values: For each of its arguments, whether that is the handle of a
+                variable whose value is given.
+            in_loop: Whether it is run again and again.
+        """
+
+    def added(self, function: Any) -> Function:
+        """A concrete function of ours, to be called."""
+
+
+class Body:
+    """Nodes of a graph or of a function, lifted as they are asked for.
+
+    Args:
+        functions: The `Functions` of the graph.
+        nodes: The old nodes.
+        names: How tensors are named.
+        writes: Who writes what is read.
+        values: Keys of what is the handle of a variable whose value is given.
+        scope: A name for the body.
+        in_loop: Whether it is run again and again.
+
+    Attributes:
+        draft: The new nodes.
+        effects: What they still do.
+        reads: Whether they read a variable, a table or the like.
+        drawing: Names of those that draw at random.
+    """
+
+    def __init__(
+        self,
+        functions: Functions,
+        nodes: Iterable[Any],
+        names: Names,
+        writes: Writes,
+        values: Iterable[tuple[str, Any]],
+        scope: str = "",
+        in_loop: bool = False,
+    ):
+        self._functions, self._names, self._writes = functions, names, writes
+        self._scope, self._in_loop = scope, in_loop
+        self._old = {node.name: node for node in nodes}
+        # By their order, not by their names: those of another trace may differ.
+        drawing = [node.name for node in self._old.values() if draws.is_draw(node.op)]
+        self._draws = {name: number for number, name in enumerate(drawing)}
+        self._known: dict[str, Node] = {}
+        self._refs: dict[tuple, str] = {}
+        self._done: set[str] = set()
+        self._values = set(values)
+        self.draft = Draft(names)
+        self.effects: list[Effect] = []
+        self.reads = False
+        self.drawing: list[str] = []
+
+    def is_value(self, ref: str) -> bool:
+        """Whether an old reference is a handle whose variable's value is given."""
+        return self._names.key(ref) in self._values
+
+    def lifted(self, ref: str) -> str:
+        """The new reference for an old one; lifts all that is behind it."""
+        waiting = [ref]
+        while waiting:  # not by recursion: graphs are deep
+            if self._is_done(waiting[-1]):
+                waiting.pop()
+                continue
+            name, _ = self._names.key(waiting[-1])
+            missing = [r for r in self._behind(name) if not self._is_done(r)]
+            if missing:
+                waiting += missing
+                continue
+            self._lift(name)
+            self._done.add(name)
+            waiting.pop()
+        return self._new(ref)
+
+    def _is_done(self, ref):
+        name, output = self._names.key(ref)
+        return output is None or name in self._done
+
+    def _behind(self, name):
+        """References to what must be lifted before a node."""
+        node = self._node(name)
+        writers = self._writes.before(node.node) or ()
+        return [*node.inputs, *(ref for writer in writers for ref in writer.input[:2])]
+
+    def _node(self, name) -> Node:
+        if name not in self._known:
+            self._known[name] = described(self._old[name], self._functions.library)
+        return self._known[name]
+
+    def _new(self, ref):
+        return self._refs.get(self._names.key(ref), ref)
+
+    def _lift(self, name):
+        node = self._node(name)
+        given = [self._new(ref) for ref in node.inputs]
+        if node.op in _PASS or (
+            node.op == "Identity" and self.is_value(node.inputs[0])
+        ):
+            self._settle(node, [given[0]], [self.is_value(node.inputs[0])])
+        elif self._reads_value(node):
+            self._read(node, given)
+        elif node.op == draws.GENERATOR:
+            self.drawing.append(name)
+            state = draws.generator_state(self._draws[name])
+            self._settle(node, [self._numbered(f"{name}/state", state)])
+        elif name in self._draws:
+            self._draw(node, given, draws.frozen(node.op, self._draws[name]))
+        elif node.op in self._functions.library:
+            values = [self.is_value(ref) for ref in node.inputs]
+            function = self._functions.lifted(node.op, values, self._in_loop)
+            if function.reads:
+                self._note_stale(node)
+            if function.draws:
+                self.drawing.append(name)
+            self._call(node, given, function)
+        elif any(self._calls(value) for value in node.attributes.values()):
+            self._control(node, given)
+        else:
+            self._plain(node, given)
+
+    def _settle(self, node: Node, refs, values=()):
+        """Notes what stands for the outputs of a node, and which are values."""
+        for k, ref in enumerate(refs):
+            key = self._names.key(self._names.ref(node.node.name, node.outs, k))
+            self._refs[key] = ref
+            if k < len(values) and values[k]:
+                self._values.add(key)
+
+    # Variables.
+
+    def _reads_value(self, node):
+        """Whether a node reads a variable whose value is known in the graph."""
+        if node.op not in (*READS, "VariableShape"):
+            return False
+        return self.is_value(node.inputs[0]) or bool(self._writes.before(node.node))
+
+    def _read(self, node, given):
+        """Reads a variable off its value instead of its handle."""
+        name, attributes, draft = node.node.name, node.attributes, self.draft
+        if node.op != "VariableShape":
+            self._note_stale(node)
+        value = self._present(node, given[0])
+        kept: tuple[str, ...] = ()
+        if node.op == "ReadVariableOp":
+            ref = value
+        elif node.op == "ResourceGather":
+            axis = draft.constant(f"{name}/axis", np.int32(0))
+            types = {"Tparams": DOUBLE, "Taxis": tf.int32.as_datatype_enum}
+            ref = draft.add(name, "GatherV2", [value, given[1], axis], types)
+            kept = ("batch_dims", "Tindices")
+        elif node.op == "ResourceGatherNd":
+            ref = draft.add(name, "GatherNd", [value, given[1]], {"Tparams": DOUBLE})
+            kept = ("Tindices",)
+        else:
+            ref = draft.add(name, "Shape", [value], {"T": DOUBLE})
+            kept = ("out_type",)
+        for attribute in kept:
+            draft.nodes[-1].attr[attribute].CopyFrom(attributes[attribute])
+        self._settle(node, [ref])
+
+    def _present(self, node, handle):
+        """What a variable holds when a node reads it, as it was written last."""
+        name, value = node.node.name, None
+        if self.is_value(node.inputs[0]):
+            value = handle
+        for k, writer in enumerate(self._writes.before(node.node) or ()):
+            change, how = self._new(writer.input[1]), ASSIGNS[writer.op]
+            if how is None:
+                value = change
+                continue
+            own = node.attributes["dtype"].type
+            dtype = self._functions.widening.dtype(own)
+            if value is None:
+                value = self.draft.add(
+                    f"{name}/before", "ReadVariableOp", [handle], {"dtype": own}
+                )
+                value = self.draft.cast(value, own, dtype, f"{name}/before/wide")
+            value = self.draft.add(f"{name}/now{k}", how, [value, change], {"T": dtype})
+        return value
+
+    def _note_stale(self, node):
+        """Notes that a node reads, and whether it would read what is no longer so."""
+        self.reads = True
+        if self._writes.before(node.node) is None:
+            self._note(node, Effect(node.op, self._where(node), is_stale=True))
+
+    # Operations.
+
+    def _draw(self, node, given, draw):
+        name, have = node.node.name, self._types(node)
+        self.drawing.append(name)
+        if draw.of_each:
+            given = [self._whole_shape(name, given, have), *given[1:]]
+        refs, types = [], []
+        for k, what in enumerate(draw.inputs):
+            if isinstance(what, int):
+                refs.append(given[what])
+                types.append(have[what])
+            else:
+                refs.append(self._numbered(f"{name}/draw{k}", what))
+                types.append(tf.as_dtype(what.dtype).as_datatype_enum)
+        defined = operations.definition(draw.op)
+        attributes = defaults(defined)
+        attributes |= {new: node.attributes[own] for new, own in draw.types.items()}
+        made = tf.compat.v1.NodeDef(name=name, op=draw.op)
+        self._put(Node(made, defined, attributes), refs, types, node)
+
+    def _numbered(self, name, array):
+        """A constant; if it is the key of a draw, another one in each check."""
+        constant = self.draft.constant(name, array)
+        dtype = tf.as_dtype(array.dtype)
+        # Functions and loops do not get at the inputs of the graph.
+        if self._scope or dtype not in (tf.int64, tf.uint64) or not array.any():
+            return constant
+        draft, kind = self.draft, dtype.as_datatype_enum
+        ref = draft.cast(NUMBER, tf.int64.as_datatype_enum, kind, f"{name}/number")
+        return draft.add(f"{name}/key", "BitwiseXor", [constant, ref], {"T": kind})
+
+    def _whole_shape(self, name, given, have):
+        """The shape of all that is drawn: so much for each entry of a parameter."""
+        entries = self.draft.add(
+            f"{name}/entries", "Shape", [given[1]], {"T": have[1], "out_type": have[0]}
+        )
+        axis = self.draft.constant(f"{name}/axis", np.int32(0))
+        whole = self.draft.add(
+            f"{name}/whole",
+            "ConcatV2",
+            [given[0], entries, axis],
+            {"T": have[0], "Tidx": tf.int32.as_datatype_enum},
+        )
+        self.draft.nodes[-1].attr["N"].i = 2
+        return whole
+
+    def _plain(self, node, given):
+        """Any other operation: in double if that can be, else as it is."""
+        functions, have = self._functions, self._types(node)
+        if node.op in _KEEP:
+            self._note_stale(node)
+            self._put(node, given, have, node)
+            return
+        if node.op == "Const" and was_rounded(node.attributes["value"]):
+            functions.rounded.add(self._where(node))
+        wider = Node(node.node, node.defined, self._widened(node))
+        if functions.widening.is_active and not self._runs(wider):
+            made = stand_in(node.op, node.attributes)
+            if made is not None:
+                self._call(node, given, functions.added(made))
+                return
+            functions.kept.add(node.op)
+            wider = node
+        self._put(wider, given, have, node)
+
+    def _runs(self, node):
+        """Whether an operation takes the types that it is given, and has a kernel."""
+        if any(is_narrow(dtype) for _, _, dtype in (*node.ins, *node.outs)):
+            return False  # it has one type there, whatever the others are
+        if node.attributes == self._known[node.node.name].attributes:
+            return True
+        allowed = {a.name: set(a.allowed_values.list.type) for a in node.defined.attr}
+        takes = all(
+            not allowed.get(name) or allowed[name].issuperset(types_in(value))
+            for name, value in node.attributes.items()
+        )
+        return takes and operations.has_kernel(
+            node.op, node.attributes, self._functions.device
+        )
+
+    def _put(self, new, given, have, old):
+        """Adds a node, with casts where types don't fit.
+
+        Args:
+            new: The `Node` as it is to be.
+            given: References to its inputs.
+            have: Their types.
+            old: The `Node` for which it stands.
+        """
+        name = old.node.name
+        self._write(new, given, have, name)
+        if new.defined.is_stateful and new.op not in QUIET:
+            self._note(old, Effect(new.op, self._where(old)))
+        refs = []
+        for k, ((_, _, was), (_, _, now)) in enumerate(
+            zip(old.outs, new.outs, strict=True)
+        ):
+            ref, want = self._names.ref(name, new.outs, k), self._wide(was)
+            refs.append(self.draft.cast(ref, now, want, f"{name}/out{k}"))
+        self._settle(old, refs)
+
+    def _write(self, new, given, have, name):
+        refs = [
+            self.draft.cast(ref, dtype, takes, f"{name}/in{k}")
+            for k, (ref, dtype, (_, _, takes)) in enumerate(
+                zip(given, have, new.ins, strict=True)
+            )
+        ]
+        written = self.draft.open(name, new.op, refs)
+        for attribute, value in new.attributes.items():
+            if attribute not in _DROPPED:
+                written.attr[attribute].CopyFrom(value)
+
+    # Calls, loops and branches.
+
+    def _calls(self, value):
+        return any(name in self._functions.library for name in named_in(value))
+
+    def _control(self, node, given):
+        """A call, a loop or a branch."""
+        first, in_loop = int(node.op in _BRANCHES), node.op in _LOOPS
+        values = [self.is_value(ref) for ref in node.inputs]
+        attributes, called = self._widened(node), []
+        for value in attributes.values():
+            if self._calls(value):
+                for one in [value.func] if value.func.name else value.list.func:
+                    function = self._functions.lifted(
+                        one.name, values[first:], in_loop or self._in_loop
+                    )
+                    one.name = function.name
+                    called.append(function)
+        if any(function.reads for function in called):
+            self._note_stale(node)
+        if any(function.draws for function in called):
+            self.drawing.append(node.node.name)
+        effects = [effect for function in called for effect in function.effects]
+        self._note(node, *effects)
+        returns = values if in_loop else _all_return(called)
+        takes = "T" if in_loop else "Tin"
+        _mark(attributes, takes, values[first:])
+        _mark(attributes, "T" if in_loop else "Tout", returns)
+        op = node.op if effects else _WITHOUT_EFFECT.get(node.op, node.op)
+        made = tf.compat.v1.NodeDef(name=node.node.name, op=op)
+        new = Node(made, operations.definition(op), attributes)
+        self._write(new, given, self._types(node), node.node.name)
+        refs = [
+            self._names.ref(node.node.name, new.outs, k) for k in range(len(node.outs))
+        ]
+        self._settle(node, refs, returns)
+
+    def _call(self, node, given, function):
+        """Calls a function in the place of an operation."""
+        name = node.node.name
+        returns = function.returns or (False,) * len(node.outs)
+        op = "StatefulPartitionedCall" if function.effects else "PartitionedCall"
+        self._note(node, *function.effects)
+        new = self.draft.open(name, op, given)
+        new.attr["Tin"].list.type.extend(self._types(node))
+        new.attr["Tout"].list.type.extend(
+            DOUBLE if flag else self._wide(dtype)
+            for flag, (_, _, dtype) in zip(returns, node.outs, strict=True)
+        )
+        new.attr["f"].func.name = function.name
+        outs: list[Slot] = [("output", k, 0) for k in range(len(node.outs))]
+        refs = [self._names.ref(name, outs, k) for k in range(len(outs))]
+        self._settle(node, refs, returns)
+
+    # Small things.
+
+    def _widened(self, node):
+        widen = self._functions.widening.attribute
+        return {name: widen(value) for name, value in node.attributes.items()}
+
+    def _wide(self, dtype):
+        return self._functions.widening.dtype(dtype)
+
+    def _types(self, node):
+        """The types of the inputs of an old node as they are now."""
+        return [
+            DOUBLE if self.is_value(ref) else self._wide(dtype)
+            for ref, (_, _, dtype) in zip(node.inputs, node.ins, strict=True)
+        ]
+
+    def _note(self, node, *effects):
+        self.effects += [replace(effect, at=node.node.name) for effect in effects]
+
+    def _where(self, node):
+        return f"{self._scope}/{node.node.name}" if self._scope else node.node.name
+
+
+def _all_return(called):
+    """Which results are values: of functions one of which is run."""
+    return [all(flags) for flags in zip(*(f.returns for f in called), strict=False)]
+
+
+def _mark(attributes, name, flags):
+    """Makes doubles of the handles among the types of an attribute."""
+    for k, flag in enumerate(flags):
+        if flag:
+            attributes[name].list.type[k] = DOUBLE

@@ -1,0 +1,83 @@
+"""What TensorFlow knows of its operations, by its two private modules.
+
+When a new TensorFlow breaks one of these, the failing test names it; both are used only
+in `keras_gradwatch/framework/operations.py`.
+"""
+
+import pytest
+import tensorflow as tf
+
+from keras_gradwatch.framework import operations
+
+pytestmark = pytest.mark.basic
+
+
+def typed(**types):
+    node = tf.compat.v1.NodeDef()
+    for name, dtype in types.items():
+        node.attr[name].type = tf.as_dtype(dtype).as_datatype_enum
+    return node.attr
+
+
+def test_definition_of_an_operation():
+    found = operations.definition("MatMul")
+    assert [argument.name for argument in found.input_arg] == ["a", "b"]
+    assert [argument.type_attr for argument in found.output_arg] == ["T"]
+    defaults = {a.name: a.default_value.b for a in found.attr if a.type == "bool"}
+    assert defaults["transpose_a"] is False
+    assert not found.is_stateful
+
+
+def test_what_has_an_effect_or_a_type_of_its_own_says_so():
+    assert operations.definition("RandomUniform").is_stateful
+    (output,) = operations.definition("ResizeBilinear").output_arg
+    assert (output.type, output.type_attr) == (tf.float32.as_datatype_enum, "")
+
+
+def test_no_definition_of_what_is_not_there():
+    assert operations.definition("NoSuchOperation") is None
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "complex128", "int32"])
+def test_what_has_a_kernel(dtype):
+    assert operations.has_kernel("MatMul", typed(T=dtype))
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("MatMul", "string"),
+        ("MaxPool3D", "float64"),
+        ("AvgPool3D", "float64"),
+        ("MaxPool3DGrad", "float64"),
+        ("LRN", "float64"),
+    ],
+)
+def test_what_has_none(name, dtype):
+    types = {"TInput": dtype} if name == "MaxPool3DGrad" else {}
+    assert not operations.has_kernel(name, typed(T=dtype, **types))
+
+
+def test_what_has_a_kernel_in_float32_alone():
+    assert operations.has_kernel("MaxPool3D", typed(T="float32"))
+    assert operations.has_kernel("LRN", typed(T="float32"))
+
+
+def test_a_kernel_for_all_types():
+    assert operations.has_kernel("FFT", typed(Tcomplex="complex128"))
+    assert operations.has_kernel("Identity", typed(T="float64"))
+
+
+@pytest.mark.parametrize("name", ["If", "While", "PartitionedCall", "StatelessWhile"])
+def test_loops_branches_and_calls_run_with_all_types(name):
+    assert operations.has_kernel(name, typed())
+
+
+def test_lists_of_types():
+    node = tf.compat.v1.NodeDef()
+    node.attr["Toutput_types"].list.type.append(tf.float64.as_datatype_enum)
+    assert operations.has_kernel("TensorDataset", node.attr)
+
+
+def test_no_kernel_on_a_device_of_another_kind():
+    assert not operations.has_kernel("MatMul", typed(T="float64"), "NO_SUCH_DEVICE")
