@@ -29,7 +29,7 @@ from keras_gradwatch.replica.lift.widening import (
     types_in,
     was_rounded,
 )
-from keras_gradwatch.replica.lift.writes import ASSIGNS, READS, Writes
+from keras_gradwatch.replica.lift.writes import ASSIGNS, READS, Writes, writes
 
 # Operations that stay in their own precision, with casts around them: what is outside
 # of the graph (variables, tables, Python), what reads bits, and draws, whose numbers
@@ -472,6 +472,11 @@ class Body:
                     )
                     one.name = function.name
                     called.append(function)
+        if in_loop and writes(node.node, self._functions.library):
+            # What asks whether to go on would read what the loop has written.
+            asks = attributes["cond"].func.name
+            if any(function.reads for function in called if function.name == asks):
+                self.effects.append(Effect(node.op, self._where(node), is_stale=True))
         if any(function.reads for function in called):
             self._note_stale(node)
         if any(function.draws for function in called):
