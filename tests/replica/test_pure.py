@@ -241,6 +241,60 @@ def _set_and_gathered(calls, x):
     return x * tf.gather(calls, 1) + tf.gather_nd(calls, [0])
 
 
+def _read_in_a_function_whose_function_counts(calls, x):
+    count = tf.function(lambda: calls.assign_add(1.0), autograph=False)
+
+    def outer(y):
+        count()
+        return y * calls
+
+    return tf.function(outer, autograph=False)(x)
+
+
+def _read_after_a_function_with_a_loop_that_counts(calls, x):
+    def body(y):
+        calls.assign_add(1.0)
+        return tf.sin(y)
+
+    return tf.function(lambda y: _loop(body, y), autograph=False)(x) * calls
+
+
+def _read_after_rows_that_count(calls, x):
+    def of_row(row):
+        calls.assign_add(1.0)
+        return tf.sin(row)
+
+    return tf.map_fn(of_row, x) * calls
+
+
+def _read_in_a_branch_in_a_loop_that_counts(calls, x):
+    def body(y):
+        calls.assign_add(1.0)
+        return tf.cond(tf.reduce_sum(y) > -1e9, lambda: tf.sin(y) * calls, lambda: y)
+
+    return _loop(body, x)
+
+
+def _read_by_a_condition_of_a_loop_that_counts(calls, x):
+    def body(y):
+        calls.assign_add(1.0)
+        return 2 * y
+
+    return tf.while_loop(lambda y: calls < 4, lambda y: (body(y),), (x,))[0]
+
+
+def _read_after_a_gradient_that_counts(calls, x):
+    @tf.custom_gradient
+    def counting(x):
+        def grad(dy):
+            calls.assign_add(1.0)
+            return dy * tf.cos(x)
+
+        return tf.sin(x), grad
+
+    return counting(x) * calls
+
+
 COUNTS = {
     function.__name__.strip("_"): function
     for function in (
@@ -262,6 +316,12 @@ COUNTS = {
         _a_slice_written_and_read,
         _a_row_written_and_gathered,
         _set_and_gathered,
+        _read_in_a_function_whose_function_counts,
+        _read_after_a_function_with_a_loop_that_counts,
+        _read_after_rows_that_count,
+        _read_in_a_branch_in_a_loop_that_counts,
+        _read_by_a_condition_of_a_loop_that_counts,
+        _read_after_a_gradient_that_counts,
     )
 }
 STARTS = {
@@ -343,6 +403,34 @@ def test_a_count_that_is_not_read_is_no_reason_to_refuse(function, data):
     report = kgw.check_gradients(model, *data)
     assert {v.verdict for v in report.variables} == {"PASS"}, str(report)
     assert report.loss == pytest.approx(model.train_on_batch(*data), rel=1e-6)
+
+
+def _inserted(table, key, x):
+    table.insert(key, [2.0])
+    return tf.sin(x)
+
+
+def _inserted_in_a_loop(table, key, x):
+    return _loop(lambda y: _inserted(table, key, y), x)
+
+
+def _inserted_in_a_function(table, key, x):
+    return tf.function(lambda y: _inserted(table, key, y), autograph=False)(x)
+
+
+@pytest.mark.parametrize("insert", [_inserted_in_a_loop, _inserted_in_a_function])
+def test_what_was_inserted_out_of_sight_is_refused(insert, data):
+    table = tf.lookup.experimental.MutableHashTable(tf.int64, tf.float32, 0.5)
+
+    def remembering(x):
+        key = tf.constant([1], tf.int64)
+        x = insert(table, key, x)
+        return x * tf.reshape(table.lookup(key), [1, 1])
+
+    report = kgw.check_gradients(_model(layers.Lambda(remembering)), *data)
+    assert report.verdict == "INCONCLUSIVE", str(report)
+    assert "reads what was written before in the same step" in str(report)
+    assert int(table.size()) == 0
 
 
 class Remembering(layers.Layer):
