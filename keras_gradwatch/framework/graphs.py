@@ -210,28 +210,6 @@ def _called(node):
         yield from (f.name for f in attr.list.func)
 
 
-def captured_handles(graph: tf.Graph) -> list:
-    """Handles of the variables outside that a graph reads or writes."""
-    return [
-        outside
-        for outside, _ in graph.captures
-        if outside.dtype == tf.resource and _content_dtype(outside) is not None
-    ]
-
-
-def read_handle(handle: tf.Tensor) -> tf.Tensor:
-    """The value of the variable behind a resource handle."""
-    dtype = _content_dtype(handle)
-    return tf.raw_ops.ReadVariableOp(resource=handle, dtype=dtype)
-
-
-def _content_dtype(handle):
-    data = getattr(handle, "_handle_data", None)
-    if data is None or not data.is_set or len(data.shape_and_type) != 1:
-        return None  # a table, an iterator or the like, no variable
-    return tf.as_dtype(data.shape_and_type[0].dtype)
-
-
 def dense(gradient: Any, dtype: Any = tf.float64) -> tf.Tensor:
     """A gradient as a plain tensor: rows of an embedding are summed up, in float64.
 

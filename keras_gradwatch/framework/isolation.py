@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.framework import keras_internals as internals
+from keras_gradwatch.framework import operations
 from keras_gradwatch.framework.reachable import same_reachable_state
 
 # The model's code is replayed with a few attributes changed, some of them of
@@ -34,6 +35,7 @@ def untouched(model: keras.Model, losses: Any = True) -> Iterator[None]:
     things = [*internals.all_layers(model), *(_losses(model) if losses else ())]
     with (
         _same_random_streams(),
+        operations.other_eager_draws(),
         internals.same_global_state(),
         same_reachable_state(things),
         _same_attributes(things),

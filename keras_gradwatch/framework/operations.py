@@ -1,16 +1,22 @@
-"""What TensorFlow knows of its own operations: their signatures and kernels.
+"""What TensorFlow knows of its own operations: signatures, kernels, eager draws.
 
-The only two private modules of TensorFlow in this package; there is no public way to
-either. `tests/framework/test_operations.py` says what changed when one breaks.
+The only private modules of TensorFlow in this package; there is no public way to any.
+`tests/framework/test_operations.py` says what changed when one breaks.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Mapping
+import random
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tensorflow.python.eager import context
 from tensorflow.python.framework import kernels, op_def_registry
+
+# Seed of the draws of code that runs for a check only.
+_APART = "keras_gradwatch"
 
 
 def definition(name: str) -> Any:
@@ -45,3 +51,22 @@ def _allows(constraint, attributes):
     given = attributes[constraint.name]
     types = [given.type] if given.type else list(given.list.type)
     return not allowed or allowed.issuperset(types)
+
+
+@contextlib.contextmanager
+def other_eager_draws() -> Iterator[None]:
+    """Lets operations that draw eagerly do so from another stream.
+
+    What is drawn after `tf.random.set_seed` is then what would have been drawn. To put
+    the stream back would not do: kernels are kept by their seeds, and go on.
+    """
+    state = context.context().__dict__
+    before = state.get("_rng")
+    if before is None:  # no seed was set, so no draws are owed
+        yield
+        return
+    state["_rng"] = random.Random(_APART)
+    try:
+        yield
+    finally:
+        state["_rng"] = before

@@ -72,7 +72,7 @@ def assert_not_live(replica: Replica, trace: Trace) -> None:
     """
     moved = {id(handles[0]) for handles in trace.moved if handles}
     live = {id(v.handle) for v in replica.live_weights if hasattr(v, "handle")}
-    captured = {id(handle) for handle in graphs.captured_handles(trace.graph)}
+    captured = {id(outside) for outside, _ in trace.graph.captures}
     if captured & (live - moved):
         raise UncheckableError(
             "The model's code reads its live weights past the replay, as a function "

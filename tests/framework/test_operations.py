@@ -81,3 +81,13 @@ def test_lists_of_types():
 
 def test_no_kernel_on_a_device_of_another_kind():
     assert not operations.has_kernel("MatMul", typed(T="float64"), "NO_SUCH_DEVICE")
+
+
+def test_eager_draws_apart():
+    tf.random.set_seed(5)
+    with operations.other_eager_draws():
+        apart = tf.random.normal([2]).numpy()
+    drawn = tf.random.normal([2]).numpy()
+    tf.random.set_seed(5)
+    assert (tf.random.normal([2]).numpy() == drawn).all()
+    assert (apart != drawn).any()

@@ -160,3 +160,22 @@ def test_a_draw_that_can_not_be_frozen_is_refused_as_a_draw(draw, data):
     report = kgw.check_gradients(_model(_around(draw)), *data)
     assert report.verdict == "INCONCLUSIVE"
     assert "Layer 'draws' draws random numbers" in str(report)
+
+
+@pytest.mark.parametrize("needs_values", [False, True])
+def test_eager_draws_go_on_as_if_nobody_had_looked(needs_values, data):
+    def noisy(x):
+        there = not needs_values or float(x[0, 0]) < 1e9
+        return x * tf.random.uniform([4]) if there else x
+
+    def drawn(checked):
+        tf.random.set_seed(3)
+        stack = [layers.Dense(4), layers.Lambda(noisy, output_shape=(4,))]
+        model = keras.Sequential([keras.Input((4,)), *stack, layers.Dense(2)])
+        model.compile("sgd", "mse", run_eagerly=True)
+        if checked:
+            kgw.check_gradients(model, *data)
+        return tf.random.normal([3]).numpy(), noisy(tf.ones([2, 4])).numpy()
+
+    for one, other in zip(drawn(True), drawn(False), strict=True):
+        np.testing.assert_array_equal(one, other)
