@@ -41,6 +41,7 @@ def test_every_variable_is_told_and_the_loss_is_the_models_own(name, rng):
         assert report.loss == pytest.approx(own, rel=OWN_PRECISION.get(name, 1e-6))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in LIFTED if name not in IN_FLOAT32])
 def test_the_gradient_is_the_slope_of_the_lifted_loss(name, rng):
     model, x, y = LIFTED[name](rng)
@@ -63,6 +64,7 @@ def test_the_gradient_is_the_slope_of_the_lifted_loss(name, rng):
     assert off < SLOPES.get(name, 2e-9)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", LIFTED)
 def test_a_fault_is_found_in_all_that_is_upstream_and_nowhere_else(name, rng):
     model, x, y = LIFTED[name](rng, fault())
