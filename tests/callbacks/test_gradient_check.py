@@ -175,7 +175,7 @@ def test_healthy_training_is_silent(data, capsys):
 
 
 def test_verbose(data, capsys):
-    for verbose, lines in ((1, 1), (2, 6)):
+    for verbose, lines in ((1, 1), (2, 7)):
         check = kgw.GradientCheck(warmup_steps=0, check_freq=9, verbose=verbose)
         small_model().fit(*data, batch_size=6, verbose=0, callbacks=[check])
         printed = capsys.readouterr().out.strip().splitlines()

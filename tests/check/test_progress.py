@@ -89,7 +89,7 @@ def test_what_is_done_is_told_between_two_lines_of_the_bar_of_keras(data, capsys
 @pytest.mark.usefixtures("_at_once")
 def test_what_is_wrong_is_looked_at_in_the_open(data, capsys):
     with pytest.warns(kgw.GradientMismatchWarning):
-        fitted(data, 2, check(directions=0), wrong=True)
+        fitted(data, 2, check(directions=0, time_budget=60), wrong=True)
     told = "\n".join(lines(capsys))
     assert "looking closely at 2 variables\n" in told
     assert "looking at what is wrong with 2 variables\n" in told
