@@ -31,7 +31,6 @@ NOTHING = {
 SILENT = {
     "ContrastLimitedAdaptiveHistogramEqualization",
     "Equalization",
-    "RandomPerspective",
     "RandomPosterization",
 }
 
