@@ -176,7 +176,7 @@ class Replica:
         # `tf.recompute_grad`, must read these values too.
         with self._replay(values, states) as replay:
             with tf.GradientTape() as tape:
-                _watch(tape, values)
+                watch(tape, values)
                 loss = self._default_loss(values, batch, replay)
             found = tape.gradient(loss, values)
         return Differentiated([loss], None, found)
@@ -302,7 +302,8 @@ def unreplayable(error: Exception) -> UncheckableError:
     )
 
 
-def _watch(tape, values):
+def watch(tape: tf.GradientTape, values: Sequence[Any]) -> None:
+    """Makes a tape watch what stands for weights."""
     for value in values:
         if not isinstance(value, tf.Variable):  # which tapes watch by themselves
             tape.watch(value)

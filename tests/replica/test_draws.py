@@ -8,6 +8,7 @@ from keras import layers
 
 import keras_gradwatch as kgw
 from tests.support.models import half
+from tests.support.small_models import between
 
 
 def _around(function):
@@ -62,14 +63,6 @@ DRAWS = {
 }
 
 
-def _model(*middle):
-    model = keras.Sequential(
-        [keras.Input((4,)), layers.Dense(4, "tanh"), *middle, layers.Dense(2)]
-    )
-    model.compile("sgd", "mse", jit_compile=False)
-    return model
-
-
 @pytest.fixture
 def data(rng):
     return rng.normal(size=(6, 4)), rng.normal(size=(6, 2))
@@ -77,14 +70,14 @@ def data(rng):
 
 @pytest.mark.parametrize("name", DRAWS)
 def test_a_model_that_draws_is_checked_in_float64(name, data):
-    report = kgw.check_gradients(_model(_around(DRAWS[name])), *data)
+    report = kgw.check_gradients(between(_around(DRAWS[name])), *data)
     assert {v.verdict for v in report.variables} == {"PASS"}, str(report)
     assert report.dtype == "float64"
 
 
 @pytest.mark.parametrize("name", DRAWS)
 def test_a_wrong_gradient_beside_a_draw_is_found(name, data):
-    model = _model(_around(DRAWS[name]), layers.Lambda(half))
+    model = between(_around(DRAWS[name]), layers.Lambda(half))
     report = kgw.check_gradients(model, *data)
     first = {v.path for v in model.layers[0].trainable_variables}
     assert {v.path for v in report.failures} == first, str(report)
@@ -93,7 +86,7 @@ def test_a_wrong_gradient_beside_a_draw_is_found(name, data):
 def test_what_is_drawn_next_is_what_would_have_been_drawn(data):
     def drawn(checked):
         tf.random.set_seed(3)
-        model = _model(_around(DRAWS["normal"]))
+        model = between(_around(DRAWS["normal"]))
         if checked:
             kgw.check_gradients(model, *data)
         return tf.random.normal([3]).numpy()
@@ -112,7 +105,7 @@ class WithGenerator(layers.Layer):
 
 def test_a_generator_of_tensorflow(data):
     layer = WithGenerator()
-    model = _model(layer)
+    model = between(layer)
     state = layer.generator.state.numpy()
     report = kgw.check_gradients(model, *data)
     assert {v.verdict for v in report.variables} == {"PASS"}, str(report)
@@ -120,7 +113,7 @@ def test_a_generator_of_tensorflow(data):
 
 
 def test_each_check_has_a_draw_of_its_own(data):
-    model = _model(_around(DRAWS["normal"]))
+    model = between(_around(DRAWS["normal"]))
     model.optimizer.learning_rate = 0.0
     x, y = data
     check = kgw.GradientCheck(warmup_steps=0, check_freq=1, time_budget=1e-9, verbose=0)
@@ -132,7 +125,7 @@ def test_each_check_has_a_draw_of_its_own(data):
 def test_the_report_says_what_was_switched_off_and_what_was_drawn_once(data):
     noisy = layers.GaussianNoise(0.1, name="noise")
     stack = [layers.Dropout(0.5, name="drop"), layers.Dropout(0.0, name="none"), noisy]
-    model = _model(*stack, _around(DRAWS["loop"]))
+    model = between(*stack, _around(DRAWS["loop"]))
     report = kgw.check_gradients(model, *data)
     assert (report.switched_off, report.drawn_once) == (("drop", "noise"), ("draws",))
     assert "Switched off in the check: drop and noise" in str(report)
@@ -141,7 +134,7 @@ def test_the_report_says_what_was_switched_off_and_what_was_drawn_once(data):
     report = kgw.check_gradients(model, *data, dropout="freeze")
     assert report.switched_off == ()
     assert report.drawn_once == ("drop", "noise", "draws")
-    plain = kgw.check_gradients(_model(), *data)
+    plain = kgw.check_gradients(between(), *data)
     assert (plain.switched_off, plain.drawn_once) == ((), ())
 
 
@@ -157,7 +150,7 @@ def _sampled(x):
 
 @pytest.mark.parametrize("draw", [tf.random.shuffle, _sampled])
 def test_a_draw_that_can_not_be_frozen_is_refused_as_a_draw(draw, data):
-    report = kgw.check_gradients(_model(_around(draw)), *data)
+    report = kgw.check_gradients(between(_around(draw)), *data)
     assert report.verdict == "INCONCLUSIVE"
     assert "Layer 'draws' draws random numbers" in str(report)
 

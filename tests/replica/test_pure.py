@@ -8,14 +8,7 @@ from keras import layers
 
 import keras_gradwatch as kgw
 from tests.support.models import half
-
-
-def _model(*middle):
-    model = keras.Sequential(
-        [keras.Input((4,)), layers.Dense(4, "tanh"), *middle, layers.Dense(2)]
-    )
-    model.compile("sgd", "mse", jit_compile=False)
-    return model
+from tests.support.small_models import between
 
 
 @pytest.fixture
@@ -37,7 +30,7 @@ class Counter(layers.Layer):
 
 def test_a_counter_that_the_loss_depends_on_is_read_as_it_would_be(data):
     layer = Counter()
-    model = _model(layer)
+    model = between(layer)
     layer.calls.assign(2.0)
     x, y = data
     report = kgw.check_gradients(model, x, y)
@@ -47,7 +40,7 @@ def test_a_counter_that_the_loss_depends_on_is_read_as_it_would_be(data):
 
 
 def test_a_wrong_gradient_beside_a_counter_is_found(data):
-    model = _model(Counter(), layers.Lambda(half))
+    model = between(Counter(), layers.Lambda(half))
     report = kgw.check_gradients(model, *data)
     first = {v.path for v in model.layers[0].trainable_variables}
     assert {v.path for v in report.failures} == first, str(report)
@@ -71,7 +64,7 @@ class Busy(layers.Layer):
 
 def test_prints_assertions_and_tables(data, capfd):
     layer = Busy()
-    model = _model(layer)
+    model = between(layer)
     model.train_on_batch(*data)
     key = tf.constant([1], tf.int64)
     before = int(layer.table.lookup(key)[0])
@@ -88,7 +81,7 @@ def test_all_three_callbacks_leave_no_trace(data, capfd):
 
     def trained(layer, callbacks):
         keras.utils.set_random_seed(1)
-        model = _model(layer)
+        model = between(layer)
         capfd.readouterr()
         model.fit(x, y, batch_size=6, epochs=2, verbose=0, callbacks=callbacks)
         lines = "".join(capfd.readouterr()).count("called")
@@ -336,7 +329,7 @@ STARTS = {
 @pytest.mark.parametrize("name", COUNTS)
 def test_a_count_that_is_read_again_is_right_or_refused(name, data):
     layer = Counting(COUNTS[name], STARTS.get(name, 1.0))
-    model = _model(layer)
+    model = between(layer)
     before = layer.calls.numpy()
     report = kgw.check_gradients(model, *data)
     np.testing.assert_array_equal(layer.calls, before)
@@ -357,7 +350,7 @@ FOLLOWED = [
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_a_count_in_the_open_is_followed(name, data):
     layer = Counting(COUNTS[name], STARTS.get(name, 1.0))
-    report = kgw.check_gradients(_model(layer), *data)
+    report = kgw.check_gradients(between(layer), *data)
     assert {v.verdict for v in report.variables} == {"PASS"}, str(report)
     assert report.dtype == "float64"
 
@@ -399,7 +392,7 @@ def _asked_whether_it_is_there(calls, x):
     [_called_twice, _looped_twice, _branched_in_a_loop, _asked_whether_it_is_there],
 )
 def test_a_count_that_is_not_read_is_no_reason_to_refuse(function, data):
-    model = _model(Counting(function))
+    model = between(Counting(function))
     report = kgw.check_gradients(model, *data)
     assert {v.verdict for v in report.variables} == {"PASS"}, str(report)
     assert report.loss == pytest.approx(model.train_on_batch(*data), rel=1e-6)
@@ -427,7 +420,7 @@ def test_what_was_inserted_out_of_sight_is_refused(insert, data):
         x = insert(table, key, x)
         return x * tf.reshape(table.lookup(key), [1, 1])
 
-    report = kgw.check_gradients(_model(layers.Lambda(remembering)), *data)
+    report = kgw.check_gradients(between(layers.Lambda(remembering)), *data)
     assert report.verdict == "INCONCLUSIVE", str(report)
     assert "reads what was written before in the same step" in str(report)
     assert int(table.size()) == 0
@@ -453,7 +446,7 @@ class Remembering(layers.Layer):
 
 def test_what_is_looked_up_after_it_was_inserted_is_refused(data):
     layer = Remembering(before=True)
-    report = kgw.check_gradients(_model(layer), *data)
+    report = kgw.check_gradients(between(layer), *data)
     assert report.verdict == "INCONCLUSIVE", str(report)
     assert "reads what was written before in the same step" in str(report)
     assert int(layer.table.size()) == 0
@@ -461,7 +454,7 @@ def test_what_is_looked_up_after_it_was_inserted_is_refused(data):
 
 def test_what_is_looked_up_before_it_is_inserted_is_right(data):
     layer = Remembering(before=False)
-    model = _model(layer)
+    model = between(layer)
     report = kgw.check_gradients(model, *data)
     assert {v.verdict for v in report.variables} == {"PASS"}, str(report)
     assert int(layer.table.size()) == 0
@@ -483,7 +476,7 @@ def _doubled_by_numpy(x):
 
 @pytest.mark.parametrize("function", [_doubled, _doubled_by_numpy])
 def test_python_that_the_loss_needs_is_refused(function, data):
-    report = kgw.check_gradients(_model(layers.Lambda(function)), *data)
+    report = kgw.check_gradients(between(layers.Lambda(function)), *data)
     assert report.verdict == "INCONCLUSIVE", str(report)
     assert "runs Python code inside the graph" in str(report)
     assert "'lambda'" in str(report)
@@ -496,7 +489,7 @@ def test_python_that_the_loss_does_not_need_is_not_run(data):
         tf.py_function(lambda x: seen.append(1), [x], [])
         return tf.sin(x)
 
-    model = _model(layers.Lambda(watched))
+    model = between(layers.Lambda(watched))
     model.train_on_batch(*data)
     before = len(seen)
     assert before > 0
@@ -521,7 +514,7 @@ class Strict(layers.Layer):
 
 
 def test_an_assertion_that_fails_at_a_moved_point_alone(data):
-    report = kgw.check_gradients(_model(Strict()), *data)
+    report = kgw.check_gradients(between(Strict()), *data)
     assert {v.verdict for v in report.variables} == {"PASS"}, str(report)
     assert report.dtype == "float64"
 
@@ -534,7 +527,7 @@ class Summarised(layers.Layer):
 
 def test_no_summary_is_written(data, tmp_path):
     writer = tf.summary.create_file_writer(str(tmp_path))
-    model = _model(Summarised())
+    model = between(Summarised())
     with writer.as_default():
         model.train_on_batch(*data)
         writer.flush()
@@ -561,7 +554,7 @@ def test_what_python_draws_and_counts_goes_on_as_before(data):
         seen.append(1)
         return x * generator.uniform(1, 2, 4).astype("float32")
 
-    model = _model(layers.Lambda(drawing))
+    model = between(layers.Lambda(drawing))
     state, count = generator.bit_generator.state, len(seen)
     report = kgw.check_gradients(model, *data)
     assert {v.verdict for v in report.variables} == {"PASS"}, str(report)
@@ -594,7 +587,7 @@ class Eager(layers.Layer):
 @pytest.mark.parametrize("needs_values", [False, True])
 def test_the_python_of_a_model_that_runs_eagerly_goes_on_as_before(needs_values, data):
     layer = Eager(needs_values)
-    model = _model(layer)
+    model = between(layer)
     model.compile("sgd", "mse", run_eagerly=True)
     model.train_on_batch(*data)
     state, calls = layer.generator.bit_generator.state, layer.calls
@@ -612,7 +605,7 @@ def _drawing(x):
 def test_what_an_eager_model_draws_of_tensorflow_is_drawn_as_before(data):
     def drawn(checked):
         tf.random.set_seed(3)
-        model = _model(layers.Lambda(_drawing))
+        model = between(layers.Lambda(_drawing))
         model.compile("sgd", "mse", run_eagerly=True)
         model.train_on_batch(*data)
         if checked:

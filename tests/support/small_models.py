@@ -35,3 +35,11 @@ def unbuilt():
     model = keras.Sequential([layers.Dense(5, activation="relu"), layers.Dense(3)])
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     return model
+
+
+def between(*middle):
+    """A model for four numbers, with some layers between its two dense ones."""
+    first, last = keras.layers.Dense(4, "tanh"), keras.layers.Dense(2)
+    model = keras.Sequential([keras.Input((4,)), first, *middle, last])
+    model.compile("sgd", "mse", jit_compile=False)
+    return model

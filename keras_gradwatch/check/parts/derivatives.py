@@ -9,11 +9,14 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.errors import UncheckableError
-from keras_gradwatch.replica.replica import Differentiated, Replica
+from keras_gradwatch.replica.replica import Differentiated, Replica, watch
 
 
 class FirstOrder(Replica):
     """The replica of a harness."""
+
+    # What TensorFlow has to know to compare with.
+    _derivative = "gradient"
 
     def differentiated(
         self,
@@ -25,7 +28,7 @@ class FirstOrder(Replica):
         try:
             return super().differentiated(values, still, states, batch)
         except LookupError as error:  # of TensorFlow's registry of gradients
-            raise UncheckableError(_no_gradient("gradient", error)) from error
+            raise UncheckableError(_no_gradient(self._derivative, error)) from error
 
     def unreplayable(self, error: Exception) -> UncheckableError:
         return UncheckableError(
@@ -48,6 +51,8 @@ class SecondOrder(FirstOrder):
         seed: Seed of the direction.
     """
 
+    _derivative = "second derivative"
+
     def __init__(self, model, dropout, objective, seed):
         super().__init__(model, dropout, objective)
         rng = np.random.default_rng([seed, 2])
@@ -56,23 +61,9 @@ class SecondOrder(FirstOrder):
             for w in self.weights
         ]
 
-    def differentiated(
-        self,
-        values: Sequence[Any],
-        still: Sequence[Any] | None,
-        states: Sequence[tf.Tensor],
-        batch: Any,
-    ) -> Differentiated:
-        try:
-            return Replica.differentiated(self, values, still, states, batch)
-        except LookupError as error:
-            raise UncheckableError(_no_gradient("second derivative", error)) from error
-
     def _default_loss(self, values, batch, replay):
         with tf.GradientTape() as tape:
-            for value in values:
-                if not isinstance(value, tf.Variable):  # which is watched by itself
-                    tape.watch(value)
+            watch(tape, values)
             loss = super()._default_loss(values, batch, replay)
         try:
             gradients = tape.gradient(loss, values)

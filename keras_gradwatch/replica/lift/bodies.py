@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras_gradwatch.framework import operations
 from keras_gradwatch.framework.graphs import QUIET
 from keras_gradwatch.replica.lift import draws
+from keras_gradwatch.replica.lift.callable_parts import Effect, Functions
 from keras_gradwatch.replica.lift.nodes import (
     Draft,
     Names,
@@ -24,7 +25,6 @@ from keras_gradwatch.replica.lift.nodes import (
 from keras_gradwatch.replica.lift.stand_ins import stand_in
 from keras_gradwatch.replica.lift.widening import (
     DOUBLE,
-    Widening,
     is_narrow,
     types_in,
     was_rounded,
@@ -87,80 +87,6 @@ _DROPPED = ("_class", "_gradient_op_type", "_output_shapes")
 
 # Name of an input of the graph that says which draws come: see `draws.number`.
 NUMBER = "number_of_the_draws"
-
-
-@dataclass(frozen=True)
-class Effect:
-    """Something that happens when a graph runs, and that its result needs.
-
-    Args:
-        op: Type of the operation.
-        node: Its name, with the function that it stands in.
-        is_stale: Whether it reads what was written before in the same graph, and that
-            can't be followed.
-        at: Name of the node of the graph that does it, by what it calls perhaps.
-    """
-
-    op: str
-    node: str
-    is_stale: bool = False
-    at: str = ""
-
-
-@dataclass(frozen=True)
-class Function:
-    """A function that lifted nodes can call.
-
-    Args:
-        definition: The `FunctionDef`.
-        returns: Whether each of its results stands for the handle of a variable;
-            empty if none does.
-        effects: What it still does.
-        reads: Whether it reads a variable, a table or the like.
-        draws: Whether it draws at random.
-    """
-
-    definition: Any
-    returns: tuple[bool, ...] = ()
-    effects: tuple[Effect, ...] = ()
-    reads: bool = False
-    draws: bool = False
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self.definition.signature.name
-
-
-class Functions(Protocol):
-    """What bodies ask of the graph that they are part of.
-
-    Attributes:
-        library: The old functions by their names.
-        widening: What becomes of types.
-        device: For whose kernels it is lifted.
-        kept: Operations that stay in their own precision for want of a kernel.
-        rounded: Names of constants that were rounded to half precision.
-    """
-
-    library: Mapping[str, Any]
-    widening: Widening
-    device: str
-    kept: set[str]
-    rounded: set[str]
-
-    def lifted(self, name: str, values: Sequence[bool], in_loop: bool) -> Function:
-        """An old function, lifted.
-
-        Args:
-            name: Its name.
-            values: For each of its arguments, whether that is the handle of a
-                variable whose value is given.
-            in_loop: Whether it is run again and again.
-        """
-
-    def added(self, function: Any) -> Function:
-        """A concrete function of ours, to be called."""
 
 
 class Body:

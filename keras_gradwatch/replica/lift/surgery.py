@@ -18,7 +18,8 @@ from typing import Any
 import tensorflow as tf
 
 from keras_gradwatch.replica.lift import draws
-from keras_gradwatch.replica.lift.bodies import NUMBER, Body, Effect, Function
+from keras_gradwatch.replica.lift.bodies import NUMBER, Body
+from keras_gradwatch.replica.lift.callable_parts import Effect, Function
 from keras_gradwatch.replica.lift.nodes import FunctionNames, GraphNames
 from keras_gradwatch.replica.lift.widening import DOUBLE, Widening
 from keras_gradwatch.replica.lift.writes import FunctionWrites, GraphWrites
