@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras_gradwatch.errors import UncheckableError
 from keras_gradwatch.framework import graphs
 from keras_gradwatch.replica import randomness
-from keras_gradwatch.replica.lift.callable_parts import Effect
+from keras_gradwatch.replica.lift.library import Effect
 from keras_gradwatch.replica.lift.lifted import SCOPE, Lifted
 from keras_gradwatch.replica.lift.trace import Trace
 from keras_gradwatch.replica.places import Places, distinct_names

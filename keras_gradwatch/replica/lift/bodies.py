@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras_gradwatch.framework import operations
 from keras_gradwatch.framework.graphs import QUIET
 from keras_gradwatch.replica.lift import draws
-from keras_gradwatch.replica.lift.callable_parts import Effect, Functions
+from keras_gradwatch.replica.lift.library import Effect, Functions
 from keras_gradwatch.replica.lift.nodes import (
     Draft,
     Names,
@@ -22,68 +22,21 @@ from keras_gradwatch.replica.lift.nodes import (
     described,
     named_in,
 )
+from keras_gradwatch.replica.lift.rules import (
+    BRANCHES,
+    DROPPED,
+    KEPT,
+    LOOPS,
+    PASSED_ON,
+    WITHOUT_EFFECT,
+    can_run,
+)
 from keras_gradwatch.replica.lift.stand_ins import stand_in
 from keras_gradwatch.replica.lift.widening import (
     DOUBLE,
-    is_narrow,
-    types_in,
     was_rounded,
 )
 from keras_gradwatch.replica.lift.writes import ASSIGNS, READS, Writes, writes
-
-# Operations that stay in their own precision, with casts around them: what is outside
-# of the graph (variables, tables, Python), what reads bits, and draws, whose numbers
-# depend on the precision that they are made in.
-_KEEP = {
-    "ReadVariableOp",
-    "ResourceGather",
-    "ResourceGatherNd",
-    "LookupTableFindV2",
-    "LookupTableSizeV2",
-    "LookupTableExportV2",
-    "Bitcast",
-    "PyFunc",
-    "PyFuncStateless",
-    "EagerPyFunc",
-    "StatelessRandomUniform",
-    "StatelessRandomNormal",
-    "StatelessTruncatedNormal",
-    "StatelessRandomUniformV2",
-    "StatelessRandomNormalV2",
-    "StatelessTruncatedNormalV2",
-    "StatelessRandomGammaV2",
-    "StatelessRandomGammaV3",
-    "StatelessRandomBinomial",
-    "StatelessRandomPoisson",
-    "StatelessMultinomial",
-    "StatelessParameterizedTruncatedNormal",
-    "QuantizeAndDequantizeV4",
-    "QuantizeAndDequantizeV4Grad",
-    # Takes double, and computes in float32.
-    "CTCLoss",
-}
-# Operations that return their first input.
-_PASS = {
-    "CheckNumerics",
-    "CheckNumericsV2",
-    "DebugGradientIdentity",
-    "DebugIdentity",
-    "DebugIdentityV2",
-    "PreventGradient",
-    "Print",
-}
-_WITHOUT_EFFECT = {
-    "StatefulPartitionedCall": "PartitionedCall",
-    "While": "StatelessWhile",
-    "If": "StatelessIf",
-    "Case": "StatelessCase",
-}
-_LOOPS = ("While", "StatelessWhile")
-# What a branch is chosen by comes before what it takes.
-_BRANCHES = ("If", "StatelessIf", "Case", "StatelessCase")
-# Hints of the old graph: for placing, for gradients of whole functions, for shapes.
-_DROPPED = ("_class", "_gradient_op_type", "_output_shapes")
-
 
 # Name of an input of the graph that says which draws come: see `draws.number`.
 NUMBER = "number_of_the_draws"
@@ -175,7 +128,7 @@ class Body:
     def _lift(self, name):
         node = self._node(name)
         given = [self._new(ref) for ref in node.inputs]
-        if node.op in _PASS or (
+        if node.op in PASSED_ON or (
             node.op == "Identity" and self.is_value(node.inputs[0])
         ):
             self._settle(node, [given[0]], [self.is_value(node.inputs[0])])
@@ -316,14 +269,14 @@ class Body:
     def _plain(self, node, given):
         """Any other operation: in double if that can be, else as it is."""
         functions, have = self._functions, self._types(node)
-        if node.op in _KEEP:
+        if node.op in KEPT:
             self._note_stale(node)
             self._put(node, given, have, node)
             return
         if node.op == "Const" and was_rounded(node.attributes["value"]):
             functions.rounded.add(self._where(node))
         wider = Node(node.node, node.defined, self._widened(node))
-        if functions.widening.is_active and not self._runs(wider):
+        if functions.widening.is_active and not can_run(wider, node, functions.device):
             made = stand_in(node.op, node.attributes)
             if made is not None:
                 self._call(node, given, functions.added(made))
@@ -331,21 +284,6 @@ class Body:
             functions.kept.add(node.op)
             wider = node
         self._put(wider, given, have, node)
-
-    def _runs(self, node):
-        """Whether an operation takes the types that it is given, and has a kernel."""
-        if any(is_narrow(dtype) for _, _, dtype in (*node.ins, *node.outs)):
-            return False  # it has one type there, whatever the others are
-        if node.attributes == self._known[node.node.name].attributes:
-            return True
-        allowed = {a.name: set(a.allowed_values.list.type) for a in node.defined.attr}
-        takes = all(
-            not allowed.get(name) or allowed[name].issuperset(types_in(value))
-            for name, value in node.attributes.items()
-        )
-        return takes and operations.has_kernel(
-            node.op, node.attributes, self._functions.device
-        )
 
     def _put(self, new, given, have, old):
         """Adds a node, with casts where types don't fit.
@@ -377,7 +315,7 @@ class Body:
         ]
         written = self.draft.open(name, new.op, refs)
         for attribute, value in new.attributes.items():
-            if attribute not in _DROPPED:
+            if attribute not in DROPPED:
                 written.attr[attribute].CopyFrom(value)
 
     # Calls, loops and branches.
@@ -387,7 +325,7 @@ class Body:
 
     def _control(self, node, given):
         """A call, a loop or a branch."""
-        first, in_loop = int(node.op in _BRANCHES), node.op in _LOOPS
+        first, in_loop = int(node.op in BRANCHES), node.op in LOOPS
         values = [self.is_value(ref) for ref in node.inputs]
         attributes, called = self._widened(node), []
         for value in attributes.values():
@@ -413,7 +351,7 @@ class Body:
         takes = "T" if in_loop else "Tin"
         _mark(attributes, takes, values[first:])
         _mark(attributes, "T" if in_loop else "Tout", returns)
-        op = node.op if effects else _WITHOUT_EFFECT.get(node.op, node.op)
+        op = node.op if effects else WITHOUT_EFFECT.get(node.op, node.op)
         made = tf.compat.v1.NodeDef(name=node.node.name, op=op)
         new = Node(made, operations.definition(op), attributes)
         self._write(new, given, self._types(node), node.node.name)

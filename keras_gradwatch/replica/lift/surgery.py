@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from keras_gradwatch.replica.lift import draws
 from keras_gradwatch.replica.lift.bodies import NUMBER, Body
-from keras_gradwatch.replica.lift.callable_parts import Effect, Function
+from keras_gradwatch.replica.lift.library import Effect, Function
 from keras_gradwatch.replica.lift.nodes import FunctionNames, GraphNames
 from keras_gradwatch.replica.lift.widening import DOUBLE, Widening
 from keras_gradwatch.replica.lift.writes import FunctionWrites, GraphWrites
