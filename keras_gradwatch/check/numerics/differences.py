@@ -15,6 +15,10 @@ LADDER = 10.0 ** np.arange(-1.0, -9.1, -0.5)
 # not even seen at the second says nothing of the derivative.
 FINE = 1e-8
 COARSE = 1e-2
+# One-sided slopes that differ by a kink differ alike at the next larger step, and not by
+# less than this share of it: what round-off makes of them grows by sqrt(10) to the next
+# smaller step. In between, in logarithms.
+STAYS = 0.56
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +31,7 @@ class Slope:
         step: The step that gave it, in the units of the weights.
         kink: The one-sided derivatives differ, however small the step.
         jump: The loss itself is discontinuous at the point.
+        gap: By how much the one-sided derivatives differ at a kink, 0 without one.
         left: One-sided slopes from below, at this step and all smaller ones.
         right: One-sided slopes from above, at the same steps.
         roundoff: How far round-off may move a centred slope at these steps.
@@ -39,6 +44,7 @@ class Slope:
     step: float
     kink: bool = False
     jump: bool = False
+    gap: float = 0.0
     left: np.ndarray = field(default_factory=lambda: np.empty(0))
     right: np.ndarray = field(default_factory=lambda: np.empty(0))
     roundoff: np.ndarray = field(default_factory=lambda: np.empty(0))
@@ -115,13 +121,14 @@ def close_look(
     central = (plus - minus) / (2 * steps)
     bars = roundoff + _truncation(central, steps, roundoff)
     best = int(np.argmin(bars))
-    second = plus - 2 * base + minus
+    gap = _gap(plus - 2 * base + minus, steps, errors, best)
     return Slope(
         float(central[best]),
         float(bars[best]),
         float(steps[best]),
-        kink=_is_kink(second, steps, errors, best),
+        kink=gap > 0,
         jump=_is_jump(plus - minus, steps, errors),
+        gap=gap,
         left=(base - minus[best:]) / steps[best:],
         right=(plus[best:] - base) / steps[best:],
         roundoff=roundoff[best:],
@@ -162,20 +169,23 @@ def _is_jump(difference: np.ndarray, steps: np.ndarray, errors: np.ndarray) -> b
     return bool(last > 8 * errors[-1] and last > shrinks_to * before)
 
 
-def _is_kink(
+def _gap(
     second: np.ndarray, steps: np.ndarray, errors: np.ndarray, best: int
-) -> bool:
-    """Whether the one-sided slopes differ for good.
+) -> float:
+    """By how much the one-sided slopes differ for good; 0 if they don't.
 
-    On smooth ground they differ by `f'' h`, which shrinks with the step; at a
-    kink the difference stays. Looked for at the smallest step that shows it,
-    and at the best step: a kink much nearer than that bends its slope too. The bound
-    is that of `_is_jump`; a second difference is off by at most 4 errors: 8 leave a
-    factor of 2.
+    On smooth ground they differ by `f'' h`, which shrinks with the step; what
+    round-off makes of them grows; at a kink the difference stays. Looked for at the
+    smallest step that shows it, and at the best step: a kink much nearer than that
+    bends its slope too. The upper bound is that of `_is_jump`; a second difference is
+    off by at most 4 errors: 8 leave a factor of 2.
     """
     gap = np.abs(second) / steps
-    clear = np.flatnonzero(np.abs(second) > 8 * errors)
-    return any(
-        j and gap[j] > 0.5 * (1 + steps[j] / steps[j - 1]) * gap[j - 1]
-        for j in (*clear[-1:], *clear[clear == best])
-    )
+    clear = np.abs(second) > 8 * errors
+    shown = np.flatnonzero(clear)
+    for j in (*shown[-1:], *shown[shown == best]):
+        if not j or not clear[j - 1] or gap[j - 1] < STAYS * gap[j]:
+            continue
+        if gap[j] > 0.5 * (1 + steps[j] / steps[j - 1]) * gap[j - 1]:
+            return float(gap[j])
+    return 0.0
