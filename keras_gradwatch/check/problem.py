@@ -14,6 +14,7 @@ from keras_gradwatch.check.numerics.directions import Direction, Perturbation, s
 from keras_gradwatch.check.numerics.loss_at_point import NEARBY
 from keras_gradwatch.check.numerics.noise import Noise
 from keras_gradwatch.check.numerics.noise_measurement import noise_of
+from keras_gradwatch.check.numerics.units import units_of
 from keras_gradwatch.check.progress import SILENCE, Silence
 from keras_gradwatch.findings.notes import LossNotFinite, LossNotRepeatable
 from keras_gradwatch.findings.raised import refused
@@ -55,6 +56,8 @@ class ReplicaProblem:
         gradients: Flat float64 arrays, None where the tape returned None, or
             something of another shape than the weight.
         misshapen: That other shape, by the position of the weight.
+        peaks: The largest finite entry of each gradient, in size.
+        values: The weights, a flat array each.
         sizes: Number of entries of each weight.
         scales: Typical size of the entries of each weight.
         roundoff: How far round-off may move an entry of the gradients.
@@ -71,6 +74,7 @@ class ReplicaProblem:
         values = replica.values() if values is None else values
         self._values = [tf.cast(value, tf.float64) for value in values]
         arrays = list(map(view, self._values))
+        self.values = [a.ravel() for a in arrays]
         self.sizes = [a.size for a in arrays]
         self.scales = [scale_of(a) for a in arrays]
         self.evaluations, self._spent = 0, 0.0
@@ -84,7 +88,8 @@ class ReplicaProblem:
             None if gradient is None or k in self.misshapen else gradient.ravel()
             for k, gradient in enumerate(found)
         ]
-        self.roundoff = _ROUNDOFF[self.dtype] * _largest(self.gradients)
+        self.peaks = [0.0 if g is None else _peak(g) for g in self.gradients]
+        self.roundoff = _ROUNDOFF[self.dtype] * max(self.peaks, default=0.0)
 
     @functools.cached_property
     def base(self) -> float:
@@ -170,9 +175,10 @@ class ReplicaProblem:
 
     def nearby(self) -> ReplicaProblem:
         """The same loss at weights moved at random, by a thousandth."""
+        draw = self.rng.standard_normal
         values = [
-            v + NEARBY * scale * self.rng.standard_normal(v.shape)
-            for v, scale in zip(self._values, self.scales, strict=True)
+            v + NEARBY * tf.reshape(units_of(self, k), v.shape) * draw(v.shape)
+            for k, v in enumerate(self._values)
         ]
         return ReplicaProblem(
             self._evaluator, self._batch, self.rng, values, self._progress
@@ -224,11 +230,6 @@ class ReplicaProblem:
 
     def _differs(self, loss):
         return abs(self.base - loss) > _SAME * abs(self.base)
-
-
-def _largest(gradients):
-    """The largest finite entry of all gradients."""
-    return max((_peak(g) for g in gradients if g is not None), default=0.0)
 
 
 def _peak(gradient):

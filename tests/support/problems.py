@@ -34,6 +34,8 @@ class ArrayProblem:
             None if g is None else np.asarray(g, dtype=np.float64).ravel()
             for g in self.of(self.arrays)
         ]
+        self.peaks = [0.0 if g is None else peak(g) for g in self.gradients]
+        self.values = [a.ravel() for a in self.arrays]
         self.sizes = [a.size for a in self.arrays]
         self.scales = [scale_of(a) for a in self.arrays]
         self.evaluations = 0
@@ -115,6 +117,8 @@ class ScalarsProblem:
             gradients = derivative(self.points, everyone)
             self.still = f(self.points, everyone)
         self.gradients = [np.array([float(g)]) for g in gradients]
+        self.peaks = [peak(g) for g in self.gradients]
+        self.values = list(self.points[:, None])
         self.sizes = [1] * len(self.points)
         self.scales = [1.0] * len(self.points)
         self.evaluations = 0
@@ -136,6 +140,11 @@ class ScalarsProblem:
         moved = self.points + NEARBY * self.rng.standard_normal(self.points.shape)
         seed = self.rng.integers(2**31)
         return ScalarsProblem(self.f, self.derivative, moved, **self.options, seed=seed)
+
+
+def peak(gradient):
+    """The largest finite entry, in size."""
+    return float(np.max(np.abs(gradient), initial=0.0, where=np.isfinite(gradient)))
 
 
 def scale_of(array):

@@ -18,6 +18,7 @@ from keras_gradwatch.check.numerics.directions import Direction
 from keras_gradwatch.check.numerics.judgement import DIRECTION_FLOOR, judge
 from keras_gradwatch.check.numerics.loss_at_point import Problem, analytic_slope
 from keras_gradwatch.check.numerics.noise import Noise
+from keras_gradwatch.check.numerics.units import unit_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,20 +53,23 @@ class Comparator:
         for direction, step, (plus, minus) in zip(
             directions, steps, losses, strict=True
         ):
-            k = direction.variable
-            scale, noise = self.problem.scales[k], self.noise[k]
-            slope = first_look(step, scale, plus[0], minus[0], noise)
+            noise, unit = self.noise[direction.variable], unit_of(self.problem, direction)
+            slope = first_look(step, unit, plus[0], minus[0], noise)
             found.append(self.judged(direction, slope))
         return found
 
-    def at_all_steps(self, directions: Sequence[Direction]) -> list[SlopeComparison]:
+    def at_all_steps(
+        self, directions: Sequence[Direction], units: Sequence[float] | None = None
+    ) -> list[SlopeComparison]:
         """Judges each direction by differences at all steps of the ladder.
 
         Args:
             directions: What to compare.
+            units: The unit of the steps along each; what `unit_of` says if None.
         """
         problem = self.problem
-        ladders = [LADDER * problem.scales[d.variable] for d in directions]
+        units = units or [unit_of(problem, d) for d in directions]
+        ladders = [LADDER * unit for unit in units]
         losses = self._both_sides(directions, ladders)
         found = []
         for direction, steps, (plus, minus) in zip(

@@ -14,8 +14,15 @@ from keras_gradwatch.check.numerics.comparator import Comparator
 from keras_gradwatch.check.numerics.comparison import SlopeComparison
 from keras_gradwatch.check.numerics.differences import COARSE
 from keras_gradwatch.check.numerics.directions import Direction
-from keras_gradwatch.check.numerics.judgement import MATCH, MISMATCH, NONFINITE, ZERO
+from keras_gradwatch.check.numerics.judgement import (
+    MATCH,
+    MISMATCH,
+    NOISY,
+    NONFINITE,
+    ZERO,
+)
 from keras_gradwatch.check.numerics.loss_at_point import analytic_slope
+from keras_gradwatch.check.numerics.units import SMALL, size_of, small_entries, unit_of
 
 # Other steps to try where the first tells too little, as multiples of it: smaller
 # ones, which pass over fewer kinks, or larger ones, which stand out of the noise.
@@ -71,7 +78,7 @@ def look_again(
             item = items[i]
             # From the first step on, which an unclear item keeps.
             step = item.slope.step * (coarser if item.is_faint else finer)
-            largest = _LARGEST * comparator.problem.scales[item.direction.variable]
+            largest = _LARGEST * unit_of(comparator.problem, item.direction)
             if item.is_faint and (affordable < 1 or step > largest):
                 continue
             affordable -= item.is_faint
@@ -113,7 +120,50 @@ def second_looks(
     found = dict(zip(looked_at, close, strict=True))
     left = set(unclear) - set(looked_at)
     clear = [found.get(i, item) for i, item in enumerate(items) if i not in left]
-    return clear, [items[i] for i in sorted(left)]
+    return _among_small_entries(comparator, clear), [items[i] for i in sorted(left)]
+
+
+def _among_small_entries(
+    comparator: Comparator, items: Sequence[SlopeComparison]
+) -> list[SlopeComparison]:
+    """Looks with steps of their own at entries too small for the usual ones.
+
+    What such steps prove to be right is right; all else stays as it is. A direction
+    is taken apart, if its small entries are what is off.
+    """
+    found = []
+    for item in items:
+        parts = _parts(comparator, item) if _may_be_small(comparator, item) else []
+        units = [size_of(comparator.problem, parts[0])] if parts else []
+        units += [unit_of(comparator.problem, d) for d in parts[1:]]
+        closer = comparator.at_all_steps(parts, units)
+        right = bool(closer) and closer[0].word == MATCH
+        found += closer if right and closer[-1].word != MISMATCH else [item]
+    return found
+
+
+def _may_be_small(comparator: Comparator, item: SlopeComparison) -> bool:
+    """Whether an item is off, or not finite, and moves entries that are small."""
+    if item.word in (MATCH, ZERO, NOISY) or not np.isfinite(item.analytic):
+        return False
+    unit = unit_of(comparator.problem, item.direction)
+    return bool(0 < size_of(comparator.problem, item.direction) < SMALL * unit)
+
+
+def _parts(comparator: Comparator, item: SlopeComparison) -> list[Direction]:
+    """The small entries of a direction and the others; none if others are off."""
+    whole, problem = item.direction, comparator.problem
+    if whole.is_coordinate:
+        return [whole]
+    k = whole.variable
+    small = small_entries(problem, k, unit_of(problem, whole))
+    parts = [Direction(k, signs=whole.signs * mask) for mask in (small, ~small)]
+    parts = [part for part in parts if part.signs.any()]
+    if not np.isfinite(item.slope.numerical) or len(parts) == 1:
+        return parts
+    [first] = comparator.at_one_step(parts[:1], [item.slope.step])
+    # By chance the deviation of a part is less than half of the whole, or more.
+    return parts if 2 * abs(first.deviation) >= abs(item.deviation) else []
 
 
 def _needs_close_look(item: SlopeComparison) -> bool:
@@ -141,7 +191,7 @@ def _first_step(comparator: Comparator, direction: Direction) -> float:
     Under noise more, but not more than a slope of the expected size needs.
     """
     problem, noise = comparator.problem, comparator.noise[direction.variable]
-    scale = problem.scales[direction.variable]
+    scale = unit_of(problem, direction)
     if not np.isfinite(noise.floor):
         return 1e-6 * scale
     expected = scale * abs(analytic_slope(problem, direction))

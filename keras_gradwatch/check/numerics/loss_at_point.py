@@ -24,6 +24,8 @@ class Problem(Protocol):
         level: About the same; at no price.
         gradients: Analytic gradient of each variable, flat float64 arrays;
             None where there is none.
+        peaks: The largest finite entry of each gradient, in size; 0 where there is none.
+        values: The point, a flat array each.
         sizes: Number of entries of each variable.
         scales: Typical size of the entries of each variable.
         roundoff: How far round-off may move an entry of the gradients.
@@ -36,6 +38,10 @@ class Problem(Protocol):
     def level(self) -> float: ...
     @property
     def gradients(self) -> Sequence[np.ndarray | None]: ...
+    @property
+    def peaks(self) -> Sequence[float]: ...
+    @property
+    def values(self) -> Sequence[np.ndarray]: ...
     @property
     def sizes(self) -> Sequence[int]: ...
     @property

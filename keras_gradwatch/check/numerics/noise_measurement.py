@@ -12,6 +12,7 @@ import numpy as np
 from keras_gradwatch.check.numerics.directions import Direction, draw_signs
 from keras_gradwatch.check.numerics.loss_at_point import Problem, analytic_slope
 from keras_gradwatch.check.numerics.noise import Noise
+from keras_gradwatch.check.numerics.units import small_entries, unit_of
 
 # Measured noise is a standard deviation; a bound is this many of them: 1 in 16,000
 # values of Gaussian noise lies beyond.
@@ -24,6 +25,9 @@ NOISE_POINTS = np.arange(1.0, 9.0)
 # As many different values of eight tell noise from a plateau: more than half of the
 # points. A trade, not measured.
 _FEWEST_VALUES = 5
+# Where the loss is not finite or raises, the points go to the other side, then nearer, as
+# multiples of the last spacing.
+_RETREATS = (-1.0, -1e-3, -1.0)
 
 
 def noise_of(
@@ -44,39 +48,49 @@ def noise_of(
         spacing: Distance of the points, in units of the variable's scale; in
             low precision well above its rounding.
     """
-    directions = {
-        k: Direction(k, signs=draw_signs(problem.sizes[k], rng)) for k in variables
-    }
+    directions = {k: _draw(problem, k, rng) for k in variables}
+    units = {k: unit_of(problem, direction) for k, direction in directions.items()}
     found: list[Noise] = []
-    waiting = list(variables)
     precise = spacing == NOISE_SPACING
     widest = spacing * (1e5 if precise else 100)
-    while waiting:
+    spacings = dict.fromkeys(variables, spacing)
+    retreats = {k: list(_RETREATS) for k in variables}
+    while spacings:
         perturbations = [
-            (directions[k], float(point * spacing * problem.scales[k]))
-            for k in waiting
+            (directions[k], float(point * spacing * units[k]))
+            for k, spacing in spacings.items()
             for point in NOISE_POINTS
         ]
-        still = []
-        rows = problem.losses(perturbations).reshape(len(waiting), -1)
-        for k, row in zip(waiting, rows, strict=True):
+        rows = problem.losses(perturbations).reshape(len(spacings), -1)
+        for (k, spacing), row in zip(list(spacings.items()), rows, strict=True):
+            del spacings[k]
+            if not np.all(np.isfinite(row)):
+                if retreats[k]:
+                    spacings[k] = retreats[k].pop(0) * spacing
+                continue
             flat = len(np.unique(row)) < _FEWEST_VALUES if precise else np.ptp(row) == 0
-            moves = not precise or _should_move(problem, directions[k], spacing)
-            if flat and moves and spacing < widest:
-                still.append(k)
+            reach = abs(spacing) * units[k] * np.ptp(NOISE_POINTS)
+            moves = not precise or _should_move(problem, directions[k], reach)
+            if flat and moves and abs(spacing) < widest:
+                spacings[k] = 10 * spacing
             elif precise and np.ptp(row) == 0:
                 found.append(Noise(2 * np.finfo(np.float64).eps * abs(float(row[0]))))
             else:
                 found.append(measure_noise(row))
-        waiting, spacing = still, 10 * spacing
-    finite = [noise for noise in found if np.isfinite(noise.floor)]
-    return functools.reduce(operator.or_, finite, Noise(0.0 if finite else np.inf))
+    return functools.reduce(operator.or_, found, Noise(0.0 if found else np.inf))
 
 
-def _should_move(problem: Problem, direction: Direction, spacing: float) -> bool:
-    """Whether, by the gradient, the points of a measurement differ in the loss."""
-    scale = problem.scales[direction.variable]
-    reach = spacing * scale * (NOISE_POINTS[-1] - NOISE_POINTS[0])
+def _draw(problem: Problem, variable: int, rng: np.random.Generator) -> Direction:
+    """A random direction of a variable, past entries that ask for smaller steps."""
+    direction = Direction(variable, signs=draw_signs(problem.sizes[variable], rng))
+    usual = ~small_entries(problem, variable, unit_of(problem, direction))
+    if usual.all() or not usual.any():
+        return direction
+    return Direction(variable, signs=direction.signs * usual)
+
+
+def _should_move(problem: Problem, direction: Direction, reach: float) -> bool:
+    """Whether, by the gradient, the loss differs between points so far apart."""
     change = abs(analytic_slope(problem, direction)) * reach
     return change > 4 * np.finfo(np.float64).eps * abs(problem.base)
 

@@ -35,6 +35,7 @@ from keras_gradwatch.check.numerics.directions import (
 from keras_gradwatch.check.numerics.judgement import MATCH, NOISY, ZERO
 from keras_gradwatch.check.numerics.loss_at_point import Problem
 from keras_gradwatch.check.numerics.noise import Noise
+from keras_gradwatch.check.numerics.units import unit_of
 
 # Independent sweeps over each group. In one, a wrong part may go unseen by chance. More
 # of them, up to so many, where kinks ask for steps in which some slopes are lost. A
@@ -109,7 +110,7 @@ def screen(comparator: Comparator, affordable: float = np.inf) -> Screened:
             halves.extend([group[middle:], group[:middle]])
 
     (near, far, quiet, silent), faint = _groups(
-        comparator.problem, sweeper.norms, sweeper.noise
+        comparator.problem, sweeper.units, sweeper.norms, sweeper.noise
     )
     for group in (near, far, quiet, silent):
         seen = {i.direction.variable for i in items}
@@ -135,7 +136,10 @@ def screen(comparator: Comparator, affordable: float = np.inf) -> Screened:
 
 
 def _groups(
-    problem: Problem, norms: dict[int, float], error: float
+    problem: Problem,
+    units: Sequence[float],
+    norms: dict[int, float],
+    error: float,
 ) -> tuple[tuple[list[int], list[int], list[int], list[int]], list[int]]:
     """Groups to sweep over, and variables too faint for any of them.
 
@@ -156,7 +160,7 @@ def _groups(
         if not norm or not np.isfinite(norm):  # a norm may also under- or overflow
             faint.append(k)
             continue
-        needed = CLEARANCE * error / (norm * problem.scales[k])
+        needed = CLEARANCE * error / (norm * units[k])
         if needed <= SMALL:
             near.append(k)
         elif needed <= LARGEST:
@@ -193,11 +197,14 @@ class _Sweeper:
     def __init__(self, comparator: Comparator):
         self.comparator, problem = comparator, comparator.problem
         self.problem = problem
+        sizes = enumerate(problem.sizes)
         self.bound: Noise = functools.reduce(operator.or_, comparator.noise)
         self.noise = float(self.bound.at(problem.level))
         self.norms = {
             k: norm_of(g) for k, g in enumerate(problem.gradients) if g is not None
         }
+        whole = [Direction(k, signs=np.ones(n, np.int8)) for k, n in sizes]
+        self.units = [unit_of(problem, direction) for direction in whole]
         self.pairs = 0
         self.usual = 1.0  # the retry that was good last time
 
@@ -209,7 +216,7 @@ class _Sweeper:
             idle: Others that, by their gradients, don't move the loss. They may be
                 among the comparisons, too.
         """
-        reach = {k: self.norms.get(k, 0) * self.problem.scales[k] for k in group}
+        reach = {k: self.norms.get(k, 0) * self.units[k] for k in group}
         least = min(reach.values())
         if least and CLEARANCE * self.noise <= LARGEST * least:
             step = float(np.clip(CLEARANCE * self.noise / least, SMALLEST, LARGEST))
@@ -323,7 +330,7 @@ class _Sweeper:
         ]
         spread = self.comparator.rng.uniform(0.5, 1.0, len(parts))
         lengths = [
-            float(s * shares[k] * self.problem.scales[k])
+            float(s * shares[k] * self.units[k])
             for s, k in zip(spread, group, strict=True)
         ]
         return Sweep(tuple(parts), tuple(lengths))
@@ -356,7 +363,7 @@ class _Sweeper:
                 numerical=float(analytic + off / length),
                 error_bar=error / (step * length),
                 step=step * length,
-                unit_roundoff=error / self.problem.scales[k],
+                unit_roundoff=error / self.units[k],
             )
             known = analytic, self.norms.get(k, 0.0)
             items.append(self.comparator.judged(part, slope, known, len(sweep.parts)))
