@@ -28,6 +28,7 @@ from keras_gradwatch.check.problem import ReplicaProblem
 from keras_gradwatch.check.progress import SILENCE, Silence
 from keras_gradwatch.check.reporting import (
     is_telling,
+    on_edges,
     on_expected,
     on_precision,
     refusal,
@@ -322,6 +323,7 @@ class GradientChecker:
             if look is not None:
                 yield look
         yield from on_precision(loss.problem)
+        yield from on_edges(loss.problem)
 
 
 def _on_examples(checked, used, there):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import time
 from collections.abc import Sequence
 
@@ -16,12 +17,15 @@ from keras_gradwatch.check.numerics.noise import Noise
 from keras_gradwatch.check.numerics.noise_measurement import noise_of
 from keras_gradwatch.check.numerics.units import units_of
 from keras_gradwatch.check.progress import SILENCE, Silence
+from keras_gradwatch.errors import UncheckableError
 from keras_gradwatch.findings.notes import LossNotFinite, LossNotRepeatable
 from keras_gradwatch.findings.raised import refused
 from keras_gradwatch.framework.dtypes import lowest
 from keras_gradwatch.replica import diagnose
 from keras_gradwatch.replica.outline import Stage, outline
 from keras_gradwatch.replica.replica import Weight
+
+logger = logging.getLogger("keras_gradwatch")
 
 # Seconds of one call for losses: Ctrl-C gets through between calls, and a person waits
 # that long. The fewest losses of a call: what is computed once for all of them must
@@ -62,6 +66,10 @@ class ReplicaProblem:
         scales: Typical size of the entries of each weight.
         roundoff: How far round-off may move an entry of the gradients.
         evaluations: How often the loss was evaluated so far.
+        edges: What it raised at moved points.
+
+    Raises:
+        UncheckableError: If the loss can't be replayed, or raises at the very point.
     """
 
     def __init__(
@@ -78,7 +86,13 @@ class ReplicaProblem:
         self.sizes = [a.size for a in arrays]
         self.scales = [scale_of(a) for a in arrays]
         self.evaluations, self._spent = 0, 0.0
-        self.level, found = evaluator.gradient(self._values, self._states, batch)
+        self.edges: list[Exception] = []
+        try:
+            self.level, found = evaluator.gradient(self._values, self._states, batch)
+        except Exception as error:  # of the model's own code, or of an operation
+            if not self._is_of_the_point(error):
+                raise
+            raise evaluator.replica.unreplayable(error) from error
         self.misshapen = {
             k: gradient.shape
             for k, (gradient, weight) in enumerate(zip(found, arrays, strict=True))
@@ -160,29 +174,56 @@ class ReplicaProblem:
         arguments = self._values, self._states, self._batch, perturbations
         self._evaluator.prepare(*arguments)
         started = time.perf_counter()
-        found = self._evaluator.losses(
-            *arguments, self._in_one_call(), self._progress.comes_to
-        )
+        found = self._tried(arguments, perturbations)
         self.evaluations += len(perturbations)
         self._spent += time.perf_counter() - started
         self._evaluator.seconds = self._spent / self.evaluations
         return found
+
+    def _tried(self, arguments, perturbations):
+        """The losses; NaN where the model raises."""
+        at_once, tell = self._in_one_call(), self._progress.comes_to
+        *point, perturbations = arguments
+        try:
+            return self._evaluator.losses(*point, perturbations, at_once, tell)
+        except Exception as error:  # of the model's own code, or of an operation
+            if not self._is_of_the_point(error):
+                raise
+            if len(perturbations) == 1:
+                logger.debug("The loss raised at a moved point.", exc_info=True)
+                self.edges.append(error)
+                return np.array([np.nan])
+        half = len(perturbations) // 2
+        parts = perturbations[:half], perturbations[half:]
+        return np.concatenate([self._tried((*point, p), p) for p in parts])
+
+    def _is_of_the_point(self, error):
+        """Whether an error may be none at other weights."""
+        if self._lifted is None:  # Python code, which may raise what it likes
+            return not isinstance(error, UncheckableError)
+        return isinstance(error, tf.errors.InvalidArgumentError)
 
     def _in_one_call(self):
         """How many losses to ask for at once: between calls, Ctrl-C gets through."""
         price = self._evaluator.seconds
         return _FEWEST if price is None else max(_FEWEST, int(_CALL / price))
 
-    def nearby(self) -> ReplicaProblem:
-        """The same loss at weights moved at random, by a thousandth."""
+    def nearby(self) -> ReplicaProblem | None:
+        """The same loss at weights moved at random, by a thousandth; None if it raises."""
         draw = self.rng.standard_normal
         values = [
             v + NEARBY * tf.reshape(units_of(self, k), v.shape) * draw(v.shape)
             for k, v in enumerate(self._values)
         ]
-        return ReplicaProblem(
-            self._evaluator, self._batch, self.rng, values, self._progress
-        )
+        try:
+            found = ReplicaProblem(
+                self._evaluator, self._batch, self.rng, values, self._progress
+            )
+        except UncheckableError:
+            logger.debug("There is no loss nearby.", exc_info=True)
+            return None
+        found.edges = self.edges
+        return found
 
     @property
     def is_precise(self) -> bool:

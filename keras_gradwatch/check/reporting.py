@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -21,12 +22,16 @@ from keras_gradwatch.findings.notes import (
     ExpectedMatchesNothing,
     LowPrecision,
     Note,
+    RaisedNearby,
     Refusal,
     Refused,
     RoundedConstants,
 )
 from keras_gradwatch.findings.variable import Comparison, VariableReport
 from keras_gradwatch.findings.verdicts import EXPECTED, FAIL, INCONCLUSIVE, PASS
+
+# Characters of what was raised: one line of a console.
+_LINE = 120
 
 
 def variable_report(
@@ -124,6 +129,12 @@ def on_precision(problem: ReplicaProblem) -> Iterator[Note]:
         yield RoundedConstants(problem.rounded)
 
 
+def on_edges(problem: ReplicaProblem) -> Iterator[Note]:
+    """Where one loss raised at moved points."""
+    if problem.edges:
+        yield RaisedNearby(_in_short(problem.edges[0]))
+
+
 def on_expected(
     patterns: Sequence[str], variables: Sequence[VariableReport]
 ) -> Iterator[Note]:
@@ -151,6 +162,15 @@ def refusal(error: UncheckableError, target: str = "") -> Refusal:
     if isinstance(error.why, Refusal):
         return error.why.of(target)
     return Refused(target, str(error))
+
+
+def _in_short(error):
+    """What was raised, without where in the graph, and no longer than a line."""
+    text = str(getattr(error, "message", None) or error)
+    text = re.sub(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*?\]", " ", text, flags=re.DOTALL)
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    text = " ".join(f"{type(error).__name__}: {first}".split())
+    return text if len(text) <= _LINE else f"{text[:_LINE]}..."
 
 
 def _is_pending(variable):

@@ -94,6 +94,18 @@ class LowPrecision(Note):
 
 
 @dataclass(frozen=True)
+class RaisedNearby(Note):
+    """What is differentiated raises at points that differences would move to.
+
+    Args:
+        error: What it raised.
+    """
+
+    severity: ClassVar[str] = LIMIT
+    error: str
+
+
+@dataclass(frozen=True)
 class RoundedConstants(Note):
     """A backward pass computes with constants that its code rounded to half precision.
 
@@ -322,6 +334,7 @@ NOTES = (
     LookToTheLoss,
     LookAtThese,
     LowPrecision,
+    RaisedNearby,
     RoundedConstants,
     Refused,
     LossNotFinite,

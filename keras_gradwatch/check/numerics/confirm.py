@@ -40,6 +40,10 @@ def confirm(
     itself: of an exact tie or kink, if the loss has one there along this variable;
     on smooth ground it is a gradient that is wrong just at this point.
 
+    At an edge, where the loss is finite on one side alone, a mismatch counts only if
+    it is there at a point nearby, too: what the tape gives at the edge is no slope of
+    that side.
+
     Where noise allows only large steps, what the loss does in between stays
     unseen. A mismatch must then have the same sign at several points.
 
@@ -59,22 +63,23 @@ def confirm(
     for _ in range(COARSE_POINTS if coarse else 1):
         elsewhere = _finite_nearby(comparator.problem)
         if elsewhere is None:
+            gone |= {i for i in wrong if items[i].slope.edge}
             continue
         there = replace(comparator, problem=elsewhere)
         again = there.at_all_steps([items[i].direction for i in wrong])
         for i, item in zip(wrong, again, strict=True):
-            if item.word == NONFINITE:
+            if item.word == NONFINITE and not items[i].slope.edge:
                 continue
             turned = item.share * items[i].share < 0 and not items[i].is_fine
             if item.word != MISMATCH or turned:
                 gone.add(i)
     if not gone:
         return items
-    fine = [i for i in gone if items[i].is_fine]
+    fine = [i for i in gone if items[i].is_fine and not items[i].slope.edge]
     gone -= set(fine) - _at_kinks(comparator, fine, items)
     for i in gone:
-        at_kink = replace(items[i].judgement, word=KINK)
-        items[i] = replace(items[i], judgement=at_kink)
+        word = NONFINITE if items[i].slope.edge else KINK
+        items[i] = replace(items[i], judgement=replace(items[i].judgement, word=word))
     return items
 
 
@@ -82,7 +87,7 @@ def _finite_nearby(problem: Problem) -> Problem | None:
     """A nearby point whose loss is finite, or None."""
     for _ in range(3):
         elsewhere = problem.nearby()
-        if np.isfinite(elsewhere.base):
+        if elsewhere is not None and np.isfinite(elsewhere.base):
             return elsewhere
     return None
 

@@ -71,7 +71,7 @@ def look_again(
         What `first_looks` returns, with those that are clear by now.
     """
     items, unclear = list(items), list(unclear)
-    waiting = [i for i in unclear if items[i].word != NONFINITE]
+    waiting = [i for i in unclear if np.isfinite(items[i].analytic)]
     for finer, coarser in zip(_FINER, _COARSER, strict=True):
         steps: dict[int, float] = {}
         for i in waiting:
@@ -181,6 +181,8 @@ def _settles(item: SlopeComparison, before: SlopeComparison) -> bool:
 
     What was off must not be lost in the noise of smaller steps.
     """
+    if before.word == NONFINITE:
+        return not _needs_close_look(item)
     told = before.is_faint or 4 * item.slope.error_bar <= abs(before.deviation)
     return told and not _needs_close_look(item)
 

@@ -63,8 +63,8 @@ class Problem(Protocol):
     def assert_repeatable(self) -> None:
         """Raises an `UncheckableError` if the loss is not the same each time."""
 
-    def nearby(self) -> Problem:
-        """The same loss at a random point `NEARBY` this one."""
+    def nearby(self) -> Problem | None:
+        """The same loss at a random point `NEARBY` this one; None if it has none."""
 
 
 def analytic_slope(problem: Problem, direction: Direction) -> float:

@@ -257,7 +257,9 @@ class _Sweeper:
         for factor in dict.fromkeys([self.usual, *RETRIES]):
             off, items = self._compare(sweep, slopes, factor * step)
             if any(_is_off(item) for item in items):
-                if not np.isfinite(off) or any(
+                if not np.isfinite(off):  # or it raises: a smaller step may not
+                    continue
+                if any(
                     abs(off - other) <= STAYS * abs(off) for other in seen.values()
                 ):
                     return None
@@ -273,7 +275,9 @@ class _Sweeper:
                     lost = {i.direction.variable for i in tried if i.word != MATCH}
                     return _Clean(tried, lost)
         # Noise must not hide what another step shows.
-        return None if seen else _Clean(max(clean.values(), key=_matches))
+        if seen or not clean:
+            return None
+        return _Clean(max(clean.values(), key=_matches))
 
     def _tells(
         self,

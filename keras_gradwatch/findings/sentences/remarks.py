@@ -32,6 +32,11 @@ def note(found: notes.Note, subject: str = LOSS) -> str:
                 f"{and_others(layers, _LAYERS)}: differences are less accurate there, "
                 "and the error bars wider."
             )
+        case notes.RaisedNearby(error):
+            return (
+                f"The {subject} can't be computed at some points nearby, so that other "
+                f"steps were taken there, smaller ones or to one side. {error}"
+            )
         case notes.RoundedConstants(layers):
             return (
                 f"The backward pass of {and_others(layers, _LAYERS)} computes with "
