@@ -31,6 +31,7 @@ from keras_gradwatch.check.reporting import (
     on_edges,
     on_expected,
     on_precision,
+    on_symmetric,
     refusal,
     variable_report,
 )
@@ -81,12 +82,14 @@ class _Loss:
         refusal: Why it was not compared; None if it was.
         variables: The reports of its variables, if it was compared.
         close_seconds: How long it was looked at closely.
+        symmetric: Variables that were compared along symmetric changes alone.
     """
 
     problem: ReplicaProblem | None = None
     refusal: Refusal | None = None
     variables: tuple[VariableReport, ...] = ()
     close_seconds: float = 0.0
+    symmetric: frozenset[int] = frozenset()
 
 
 @dataclass
@@ -244,7 +247,8 @@ class GradientChecker:
             variable_report(problem, k, found, past, settings, function)
             for k in range(len(shapes))
         )
-        return _Loss(problem, None, variables, clock.close_seconds())
+        symmetric = frozenset(found.symmetric)
+        return _Loss(problem, None, variables, clock.close_seconds(), symmetric)
 
     def _look_at_training(
         self, prepared, batch, losses
@@ -324,6 +328,7 @@ class GradientChecker:
                 yield look
         yield from on_precision(loss.problem)
         yield from on_edges(loss.problem)
+        yield from on_symmetric(loss.symmetric, loss.variables)
 
 
 def _on_examples(checked, used, there):

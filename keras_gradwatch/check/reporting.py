@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from keras_gradwatch.findings.notes import (
     Refusal,
     Refused,
     RoundedConstants,
+    SymmetricOnly,
 )
 from keras_gradwatch.findings.variable import Comparison, VariableReport
 from keras_gradwatch.findings.verdicts import EXPECTED, FAIL, INCONCLUSIVE, PASS
@@ -127,6 +128,19 @@ def on_precision(problem: ReplicaProblem) -> Iterator[Note]:
         yield LowPrecision(dtype, tuple(layers))
     if problem.rounded:
         yield RoundedConstants(problem.rounded)
+
+
+def on_symmetric(
+    symmetric: Iterable[int], variables: Sequence[VariableReport]
+) -> Iterator[Note]:
+    """Which variables were compared along symmetric changes alone.
+
+    Args:
+        symmetric: Their positions.
+        variables: The reports of all variables of the loss.
+    """
+    if labels := tuple(variables[k].label for k in sorted(symmetric)):
+        yield SymmetricOnly(labels)
 
 
 def on_edges(problem: ReplicaProblem) -> Iterator[Note]:

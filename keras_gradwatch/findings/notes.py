@@ -94,6 +94,17 @@ class LowPrecision(Note):
 
 
 @dataclass(frozen=True)
+class SymmetricOnly(Note):
+    """Variables were compared along changes that keep them symmetric.
+
+    Args:
+        labels: Of the variables.
+    """
+
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class RaisedNearby(Note):
     """What is differentiated raises at points that differences would move to.
 
@@ -335,6 +346,7 @@ NOTES = (
     LookAtThese,
     LowPrecision,
     RaisedNearby,
+    SymmetricOnly,
     RoundedConstants,
     Refused,
     LossNotFinite,

@@ -22,6 +22,7 @@ from keras_gradwatch.check.numerics.noise import Noise
 from keras_gradwatch.check.numerics.patterns import find_pattern
 from keras_gradwatch.check.numerics.plan import Clock, Draws, Plan, choose
 from keras_gradwatch.check.numerics.screen import Screened, screen
+from keras_gradwatch.check.numerics.symmetric import along_symmetric
 from keras_gradwatch.findings.pattern import Pattern
 from keras_gradwatch.findings.text import counted
 
@@ -44,11 +45,13 @@ class Found:
         patterns: What the mistake of a variable looks like, where that is known.
         pending: Variables whose group is off in the screen, or that looked wrong
             at first sight, and that were not looked at closely.
+        symmetric: Variables that were compared along symmetric changes alone.
     """
 
     items: list[SlopeComparison]
     patterns: dict[int, Pattern | None] = field(default_factory=dict)
     pending: set[int] = field(default_factory=set)
+    symmetric: set[int] = field(default_factory=set)
 
     def of(self, variable: int) -> list[SlopeComparison]:
         """The comparisons of one variable."""
@@ -152,14 +155,14 @@ class _Comparing:
         left_out: list[SlopeComparison] = []
         if unclear:
             items, left_out = self._look_closely(comparator, items, unclear, closely)
-        items = self._settle(comparator, items)
+        items, symmetric = self._settle(comparator, items)
         wrong = _wrong(items)
         pending -= {i.direction.variable for i in items}
         pending |= _wrong(left_out) - wrong
         # Lost in noise, and not worth a close look: they were compared all the same.
         items += [item for item in left_out if item.is_faint]
         patterns = self._patterns(comparator, items, sorted(wrong))
-        return Found([*items, *screened.items], patterns, pending)
+        return Found([*items, *screened.items], patterns, pending, symmetric)
 
     def _close_looks(
         self, items: Sequence[SlopeComparison], unclear: Sequence[int]
@@ -186,15 +189,25 @@ class _Comparing:
 
     def _settle(
         self, comparator: Comparator, items: Sequence[SlopeComparison]
-    ) -> list[SlopeComparison]:
-        """Confirms what is wrong, and looks for the entries where it is."""
+    ) -> tuple[list[SlopeComparison], set[int]]:
+        """Confirms what is wrong, and looks for the entries where it is.
+
+        Returns:
+            The comparisons, and the variables of which they are along symmetric
+            changes alone.
+        """
         wrong = len(_wrong(items))
         if wrong:
             several = counted(wrong, "variable")
             self.tell(f"looking at what is wrong with {several}", wrong)
-        items = confirm(comparator, items)
+        items, symmetric = confirm(comparator, items), set()
+        for k in sorted(_wrong(items)):
+            own = [i for i in items if i.direction.variable == k]
+            if even := along_symmetric(comparator, own, k, self.shapes[k]):
+                items = [i for i in items if i.direction.variable != k] + even
+                symmetric.add(k)
         searches = max(1, self.clock.pairs() / SEARCH)
-        return items + locate(comparator, items, searches)
+        return items + locate(comparator, items, searches), symmetric
 
     def _patterns(
         self,

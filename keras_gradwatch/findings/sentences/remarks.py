@@ -37,6 +37,12 @@ def note(found: notes.Note, subject: str = LOSS) -> str:
                 f"The {subject} can't be computed at some points nearby, so that other "
                 f"steps were taken there, smaller ones or to one side. {error}"
             )
+        case notes.SymmetricOnly(labels):
+            return (
+                f"The {subject} depends on one triangle of {first_of(labels)} alone, "
+                "and the gradient is that for changes that keep it symmetric, as of a "
+                "Cholesky factor: it was compared along such changes."
+            )
         case notes.RoundedConstants(layers):
             return (
                 f"The backward pass of {and_others(layers, _LAYERS)} computes with "

@@ -1,0 +1,114 @@
+"""Functions of symmetric matrices, whose gradient is symmetric by convention.
+
+A Cholesky factor is computed from one triangle of its matrix; the other may hold
+anything. Of the two entries of a pair one then has all of the slope and the other
+none, while the tape gives each of them half: the gradient for changes that keep the
+matrix symmetric. Along such changes the two agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from keras_gradwatch.check.numerics.comparator import Comparator
+from keras_gradwatch.check.numerics.comparison import SlopeComparison
+from keras_gradwatch.check.numerics.directions import Direction, draw_signs
+from keras_gradwatch.check.numerics.judgement import MATCH, MISMATCH
+from keras_gradwatch.check.numerics.units import unit_of
+
+# How far a matrix that was symmetric may be from it by rounding, as a share of its largest
+# entry: a hundred times that of float32, 1.2e-7.
+_ROUNDED = 1e-5
+# Steps within which a triangle must not matter, in units of the variable: a small one
+# and one that changes the digits that any loss shows.
+_STEPS = (1e-6, 1e-3)
+
+
+def along_symmetric(
+    comparator: Comparator,
+    items: Sequence[SlopeComparison],
+    variable: int,
+    shape: Sequence[int],
+) -> list[SlopeComparison] | None:
+    """Compares a variable along changes that keep it symmetric, if that is meant.
+
+    It is meant where the variable and its gradient are symmetric, or, as the
+    imaginary part of a Hermitian matrix, antisymmetric, and where one of the
+    triangles does not matter to the loss at all. A gradient that was made symmetric
+    by mistake is one of a loss that reads both.
+
+    Args:
+        comparator: What compares.
+        items: The comparisons of the variable, a mismatch among them.
+        variable: Its position.
+        shape: Its shape.
+
+    Returns:
+        A comparison for each that there was; None if they are not to be replaced:
+        something is off along these changes, too.
+    """
+    problem = comparator.problem
+    parity = _parity(problem.values[variable], problem.gradients[variable], shape)
+    if not parity or not _reads_one_triangle(comparator, variable, shape):
+        return None
+    ways = [symmetric(i.direction, shape, parity) for i in items]
+    found = comparator.at_all_steps([way for way in ways if way.signs.any()])
+    words = {item.word for item in found}
+    return found if MATCH in words and MISMATCH not in words else None
+
+
+def symmetric(direction: Direction, shape: Sequence[int], parity: int) -> Direction:
+    """The direction that keeps a matrix symmetric, or antisymmetric with parity -1.
+
+    Args:
+        direction: A coordinate, of which it moves the mirrored entry as well, or a
+            direction, of which it takes the lower triangle.
+        shape: Shape of the variable.
+        parity: 1 or -1.
+    """
+    signs = np.zeros(shape, np.int8)
+    if direction.entry is not None:
+        signs.flat[direction.entry] = 1
+        lower = np.tril(signs) + parity * np.swapaxes(np.triu(signs, 1), -1, -2)
+    else:
+        lower = np.tril(direction.signs.reshape(shape))
+    mirrored = parity * np.swapaxes(np.tril(lower, -1), -1, -2)
+    if parity < 0:
+        lower = np.tril(lower, -1)
+    whole = (lower + mirrored).astype(np.int8)
+    return Direction(direction.variable, signs=whole.ravel())
+
+
+def _parity(
+    values: np.ndarray, gradient: np.ndarray | None, shape: Sequence[int]
+) -> int:
+    """1 if a variable and its gradient are symmetric, -1 if antisymmetric, else 0."""
+    if gradient is None or len(shape) < 2 or shape[-1] != shape[-2] or shape[-1] < 2:
+        return 0
+    for parity in (1, -1):
+        if all(_is_even(a.reshape(shape), parity) for a in (values, gradient)):
+            return parity
+    return 0
+
+
+def _is_even(matrix: np.ndarray, parity: int) -> bool:
+    apart = np.abs(matrix - parity * np.swapaxes(matrix, -1, -2))
+    return bool(np.max(apart) <= _ROUNDED * np.max(np.abs(matrix)))  # not so of NaN
+
+
+def _reads_one_triangle(
+    comparator: Comparator, variable: int, shape: Sequence[int]
+) -> bool:
+    """Whether the loss stays the same when all of a strict triangle moves."""
+    problem, noise = comparator.problem, comparator.noise[variable]
+    ones = np.ones(shape, np.int8)
+    for triangle in (np.triu(ones, 1), np.tril(ones, -1)):
+        signs = draw_signs(problem.sizes[variable], comparator.rng) * triangle.ravel()
+        direction = Direction(variable, signs=signs)
+        unit = unit_of(problem, direction)
+        losses = problem.losses([(direction, s * unit) for s in _STEPS])
+        if np.all(np.abs(losses - problem.base) <= 2 * noise.at(problem.base)):
+            return True
+    return False
