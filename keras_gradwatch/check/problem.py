@@ -174,18 +174,18 @@ class ReplicaProblem:
         arguments = self._values, self._states, self._batch, perturbations
         self._evaluator.prepare(*arguments)
         started = time.perf_counter()
-        found = self._tried(arguments, perturbations)
+        found = self._tried(perturbations)
         self.evaluations += len(perturbations)
         self._spent += time.perf_counter() - started
         self._evaluator.seconds = self._spent / self.evaluations
         return found
 
-    def _tried(self, arguments, perturbations):
+    def _tried(self, perturbations):
         """The losses; NaN where the model raises."""
+        arguments = self._values, self._states, self._batch, perturbations
         at_once, tell = self._in_one_call(), self._progress.comes_to
-        *point, perturbations = arguments
         try:
-            return self._evaluator.losses(*point, perturbations, at_once, tell)
+            return self._evaluator.losses(*arguments, at_once, tell)
         except Exception as error:  # of the model's own code, or of an operation
             if not self._is_of_the_point(error):
                 raise
@@ -195,7 +195,7 @@ class ReplicaProblem:
                 return np.array([np.nan])
         half = len(perturbations) // 2
         parts = perturbations[:half], perturbations[half:]
-        return np.concatenate([self._tried((*point, p), p) for p in parts])
+        return np.concatenate([self._tried(part) for part in parts])
 
     def _is_of_the_point(self, error):
         """Whether an error may be none at other weights."""
@@ -209,7 +209,11 @@ class ReplicaProblem:
         return _FEWEST if price is None else max(_FEWEST, int(_CALL / price))
 
     def nearby(self) -> ReplicaProblem | None:
-        """The same loss at weights moved at random, by a thousandth; None if it raises."""
+        """The same loss at weights moved at random, by a thousandth.
+
+        Returns:
+            A `ReplicaProblem`; None if the loss raises there.
+        """
         draw = self.rng.standard_normal
         values = [
             v + NEARBY * tf.reshape(units_of(self, k), v.shape) * draw(v.shape)

@@ -90,6 +90,8 @@ def _judged(problem, variable, answer, found, settings) -> tuple[str, Cause | No
         verdict, cause = FAIL, causes.Misshapen(shape, weight.shape)
     if verdict not in (FAIL, PASS) and variable in found.pending:
         verdict, cause = INCONCLUSIVE, causes.Pending()
+    if variable in found.known and verdict != FAIL:
+        verdict, cause = FAIL, causes.StillWrong()
     if verdict == FAIL and _is_expected(weight.path, settings.expected):
         verdict = EXPECTED
     if verdict == FAIL:

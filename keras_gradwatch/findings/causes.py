@@ -36,6 +36,11 @@ class Mismatch(Cause):
 
 
 @dataclass(frozen=True)
+class StillWrong(Cause):
+    """An earlier check found it wrong, and this one does not show it right."""
+
+
+@dataclass(frozen=True)
 class NonFiniteGradient(Cause):
     """Entries of the gradient are NaN or infinite, while the loss is finite.
 
@@ -226,6 +231,7 @@ class Told(Cause):
 
 CAUSES = (
     Mismatch,
+    StillWrong,
     NonFiniteGradient,
     MissingGradient,
     Misshapen,

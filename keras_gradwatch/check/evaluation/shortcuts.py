@@ -267,7 +267,10 @@ class Shortcuts:
         """Whether a route gives the loss, where its weights are moved."""
         for size in _PROOFS:
             perturbations = [
-                (Direction(k, signs=np.ones(value.size, np.int8)), size * scale_of(value))
+                (
+                    Direction(k, signs=np.ones(value.size, np.int8)),
+                    size * scale_of(value),
+                )
                 for k in sorted({route.weights[0], route.weights[-1]})
                 for value in [arguments[0][k].numpy()]
             ]

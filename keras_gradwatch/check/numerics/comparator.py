@@ -53,7 +53,10 @@ class Comparator:
         for direction, step, (plus, minus) in zip(
             directions, steps, losses, strict=True
         ):
-            noise, unit = self.noise[direction.variable], unit_of(self.problem, direction)
+            noise, unit = (
+                self.noise[direction.variable],
+                unit_of(self.problem, direction),
+            )
             slope = first_look(step, unit, plus[0], minus[0], noise)
             found.append(self.judged(direction, slope))
         return found

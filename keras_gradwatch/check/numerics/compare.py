@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from keras_gradwatch.check.numerics.anew import Anew, prove_anew
 from keras_gradwatch.check.numerics.bisection import locate
 from keras_gradwatch.check.numerics.comparator import Comparator
 from keras_gradwatch.check.numerics.comparison import SlopeComparison
@@ -19,10 +20,10 @@ from keras_gradwatch.check.numerics.judgement import MISMATCH
 from keras_gradwatch.check.numerics.looks import first_looks, look_again, second_looks
 from keras_gradwatch.check.numerics.loss_at_point import Problem
 from keras_gradwatch.check.numerics.noise import Noise
-from keras_gradwatch.check.numerics.patterns import find_pattern
+from keras_gradwatch.check.numerics.patterns import find_pattern, still_fits
 from keras_gradwatch.check.numerics.plan import Clock, Draws, Plan, choose
 from keras_gradwatch.check.numerics.screen import Screened, screen
-from keras_gradwatch.check.numerics.symmetric import along_symmetric
+from keras_gradwatch.check.numerics.symmetric import Even, along_symmetric
 from keras_gradwatch.findings.pattern import Pattern
 from keras_gradwatch.findings.text import counted
 
@@ -46,12 +47,15 @@ class Found:
         pending: Variables whose group is off in the screen, or that looked wrong
             at first sight, and that were not looked at closely.
         symmetric: Variables that were compared along symmetric changes alone.
+        known: Variables that an earlier check found wrong, and of which this one shows
+            neither that nor that they are right.
     """
 
     items: list[SlopeComparison]
     patterns: dict[int, Pattern | None] = field(default_factory=dict)
     pending: set[int] = field(default_factory=set)
-    symmetric: set[int] = field(default_factory=set)
+    symmetric: dict[int, Even] = field(default_factory=dict)
+    known: set[int] = field(default_factory=set)
 
     def of(self, variable: int) -> list[SlopeComparison]:
         """The comparisons of one variable."""
@@ -69,7 +73,8 @@ def compare(
 ) -> Found:
     """Compares the gradients of all variables, as far as the time allows.
 
-    All variables are screened in any case, and at least one that the screen
+    What earlier checks found wrong is proven anew, and needs no other look. All other
+    variables are screened in any case, and at least one that the screen
     suspects is looked at alone. What time is left goes to the variables that were
     looked at least so far.
 
@@ -87,18 +92,22 @@ def compare(
         What was `Found`.
     """
     comparing = _Comparing(problem, shapes, plan, past, clock, rng, tell)
-    tell("screening all variables at once")
     drawn = Draws(problem, plan, rng)
     # First of all asks the clock, which then times one loss if none was timed yet.
     is_roomy = drawn.count() <= clock.pairs()
-    screened = comparing.screen(is_roomy)
+    again = comparing.prove_anew(is_roomy)
+    tell("screening all variables at once")
+    screened = comparing.screen(is_roomy, again.settled)
     affordable, spare = FIRST * clock.pairs(), FIRST * clock.usual_pairs()
     if is_roomy:
         affordable = math.inf
-    directions = choose(drawn, screened, past, affordable, spare, rng)
-    found = comparing.look_alone(directions, screened)
+    settled = again.settled
+    directions = choose(drawn, screened, past, affordable, spare, rng, settled)
+    found = comparing.with_known(comparing.look_alone(directions, screened), again)
     past.add(found.items)
-    return found
+    past.learn(found.items, found.patterns, found.pending, found.symmetric)
+    wrong = _wrong(found.items)
+    return replace(found, known={k for k in past.failed if k not in wrong})
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,26 +122,58 @@ class _Comparing:
     rng: np.random.Generator
     tell: Callable[..., None]
 
-    def screen(self, is_roomy: bool) -> Screened:
+    def prove_anew(self, is_roomy: bool) -> Anew:
+        """Looks at what earlier checks found wrong."""
+        past = self.past
+        if not past.failed and not past.even:
+            return Anew()
+        known = sorted({*past.failed, *past.even})
+        several = counted(len(known), "variable")
+        self.tell(f"looking again at {several}", len(known))
+        noise = self._remembered() if self.problem.is_precise else None
+        comparator = self._comparator(noise or self._measured(known))
+        affordable = math.inf if is_roomy else FIRST * self.clock.pairs()
+        return prove_anew(comparator, self.shapes, past, affordable)
+
+    def with_known(self, found: Found, again: Anew) -> Found:
+        """Adds what was proven anew, its patterns not searched for where they fit."""
+        patterns = dict(found.patterns)
+        for k in sorted(again.wrong):
+            own = [i for i in again.items if i.direction.variable == k]
+            known, gradient = self.past.failed[k].pattern, self.problem.gradients[k]
+            if known and still_fits(known, gradient, self.shapes[k], own[0]):
+                patterns[k] = known
+            elif self.clock.pairs() > 0:
+                comparator = self._comparator(self._remembered() or self._measured([k]))
+                patterns[k] = find_pattern(comparator, k, self.shapes[k], own)
+        even = {k: self.past.even[k] for k in again.even}
+        items = [*again.items, *found.items]
+        return replace(
+            found, items=items, patterns=patterns, symmetric={**found.symmetric, **even}
+        )
+
+    def screen(self, is_roomy: bool, settled: Collection[int]) -> Screened:
         """The screen, with noise as it is remembered.
 
         Where that is off, noise is measured, and groups are halved, unless there is
         time to look at each variable anyway.
         """
-        everyone = list(range(len(self.problem.sizes)))
+        everyone = [k for k in range(len(self.problem.sizes)) if k not in settled]
+        if not everyone:
+            return Screened([], [], [])
         if not self.problem.is_precise:  # noise asks for steps that cross many kinks
             return Screened([], [], everyone)
         noise = self._remembered() or self._measured(everyone)
-        screened = screen(self._comparator(noise), 0)
+        screened = screen(self._comparator(noise), 0, everyone)
         if is_roomy or not screened.suspects:
             return screened
         # Once more: by chance a sweep may pass over kinks that others don't.
         comparator = self._comparator(self._measured(everyone))
-        screened = screen(comparator, 0)
+        screened = screen(comparator, 0, everyone)
         if not screened.suspects:
             return screened
         self.clock.suspect()
-        return screen(comparator, self.clock.pairs() / 2)
+        return screen(comparator, self.clock.pairs() / 2, everyone)
 
     def look_alone(self, directions: Sequence[Direction], screened: Screened) -> Found:
         """Looks at variables one by one, and adds that to what was screened."""
@@ -189,23 +230,23 @@ class _Comparing:
 
     def _settle(
         self, comparator: Comparator, items: Sequence[SlopeComparison]
-    ) -> tuple[list[SlopeComparison], set[int]]:
+    ) -> tuple[list[SlopeComparison], dict[int, Even]]:
         """Confirms what is wrong, and looks for the entries where it is.
 
         Returns:
-            The comparisons, and the variables of which they are along symmetric
-            changes alone.
+            The comparisons, and of which variables they are along symmetric changes
+            alone.
         """
         wrong = len(_wrong(items))
         if wrong:
             several = counted(wrong, "variable")
             self.tell(f"looking at what is wrong with {several}", wrong)
-        items, symmetric = confirm(comparator, items), set()
+        items, symmetric = confirm(comparator, items), {}
         for k in sorted(_wrong(items)):
             own = [i for i in items if i.direction.variable == k]
             if even := along_symmetric(comparator, own, k, self.shapes[k]):
-                items = [i for i in items if i.direction.variable != k] + even
-                symmetric.add(k)
+                own, symmetric[k] = even
+                items = [i for i in items if i.direction.variable != k] + own
         searches = max(1, self.clock.pairs() / SEARCH)
         return items + locate(comparator, items, searches), symmetric
 

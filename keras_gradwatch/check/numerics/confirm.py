@@ -25,9 +25,9 @@ COARSE_POINTS = 6
 # Along how many other directions of a variable to look for a kink: where two of them
 # cancel out along every second direction, all miss it in 2^-6 = 1.6 % of cases.
 KINK_DIRECTIONS = 6
-# The one-sided slopes of a kink that explains a deviation differ by more than this share
-# of it. Below are gaps that round-off makes: `eigh` at equal eigenvalues showed 6e-8 of
-# a deviation of 0.5. Two slopes that happen to be so alike are as good as one.
+# The one-sided slopes of a kink that explains a deviation differ by more than this
+# share of it. Below are gaps that round-off makes: `eigh` at equal eigenvalues showed
+# 6e-8 of a deviation of 0.5. Two slopes that happen to be so alike are as good as one.
 EXPLAINS = 1e-5
 
 

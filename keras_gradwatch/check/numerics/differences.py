@@ -15,8 +15,8 @@ LADDER = 10.0 ** np.arange(-1.0, -9.1, -0.5)
 # not even seen at the second says nothing of the derivative.
 FINE = 1e-8
 COARSE = 1e-2
-# One-sided slopes that differ by a kink differ alike at the next larger step, and not by
-# less than this share of it: what round-off makes of them grows by sqrt(10) to the next
+# One-sided slopes that differ by a kink differ alike at the next larger step, and not
+# by less than this share: what round-off makes of them grows by sqrt(10) to the next
 # smaller step. In between, in logarithms.
 STAYS = 0.56
 
@@ -203,9 +203,7 @@ def _is_jump(difference: np.ndarray, steps: np.ndarray, errors: np.ndarray) -> b
     return bool(last > 8 * errors[-1] and last > shrinks_to * before)
 
 
-def _gap(
-    second: np.ndarray, steps: np.ndarray, errors: np.ndarray, best: int
-) -> float:
+def _gap(second: np.ndarray, steps: np.ndarray, errors: np.ndarray, best: int) -> float:
     """By how much the one-sided slopes differ for good; 0 if they don't.
 
     On smooth ground they differ by `f'' h`, which shrinks with the step; what

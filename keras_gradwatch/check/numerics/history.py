@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from keras_gradwatch.check.numerics.comparison import SlopeComparison
 from keras_gradwatch.check.numerics.judgement import MATCH, MISMATCH, ZERO
 from keras_gradwatch.check.numerics.noise import Noise
+from keras_gradwatch.findings.pattern import Pattern
 
 _SEEN = (MATCH, MISMATCH, ZERO)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How a variable was found wrong, so that it can be shown again.
+
+    Args:
+        entry: The entry along which it showed; None for any direction.
+        step: The step at which it did.
+        error: The relative error there.
+        pattern: What the mistake looks like, if that is known.
+        proven: In the how manieth check that was.
+    """
+
+    entry: int | None
+    step: float
+    error: float
+    pattern: Pattern | None
+    proven: int
 
 
 class History:
@@ -21,11 +42,20 @@ class History:
 
     Attributes:
         looks: How often each variable was looked at alone.
+        checks: How many checks there were.
+        failed: Variables that were wrong when they were last seen clearly.
+        even: Variables that are right along symmetric changes, with the parity and a
+            step that told it.
+        pending: Variables that the last check suspected, and did not look at.
     """
 
     def __init__(self, sizes: Sequence[int]):
         self.sizes = list(sizes)
         self.looks = [0] * len(sizes)
+        self.checks = 0
+        self.failed: dict[int, Failure] = {}
+        self.even: dict[int, tuple[int, float]] = {}
+        self.pending: set[int] = set()
         self._whole = [False] * len(sizes)
         self._entries: list[set[int]] = [set() for _ in sizes]
         self._noise: tuple[Noise, float] | None = None  # and where it was measured
@@ -45,6 +75,34 @@ class History:
                 self._whole[k] = True
         for k in alone:
             self.looks[k] += 1
+
+    def learn(
+        self,
+        items: Sequence[SlopeComparison],
+        patterns: Mapping[int, Pattern | None],
+        pending: Iterable[int],
+        even: Mapping[int, tuple[int, float]],
+    ) -> None:
+        """Takes note of what a check found.
+
+        Args:
+            items: Its comparisons.
+            patterns: What mistakes look like.
+            pending: Variables that it suspects, and did not look at.
+            even: Variables that are right along symmetric changes, as in `even`.
+        """
+        self.checks += 1
+        self.pending = set(pending)
+        own: dict[int, list[SlopeComparison]] = {}
+        for item in items:
+            own.setdefault(item.direction.variable, []).append(item)
+        for k, mine in own.items():
+            wrong = [i for i in mine if i.word == MISMATCH]
+            if wrong:
+                self.failed[k] = _failure(wrong, patterns.get(k), self.checks)
+            elif k in self.failed and _is_right(mine, self.sizes[k]):
+                del self.failed[k]
+        self.even = dict(even)
 
     def coverage(self, variable: int) -> float:
         """Share of the entries of a variable that any check has compared."""
@@ -80,3 +138,27 @@ class History:
         floor = float(noise.at(measured)) * np.sqrt(abs(base / measured))
         floor = max(floor, 2 * np.finfo(np.float64).eps * abs(base))
         return Noise(floor, floor / abs(base) if base else noise.share)
+
+
+def _failure(
+    wrong: Sequence[SlopeComparison], pattern: Pattern | None, check: int
+) -> Failure:
+    """The mismatch to look for again: of entries the worst, else any direction's."""
+    entries = [i for i in wrong if i.direction.is_coordinate]
+    whole = [i for i in wrong if not i.direction.is_coordinate]
+    worst = max(whole or entries, key=lambda i: i.judgement.relative_error or 0.0)
+    return Failure(
+        entry=worst.direction.entry,
+        step=worst.slope.step,
+        error=worst.judgement.relative_error or 0.0,
+        pattern=pattern,
+        proven=check,
+    )
+
+
+def _is_right(items: Sequence[SlopeComparison], size: int) -> bool:
+    """Whether a variable is right, as a whole or in each of its entries."""
+    right = [i for i in items if i.word == MATCH]
+    if any(not i.direction.is_coordinate and not i.deviates for i in right):
+        return True
+    return len({i.direction.entry for i in right}) == size

@@ -24,7 +24,7 @@ class Problem(Protocol):
         level: About the same; at no price.
         gradients: Analytic gradient of each variable, flat float64 arrays;
             None where there is none.
-        peaks: The largest finite entry of each gradient, in size; 0 where there is none.
+        peaks: The largest finite entry of each gradient, in size; 0 of none.
         values: The point, a flat array each.
         sizes: Number of entries of each variable.
         scales: Typical size of the entries of each variable.

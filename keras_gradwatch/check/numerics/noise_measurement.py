@@ -25,8 +25,8 @@ NOISE_POINTS = np.arange(1.0, 9.0)
 # As many different values of eight tell noise from a plateau: more than half of the
 # points. A trade, not measured.
 _FEWEST_VALUES = 5
-# Where the loss is not finite or raises, the points go to the other side, then nearer, as
-# multiples of the last spacing.
+# Where the loss is not finite or raises, the points go to the other side, then nearer,
+# as multiples of the last spacing.
 _RETREATS = (-1.0, -1e-3, -1.0)
 
 
@@ -92,7 +92,7 @@ def _draw(problem: Problem, variable: int, rng: np.random.Generator) -> Directio
 def _should_move(problem: Problem, direction: Direction, reach: float) -> bool:
     """Whether, by the gradient, the loss differs between points so far apart."""
     change = abs(analytic_slope(problem, direction)) * reach
-    return change > 4 * np.finfo(np.float64).eps * abs(problem.base)
+    return bool(change > 4 * np.finfo(np.float64).eps * abs(problem.base))
 
 
 def measure_noise(values: np.ndarray) -> Noise:

@@ -70,6 +70,44 @@ def find_pattern(
     )
 
 
+def still_fits(
+    pattern: Pattern,
+    gradient: np.ndarray | None,
+    shape: Sequence[int],
+    item: SlopeComparison,
+) -> bool:
+    """Whether a pattern that was found before explains a mismatch of now.
+
+    Args:
+        pattern: The pattern.
+        gradient: Flat analytic gradient.
+        shape: Shape of the variable.
+        item: The mismatch.
+    """
+    if gradient is None or not np.all(np.isfinite(gradient)):
+        return False
+    if pattern.kind == ZERO:
+        return not np.any(gradient)
+    gradient = gradient.reshape(shape)
+    if pattern.kind in (ENTRY, SLICE):
+        if item.direction.entry is None:
+            return False
+        index = np.unravel_index(item.direction.entry, shape)
+        if pattern.axis is None:  # of one entry
+            return tuple(map(int, index)) == pattern.index
+        return int(index[pattern.axis]) == pattern.index
+    candidates = [-gradient]
+    if pattern.kind == SCALED:
+        candidates = [gradient / pattern.factor]
+    elif pattern.kind == TRANSPOSED:
+        candidates = _transposed(gradient)
+    elif pattern.kind == REVERSED:
+        candidates = [np.flip(gradient, pattern.axis)]
+    slack = FIT * np.linalg.norm(gradient) + 4 * item.slope.error_bar
+    slopes = [item.direction.slope(c.ravel()) for c in candidates]
+    return any(abs(slope - item.slope.numerical) <= slack for slope in slopes)
+
+
 class _Fingerprints:
     """Slopes along random directions of one variable, at a step known to be good."""
 
@@ -118,17 +156,22 @@ def _of_the_whole(
         if abs(factor + 1) < FIT:
             return Pattern(SIGN)
         return Pattern(SCALED, factor=1 / factor)
-    swapped = []
-    if gradient.ndim > 1 and gradient.shape[-1] == gradient.shape[-2]:
-        swapped.append(np.swapaxes(gradient, -1, -2))
-    if gradient.ndim == 2:
-        swapped.append(gradient.reshape(gradient.shape[::-1]).T)
-    if any(fits(candidate) for candidate in swapped):
+    if any(fits(candidate) for candidate in _transposed(gradient)):
         return Pattern(TRANSPOSED)
     for axis, length in enumerate(gradient.shape):
         if length > 1 and fits(np.flip(gradient, axis)):
             return Pattern(REVERSED, axis=axis)
     return None
+
+
+def _transposed(gradient: np.ndarray) -> list[np.ndarray]:
+    """The gradient with its last two axes swapped, in either sense."""
+    swapped = []
+    if gradient.ndim > 1 and gradient.shape[-1] == gradient.shape[-2]:
+        swapped.append(np.swapaxes(gradient, -1, -2))
+    if gradient.ndim == 2:
+        swapped.append(gradient.reshape(gradient.shape[::-1]).T)
+    return swapped
 
 
 def _of_a_part(

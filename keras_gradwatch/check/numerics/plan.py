@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -103,6 +103,7 @@ def choose(
     affordable: float,
     spare: float,
     rng: np.random.Generator,
+    settled: Collection[int] = (),
 ) -> list[Direction]:
     """What to look at alone: suspects first, then what is due.
 
@@ -113,12 +114,16 @@ def choose(
         affordable: Pairs of losses in all.
         spare: How many of them what is due may take, at most.
         rng: Source of randomness.
+        settled: Variables that were looked at already.
     """
-    everyone = range(len(drawn))
+    everyone = [k for k in range(len(drawn)) if k not in settled]
     if affordable == math.inf:
         return [d for k in everyone for d in drawn[k]]
     many = max(1, int(affordable // SUSPICION))
-    suspects = sorted(screened.suspects, key=lambda k: past.looks[k])[:many]
+    # What the last check had no time for comes first.
+    suspects = sorted(
+        screened.suspects, key=lambda k: (k not in past.pending, past.looks[k])
+    )[:many]
     # At least two: one alone may miss what is off, by chance.
     chosen = _in_turns(drawn, suspects)[: max(2, many)]
     left = min(spare, affordable - SUSPICION * len(chosen))
@@ -129,7 +134,7 @@ def choose(
             break
         chosen += drawn[k][: int(left)]
         left -= len(drawn[k])
-    if not chosen and not screened.items:  # there was no screen
+    if not chosen and everyone and not screened.items:  # there was no screen
         chosen = drawn[past.least_seen(everyone, rng)[0]][:1]
     return chosen
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -80,13 +80,18 @@ class Screened:
     unproven: list[int]
 
 
-def screen(comparator: Comparator, affordable: float = np.inf) -> Screened:
+def screen(
+    comparator: Comparator,
+    affordable: float = np.inf,
+    among: Collection[int] | None = None,
+) -> Screened:
     """Sweeps over all variables, and halves the groups that are off.
 
     Args:
         comparator: What compares. If its noise is too small, healthy groups look as
             if they were off, never the other way round.
         affordable: Pairs of losses to spend on halving.
+        among: The variables; all of them if None.
 
     Returns:
         A `Screened`. All of a group that was not halved is suspect.
@@ -109,9 +114,14 @@ def screen(comparator: Comparator, affordable: float = np.inf) -> Screened:
             # The later half first: near the loss, fewer are wrong.
             halves.extend([group[middle:], group[:middle]])
 
-    (near, far, quiet, silent), faint = _groups(
+    groups, faint = _groups(
         comparator.problem, sweeper.units, sweeper.norms, sweeper.noise
     )
+    if among is not None:
+        near, far, quiet, silent = ([k for k in g if k in among] for g in groups)
+        faint = [k for k in faint if k in among]
+    else:
+        near, far, quiet, silent = groups
     for group in (near, far, quiet, silent):
         seen = {i.direction.variable for i in items}
         if group and not seen.issuperset(group):
@@ -259,9 +269,7 @@ class _Sweeper:
             if any(_is_off(item) for item in items):
                 if not np.isfinite(off):  # or it raises: a smaller step may not
                     continue
-                if any(
-                    abs(off - other) <= STAYS * abs(off) for other in seen.values()
-                ):
+                if any(abs(off - other) <= STAYS * abs(off) for other in seen.values()):
                     return None
                 seen[factor] = off
             elif _matches(items) >= ENOUGH * len(items):

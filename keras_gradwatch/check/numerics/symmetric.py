@@ -18,8 +18,12 @@ from keras_gradwatch.check.numerics.directions import Direction, draw_signs
 from keras_gradwatch.check.numerics.judgement import MATCH, MISMATCH
 from keras_gradwatch.check.numerics.units import unit_of
 
-# How far a matrix that was symmetric may be from it by rounding, as a share of its largest
-# entry: a hundred times that of float32, 1.2e-7.
+# Whether a variable is symmetric, 1, or antisymmetric, -1, and a step that shows that
+# it is right along such changes.
+Even = tuple[int, float]
+
+# How far a matrix that was symmetric may be from it by rounding, as a share of its
+# largest entry: a hundred times that of float32, 1.2e-7.
 _ROUNDED = 1e-5
 # Steps within which a triangle must not matter, in units of the variable: a small one
 # and one that changes the digits that any loss shows.
@@ -31,7 +35,7 @@ def along_symmetric(
     items: Sequence[SlopeComparison],
     variable: int,
     shape: Sequence[int],
-) -> list[SlopeComparison] | None:
+) -> tuple[list[SlopeComparison], Even] | None:
     """Compares a variable along changes that keep it symmetric, if that is meant.
 
     It is meant where the variable and its gradient are symmetric, or, as the
@@ -46,8 +50,8 @@ def along_symmetric(
         shape: Its shape.
 
     Returns:
-        A comparison for each that there was; None if they are not to be replaced:
-        something is off along these changes, too.
+        A comparison for each that there was, and how to show it again; None if they
+        are not to be replaced: something is off along these changes, too.
     """
     problem = comparator.problem
     parity = _parity(problem.values[variable], problem.gradients[variable], shape)
@@ -55,8 +59,10 @@ def along_symmetric(
         return None
     ways = [symmetric(i.direction, shape, parity) for i in items]
     found = comparator.at_all_steps([way for way in ways if way.signs.any()])
-    words = {item.word for item in found}
-    return found if MATCH in words and MISMATCH not in words else None
+    right = [item for item in found if item.word == MATCH]
+    if not right or any(item.word == MISMATCH for item in found):
+        return None
+    return found, (parity, right[0].slope.step)
 
 
 def symmetric(direction: Direction, shape: Sequence[int], parity: int) -> Direction:

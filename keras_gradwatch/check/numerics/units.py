@@ -8,12 +8,12 @@ from keras_gradwatch.check.numerics.directions import Direction
 from keras_gradwatch.check.numerics.loss_at_point import Problem
 
 # A step of one unit changes the loss by at most so many times its own value, if the
-# gradient is right: no smooth loss needs more, and 1/x at 1e-12 is smooth only in steps
-# that are small against 1e-12. Of usual weights, of size 0.01 and more, no gradient is so
-# large. A power of ten, not measured.
+# gradient is right: no smooth loss needs more, and 1/x at 1e-12 is smooth only in
+# steps that are small against 1e-12. Of usual weights, of size 0.01 and more, hardly
+# a gradient is so large. A power of ten, not measured.
 REACH = 10.0
-# An entry that is smaller than this share of the unit may need steps of its own: no first
-# step is larger than 3e-2 of the unit, most are near 1e-6 of it.
+# An entry that is smaller than this share of the unit may need steps of its own: no
+# first step is larger than 3e-2 of the unit, most are near 1e-6 of it.
 SMALL = 1e-3
 
 
