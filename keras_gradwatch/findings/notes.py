@@ -109,11 +109,11 @@ class RaisedNearby(Note):
     """What is differentiated raises at points that differences would move to.
 
     Args:
-        error: What it raised.
+        text: What it raised, in a line.
     """
 
     severity: ClassVar[str] = LIMIT
-    error: str
+    text: str
 
 
 @dataclass(frozen=True)

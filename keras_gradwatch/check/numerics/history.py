@@ -10,7 +10,7 @@ import numpy as np
 from keras_gradwatch.check.numerics.comparison import SlopeComparison
 from keras_gradwatch.check.numerics.judgement import MATCH, MISMATCH, ZERO
 from keras_gradwatch.check.numerics.noise import Noise
-from keras_gradwatch.findings.pattern import Pattern
+from keras_gradwatch.findings.pattern import ENTRY, SLICE, Pattern
 
 _SEEN = (MATCH, MISMATCH, ZERO)
 
@@ -143,10 +143,12 @@ class History:
 def _failure(
     wrong: Sequence[SlopeComparison], pattern: Pattern | None, check: int
 ) -> Failure:
-    """The mismatch to look for again: of entries the worst, else any direction's."""
+    """The mismatch to look for again: of any direction, or of the part that is wrong."""
     entries = [i for i in wrong if i.direction.is_coordinate]
     whole = [i for i in wrong if not i.direction.is_coordinate]
-    worst = max(whole or entries, key=lambda i: i.judgement.relative_error or 0.0)
+    is_part = pattern is not None and pattern.kind in (ENTRY, SLICE)
+    chosen = entries if not whole or (is_part and entries) else whole
+    worst = max(chosen, key=lambda i: i.judgement.relative_error or 0.0)
     return Failure(
         entry=worst.direction.entry,
         step=worst.slope.step,

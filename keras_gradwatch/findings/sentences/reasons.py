@@ -26,10 +26,7 @@ def because(cause: causes.Cause | None, subject: str = LOSS) -> str:
         case causes.Mismatch():
             return _mismatch(cause, subject)
         case causes.StillWrong():
-            return (
-                f"The {derivative} was wrong when it was last seen clearly, in an "
-                "earlier check, and nothing in this one shows that it is right by now."
-            )
+            return "Found wrong in an earlier check, and not shown to be right since."
         case causes.NonFiniteGradient(count, size, first):
             return (
                 f"{count} of {size} entries of the {derivative} are NaN or infinite, "

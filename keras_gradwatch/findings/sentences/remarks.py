@@ -32,10 +32,10 @@ def note(found: notes.Note, subject: str = LOSS) -> str:
                 f"{and_others(layers, _LAYERS)}: differences are less accurate there, "
                 "and the error bars wider."
             )
-        case notes.RaisedNearby(error):
+        case notes.RaisedNearby(text):
             return (
                 f"The {subject} can't be computed at some points nearby, so that other "
-                f"steps were taken there, smaller ones or to one side. {error}"
+                f"steps were taken there, smaller ones or to one side. {text}"
             )
         case notes.SymmetricOnly(labels):
             return (
