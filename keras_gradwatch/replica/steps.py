@@ -45,17 +45,19 @@ class Steps:
     def __init__(self, model: keras.Model, of_any_size: bool = False):
         self.model = model
         self._of_any_size = of_any_size
+        self._fit = getattr(model, "history", None)  # each has another
         self._ways: dict[tuple[str, str], _Way] = {}
         self._trained: list[keras.Variable] = []
 
     @classmethod
     def shared(cls, model: keras.Model) -> Steps:
-        """Those of a model that others hold already, or new ones.
+        """Those of the present fit of a model, which others hold perhaps, or new ones.
 
-        They go with the last who holds them.
+        They go with the last who holds them. The next fit may train the same weights
+        with another loss.
         """
         found = _shared.get(id(model))
-        if found is None:
+        if found is None or found._fit is not getattr(model, "history", None):
             found = _shared[id(model)] = cls(model, of_any_size=True)
         return found
 
