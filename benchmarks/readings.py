@@ -16,7 +16,7 @@ from typing import Any
 import models
 
 from keras_gradwatch.framework import batch as batches
-from keras_gradwatch.replica.train_step import objectives
+from keras_gradwatch.replica.steps import Steps
 from keras_gradwatch.stats.gauge import Gauge
 
 
@@ -39,8 +39,11 @@ def measure(name: str, rounds: int) -> None:
 
     first_step = timed(step)
     batch = batches.from_arrays(x, y)
+    steps = Steps(model)
     gauges = {
-        histograms: Gauge(model, "freeze", objectives(model, batch), histograms)
+        histograms: Gauge(
+            steps, "freeze", steps.objectives("freeze", batch), histograms
+        )
         for histograms in (False, True)
     }
     first = timed(reading, gauges[False], batch)

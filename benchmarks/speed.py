@@ -1,6 +1,7 @@
 """What a check costs, in evaluations, in training steps and in a whole fit.
 
     python benchmarks/speed.py [--only TABLE ...] [--models NAME ...] [--rounds N]
+        [--clock cpu]
 
 Tables:
 - evaluations: one perturbed loss, as a ratio to the floor (the plain loss in
@@ -19,7 +20,8 @@ Tables:
 
 `growth.py` beside this script tells how the price of a check grows.
 
-Medians over rounds, in each of which everything runs once, in one process.
+Medians over rounds, in each of which everything runs once, in one process. Beside other
+work, `--clock cpu` counts seconds of the processors.
 """
 
 import argparse
@@ -49,6 +51,7 @@ from keras_gradwatch.check.settings import Settings
 from keras_gradwatch.check.subject import WholeModel
 from keras_gradwatch.check.subset import Subset
 from keras_gradwatch.framework import batch as batches
+from keras_gradwatch.replica.precision import DOUBLE, SINGLE
 
 PERTURBATIONS = 8
 # Perturbations of all variables one by one, at least; and as many of each variable tell
@@ -57,10 +60,15 @@ MANY = 64
 CHECK = 14
 
 
+# Seconds on the wall; or of the processors, beside other work.
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+clock = [CLOCKS["wall"]]
+
+
 def timed(function: Callable[..., Any], *arguments: Any) -> Any:
-    started = time.perf_counter()
+    started = clock[0]()
     function(*arguments)
-    return time.perf_counter() - started
+    return clock[0]() - started
 
 
 def interleaved(rounds: int, pick: Any = statistics.median, /, **functions: Any) -> Any:
@@ -112,7 +120,6 @@ class Case:
         checker = self.whole if part is None else self.checker
         batch = self.batch if part is None else part
         (evaluator,) = checker._prepare(batch).evaluators
-        batch = batches.as_double(batch)
         return evaluator, ReplicaProblem(evaluator, batch, np.random.default_rng(0))
 
     def forget_noise(self) -> None:
@@ -162,9 +169,15 @@ def one_evaluation(case: Case, rounds: int) -> Any:
     replica, states, batch = evaluator.replica, problem._states, problem._batch
 
     def loss(states: Any, batch: Any) -> Any:
-        return replica.loss(replica.values, states, batch)
+        values = list(map(tf.identity, weights))
+        return replica.loss(values, values, states, batches.as_double(batch))
 
+    # The model's own code in float64, as it would be compiled by hand.
+    weights = [tf.Variable(value) for value in problem._values]
     plain = tf.function(loss, autograph=False)
+    replica.precision = DOUBLE
+    plain.get_concrete_function(states, batch)
+    replica.precision = SINGLE
     rng = np.random.default_rng(0)
     sizes = problem.sizes
     times = max(1, -(-MANY // len(sizes)))
@@ -351,7 +364,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=TABLES, default=list(TABLES))
     parser.add_argument("--models", nargs="+", default=list(models.MODELS))
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
     arguments = parser.parse_args()
+    clock[:] = [CLOCKS[arguments.clock]]
     for table in arguments.only:
         TABLES[table](arguments.models, arguments.rounds)
 

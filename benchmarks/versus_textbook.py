@@ -33,7 +33,7 @@ from keras_gradwatch.check.numerics.directions import Direction
 from keras_gradwatch.framework import batch as batches
 from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.replica.replica import Replica
-from keras_gradwatch.replica.train_step import objectives
+from keras_gradwatch.replica.steps import Steps
 from tests.support.faults.library import FAULTS
 
 SAMPLES, STEP, THRESHOLD = 5, 1e-4, 1e-3
@@ -73,7 +73,7 @@ def textbook_in_float32(model: Any, data: Any, rng: np.random.Generator) -> Any:
 def textbook_in_float64(model: Any, data: Any, rng: np.random.Generator) -> Any:
     """The same on our float64 replica: one step, no error bars."""
     batch = batches.from_arrays(*data)
-    (objective,) = objectives(model, batch)
+    (objective,) = Steps(model).objectives("bypass", batch)
     replica = Replica(model, "bypass", objective)
     evaluator, states = Evaluator(replica), replica.states()
     values = [tf.cast(v, tf.float64) for v in replica.values()]

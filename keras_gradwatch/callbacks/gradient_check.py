@@ -23,6 +23,7 @@ from keras_gradwatch.findings.report import GradientReport
 from keras_gradwatch.findings.text import counted
 from keras_gradwatch.findings.verdicts import FAIL
 from keras_gradwatch.framework.optimizers import iterations
+from keras_gradwatch.replica.steps import Steps
 from keras_gradwatch.tensorboard.report_writer import ReportWriter
 
 
@@ -166,7 +167,7 @@ class GradientCheck(Watcher):
         settings, part = self._settings, None
         if self._data is None:  # what the user hands over is used as it is
             part = Subset(self.model, settings.dropout, settings.seed)
-        subject = WholeModel(self.model, settings.dropout)
+        subject = WholeModel(self.model, settings.dropout, Steps.shared(self.model))
         self._checker = checker = GradientChecker(subject, settings, part)
         self._allowance = Allowance() if self._settings.time_budget is None else None
         return checker

@@ -21,7 +21,7 @@ from keras_gradwatch.framework.devices import outside_strategies
 from keras_gradwatch.framework.isolation import ONE_AT_A_TIME
 from keras_gradwatch.framework.model import assert_ready
 from keras_gradwatch.framework.optimizers import iterations
-from keras_gradwatch.replica.train_step import objectives
+from keras_gradwatch.replica.steps import Steps
 from keras_gradwatch.stats.alarms import Alarms, Thresholds
 from keras_gradwatch.stats.gauge import Gauge
 from keras_gradwatch.tensorboard.stats_writer import StatsWriter
@@ -150,18 +150,20 @@ class GradientStats(Watcher):
         self._writer = None if log_dir is None else StatsWriter(log_dir)
         self._alarms = Alarms(self._thresholds)
         self._gauge: Gauge | None = None
+        self._steps: Steps | None = None
         self._trained: list = []
         self._unfinished: _Unfinished | None = None
 
     def __getstate__(self):
         # A fit that was aborted leaves graphs behind, which can't be copied.
-        return {**self.__dict__, "_gauge": None, "_trained": [], "_unfinished": None}
+        graphs = {"_gauge": None, "_steps": None, "_unfinished": None}
+        return {**self.__dict__, **graphs, "_trained": []}
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
         self.readings = []
         self._alarms = Alarms(self._thresholds)
-        self._gauge = self._unfinished = None
+        self._gauge = self._steps = self._unfinished = None
 
     def on_train_batch_begin(
         self, batch: int, logs: dict[str, Any] | None = None
@@ -178,7 +180,7 @@ class GradientStats(Watcher):
         self._finish(is_after_its_step=False)
         if self._writer is not None:
             self._writer.close()
-        self._gauge = None
+        self._gauge = self._steps = None
         super().on_train_end(logs)
 
     def look(self, batch: Callable[[], Any]) -> None:
@@ -193,8 +195,9 @@ class GradientStats(Watcher):
             data, trained = batch(), self.model.trainable_variables
             if self._gauge is None or not _same(trained, self._trained):
                 assert_ready(self.model)
-                found = objectives(self.model, data)
-                self._gauge = Gauge(self.model, self._dropout, found, self._histograms)
+                steps = self._steps = Steps.shared(self.model)
+                found = steps.objectives(self._dropout, data)
+                self._gauge = Gauge(steps, self._dropout, found, self._histograms)
                 self._trained = list(trained)
             gauge = self._gauge
             reading = gauge.gradients(iterations(self.model), data)

@@ -53,7 +53,6 @@ from keras_gradwatch.framework.model import assert_ready
 from keras_gradwatch.framework.optimizers import iterations
 from keras_gradwatch.replica.lift import draws
 from keras_gradwatch.replica.replica import unreplayable
-from keras_gradwatch.replica.train_step import objectives
 
 logger = logging.getLogger("keras_gradwatch")
 
@@ -196,23 +195,23 @@ class GradientChecker:
         Raises:
             UncheckableError: If the training step can't be followed.
         """
-        model = self._subject.model
+        model, dropout = self._subject.model, self._settings.dropout
         now = list(model.trainable_variables)
         if self._prepared is None or not _same(now, self._prepared.trained):
             assert_ready(model)
             try:
-                found = objectives(model, batch)
+                found = self._subject.steps.objectives(dropout, batch)
             except UncheckableError:
                 raise
             except Exception as error:  # of the model's own code
                 logger.debug("The training step could not be traced.", exc_info=True)
                 raise unreplayable(error) from error
-            evaluators = list(map(Evaluator, self._subject.replicas(found)))
+            evaluators = self._subject.evaluators(found)
             self._prepared = _Prepared(
                 trained=now,
                 evaluators=evaluators,
                 past=[History(_sizes(e)) for e in evaluators],
-                step=TrainingStep(model, self._settings.dropout, found),
+                step=TrainingStep(self._subject.steps, dropout, found),
             )
         return self._prepared
 
@@ -263,7 +262,7 @@ class GradientChecker:
         taken = [k for k in compared if self._subject.is_trained(k, step.dtype)]
         if not taken:
             return losses, [], bool(compared)
-        began, is_traced = time.perf_counter(), step.is_traced_for(batch)
+        began, is_traced = time.perf_counter(), step.is_ready_for(batch)
         try:
             trained = step.run(batch)
         except Exception as error:  # of the model's own code

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import keras
 
+from keras_gradwatch.check.evaluation.evaluator import Evaluator
 from keras_gradwatch.check.localisation import where_to_look
 from keras_gradwatch.check.reporting import overall
 from keras_gradwatch.findings.causes import Cause
@@ -15,6 +16,7 @@ from keras_gradwatch.findings.variable import VariableReport
 from keras_gradwatch.findings.vocabulary import LOSS
 from keras_gradwatch.replica.outline import Stage
 from keras_gradwatch.replica.replica import Replica
+from keras_gradwatch.replica.steps import Steps
 from keras_gradwatch.replica.train_step import Objective
 
 
@@ -23,14 +25,16 @@ class Subject(Protocol):
 
     Attributes:
         model: A built and compiled `keras.Model`.
+        steps: Its training step, traced.
         function: What is differentiated: `"loss"` or `"output"`.
     """
 
     model: keras.Model
+    steps: Steps
     function: str
 
-    def replicas(self, objectives: Sequence[Objective]) -> list[Replica]:
-        """A replica for each function that is to be differentiated.
+    def evaluators(self, objectives: Sequence[Objective]) -> list[Evaluator]:
+        """An evaluator for each function that is to be differentiated.
 
         Args:
             objectives: What the model's training step differentiates.
@@ -40,14 +44,14 @@ class Subject(Protocol):
         """What one of them is: `"loss"`, `"output"` or `"gradient"`.
 
         Args:
-            number: Its place among the replicas.
+            number: Its place among the evaluators.
         """
 
     def is_trained(self, number: int, dtype: str) -> bool:
         """Whether to look at what training makes of the gradient of one of them.
 
         Args:
-            number: Its place among the replicas.
+            number: Its place among the evaluators.
             dtype: The precision of training.
         """
 
@@ -78,16 +82,19 @@ class WholeModel:
     Args:
         model: The live model.
         dropout: `"bypass"` or `"freeze"`, as for `Replica`.
+        steps: Its training step, if that is traced for others too.
     """
 
     function = LOSS
 
-    def __init__(self, model: keras.Model, dropout: str):
+    def __init__(self, model: keras.Model, dropout: str, steps: Steps | None = None):
         self.model = model
+        self.steps = steps or Steps(model)
         self._dropout = dropout
 
-    def replicas(self, objectives: Sequence[Objective]) -> list[Replica]:
-        return [Replica(self.model, self._dropout, o) for o in objectives]
+    def evaluators(self, objectives: Sequence[Objective]) -> list[Evaluator]:
+        replicas = [Replica(self.model, self._dropout, o) for o in objectives]
+        return [Evaluator(replica, self.steps.loss) for replica in replicas]
 
     def function_of(self, number: int) -> str:
         return LOSS

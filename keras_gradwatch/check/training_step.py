@@ -20,6 +20,7 @@ from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.framework.graphs import dense
 from keras_gradwatch.framework.optimizers import optimizers
 from keras_gradwatch.replica.dry_run import DryRun
+from keras_gradwatch.replica.steps import Steps
 from keras_gradwatch.replica.train_step import Objective
 
 
@@ -46,7 +47,7 @@ class TrainingStep:
     """The model's whole training step, in the precision of training.
 
     Args:
-        model: The live model.
+        steps: The `Steps` of the live model.
         dropout: `"bypass"` or `"freeze"`, as for the check.
         objectives: The losses that the step differentiates.
 
@@ -54,12 +55,11 @@ class TrainingStep:
         dtype: The lowest precision in which a layer of the model computes.
     """
 
-    def __init__(self, model, dropout: str, objectives: Sequence[Objective]):
-        variables = {id(v): v for o in objectives for v in o.variables}
-        self._model, self._objectives = model, objectives
-        self._dry_run = DryRun(model, dropout, tuple(variables.values()), self._wanted)
+    def __init__(self, steps: Steps, dropout: str, objectives: Sequence[Objective]):
+        self._model, self._objectives = steps.model, objectives
+        self._dry_run = DryRun(steps, dropout, self._wanted)
         self._unscaled: set[str] = set()
-        self.dtype = internals.lowest_compute_dtype(model)
+        self.dtype = internals.lowest_compute_dtype(steps.model)
 
     @property
     def loss_scale(self) -> float | None:
@@ -72,9 +72,9 @@ class TrainingStep:
         ]
         return max(scales, default=None)
 
-    def is_traced_for(self, batch: Any) -> bool:
+    def is_ready_for(self, batch: Any) -> bool:
         """Whether there is a graph for this batch."""
-        return self._dry_run.is_traced_for(batch)
+        return self._dry_run.is_ready_for(batch)
 
     def run(self, batch: Any) -> tuple[Trained, ...]:
         """Runs the step on one batch; nothing is updated.

@@ -113,6 +113,26 @@ def signature(batch: Any) -> tuple[Any, ...]:
     )
 
 
+def of_any_size(batch: Any) -> Any:
+    """A batch as nested specs, in which it may have any number of examples.
+
+    The batch itself, if not all of it are tensors of as many examples.
+    """
+    if batch_size(batch, ragged=False) is None:
+        return batch
+    return tf.nest.map_structure(
+        lambda leaf: (
+            None if leaf is None else tf.TensorSpec([None, *leaf.shape[1:]], leaf.dtype)
+        ),
+        batch,
+    )
+
+
+def signature_of_any_size(batch: Any) -> tuple[Any, ...]:
+    """What two batches share if one graph for any number of examples serves both."""
+    return signature(of_any_size(batch))
+
+
 def _plain(value):
     """Takes tables of pandas and the like as arrays."""
     return value.to_numpy() if hasattr(value, "to_numpy") else value

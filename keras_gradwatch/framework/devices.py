@@ -8,6 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_gradwatch.framework import operations
+
 
 @contextlib.contextmanager
 def outside_strategies() -> Iterator[None]:
@@ -21,7 +23,7 @@ def outside_strategies() -> Iterator[None]:
         return
     # All that a scope changes hangs on the default graph, eagerly too; there is no
     # public way to leave one.
-    with tf.Graph().as_default(), tf.__internal__.eager_context.eager_mode():
+    with tf.Graph().as_default(), operations.eager_mode():
         yield
 
 

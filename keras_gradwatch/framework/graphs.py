@@ -124,8 +124,6 @@ def low_precision_nodes(
 
 def depends_on(target: tf.Tensor, sources: Iterable) -> bool:
     """Whether a tensor of a graph is computed from any of others."""
-    if tf.executing_eagerly():
-        return False  # there is no graph to tell
     wanted, seen, found = [target.op], set(), {id(t.op) for t in sources}
     while wanted:
         op = wanted.pop()

@@ -20,6 +20,9 @@ from keras_gradwatch.framework.patches import Patch
 
 logger = logging.getLogger("keras_gradwatch")
 
+# The rate of `MultiHeadAttention`; that of each other layer has a public name.
+DROPOUT_OF_ATTENTION = "_dropout"
+
 
 def all_layers(model: keras.Model) -> list:
     """The model and every layer in it, nested ones and RNN cells included."""
@@ -52,6 +55,11 @@ def hidden_metrics(model: keras.Model) -> list[Patch]:
     return [Patch(model, "_compile_metrics", None)]
 
 
+def losses_are_built(model: keras.Model) -> bool:
+    """Whether the losses of `compile()` know the structure of the data."""
+    return model._compile_loss is None or model._compile_loss.built
+
+
 def build_losses(model: keras.Model, batch: Any) -> None:
     """Lets Keras make the loss objects of `compile()`, as `fit()` would.
 
@@ -60,7 +68,7 @@ def build_losses(model: keras.Model, batch: Any) -> None:
     They are made when the structure of the data is known. Variables that are
     born on the way get their values when the scope closes, outside the graph.
     """
-    if model._compile_loss is not None and not model._compile_loss.built:
+    if not losses_are_built(model):
         present = [(v, v._value) for v in model.variables if v._value is not None]
         with keras.StatelessScope(state_mapping=present):
             trace(model, lambda: training_loss(model, batch))

@@ -1,4 +1,4 @@
-"""What TensorFlow knows of its own operations: signatures, kernels, eager draws.
+"""What TensorFlow knows of its own operations: signatures, kernels, running eagerly.
 
 The only private modules of TensorFlow in this package; there is no public way to any.
 `tests/framework/test_operations.py` says what changed when one breaks.
@@ -70,3 +70,8 @@ def other_eager_draws() -> Iterator[None]:
         yield
     finally:
         state["_rng"] = before
+
+
+def eager_mode() -> Any:
+    """A context in which operations run at once, whatever graph is the default one."""
+    return context.eager_mode()

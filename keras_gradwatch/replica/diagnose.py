@@ -32,36 +32,65 @@ def assert_pure(replica: Replica, places: Places, effects: Iterable[Effect]) -> 
         UncheckableError: Naming the layer and the remedy.
     """
     for effect in effects:
-        if effect.is_stale:
-            what = "reads what was written before in the same step"
-            remedy = (
-                "Use the value that is written, or keep it in a variable of Keras, "
-                "which the check can follow"
-            )
-        elif effect.op in _PYTHON:
-            what = "runs Python code inside the graph"
-            remedy = (
-                "Write it with TensorFlow or keras.ops, or move it into the data "
-                "pipeline"
-            )
-        elif effect.op in graphs.COLLECTIVE:
-            what = (
-                "waits for other workers, which do not run the check at the same pace"
-            )
-            remedy = "Leave it to the training strategy to add up what its workers find"
-        elif effect.op in graphs.RANDOM:
-            what = "draws random numbers that differ from one evaluation to the next"
-            remedy = (
-                "Draw them with `keras.random` and a `keras.random.SeedGenerator`, "
-                "which the check can replay"
-            )
-        else:
-            what = f"has an effect that its result needs ({effect.op})"
-            remedy = "Keep it out of what is differentiated"
+        what, remedy = _told(effect)
         raise UncheckableError(
             f"{_owner(replica, places, effect.at)} {what} ({effect.node}): differences "
             f"then say nothing about its gradient. {remedy}."
         )
+
+
+def assert_harmless(
+    replica: Replica, places: Places, effects: Iterable[Effect]
+) -> None:
+    """Refuses what would be done once more, or otherwise, if the step is run again.
+
+    Draws may differ: nothing is compared.
+
+    Args:
+        replica: The `Replica` that was traced.
+        places: Which layer made which operation.
+        effects: What the graph still does.
+
+    Raises:
+        UncheckableError: Naming the layer and the remedy.
+    """
+    for effect in effects:
+        if effect.is_stale or effect.op not in graphs.RANDOM:
+            what, remedy = _told(effect)
+            raise UncheckableError(
+                f"{_owner(replica, places, effect.at)} {what} ({effect.node}): the "
+                f"training step can't be run without that. {remedy}."
+            )
+
+
+def _told(effect):
+    """What an operation does that it should not, and what to do about it."""
+    if effect.is_stale:
+        return (
+            "reads what was written before in the same step",
+            "Use the value that is written, or keep it in a variable of Keras, "
+            "which the check can follow",
+        )
+    if effect.op in _PYTHON:
+        return (
+            "runs Python code inside the graph",
+            "Write it with TensorFlow or keras.ops, or move it into the data pipeline",
+        )
+    if effect.op in graphs.COLLECTIVE:
+        return (
+            "waits for other workers, which do not run the check at the same pace",
+            "Leave it to the training strategy to add up what its workers find",
+        )
+    if effect.op in graphs.RANDOM:
+        return (
+            "draws random numbers that differ from one evaluation to the next",
+            "Draw them with `keras.random` and a `keras.random.SeedGenerator`, "
+            "which the check can replay",
+        )
+    return (
+        f"has an effect that its result needs ({effect.op})",
+        "Keep it out of what is differentiated",
+    )
 
 
 def assert_not_live(replica: Replica, trace: Trace) -> None:
@@ -70,7 +99,7 @@ def assert_not_live(replica: Replica, trace: Trace) -> None:
     Raises:
         UncheckableError: Naming the remedy.
     """
-    moved = {id(handles[0]) for handles in trace.moved if handles}
+    moved = {id(handles[0]) for handles in trace.handles if handles}
     live = {id(v.handle) for v in replica.live_weights if hasattr(v, "handle")}
     captured = {id(outside) for outside, _ in trace.graph.captures}
     if captured & (live - moved):

@@ -26,7 +26,7 @@ _KNOBS = {
     keras.layers.GRUCell: ("dropout", "recurrent_dropout"),
     keras.layers.Attention: ("dropout",),
     keras.layers.AdditiveAttention: ("dropout",),
-    keras.layers.MultiHeadAttention: ("_dropout",),
+    keras.layers.MultiHeadAttention: (internals.DROPOUT_OF_ATTENTION,),
     keras.layers.GroupQueryAttention: ("dropout",),
 }
 

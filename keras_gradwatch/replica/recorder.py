@@ -10,8 +10,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_gradwatch.errors import UncheckableError
 from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.framework.patches import Replacement, replaced
+
+# From one version of a graph to another: the operations made meanwhile.
+Span = tuple[int, int]
 
 
 @dataclass(eq=False)
@@ -28,10 +32,10 @@ class Call:
     """
 
     targets: list[tf.Tensor]
-    weights: list[tf.Tensor] | None
+    weights: list[Any] | None
     gradients: dict
     variables: tuple
-    tape: int | None
+    tape: int | None = None
 
     @property
     def target(self) -> tf.Tensor:
@@ -55,6 +59,21 @@ class Update:
 
 
 @dataclass(eq=False)
+class Scaling:
+    """One call of an optimizer's `scale_loss`.
+
+    Attributes:
+        loss: What it was handed.
+        factor: By what it scales.
+        scaled: What came out.
+    """
+
+    loss: tf.Tensor
+    factor: tf.Tensor
+    scaled: tf.Tensor
+
+
+@dataclass(eq=False)
 class Recording:
     """What a training step did, in order.
 
@@ -62,11 +81,17 @@ class Recording:
         calls: Its gradient computations.
         updates: What it handed to optimizers.
         scaled: Ids of the optimizers that it asked to scale a loss.
+        scalings: What they scaled, as they did.
+        spans: For each tape, by its number, which operations of the graph it recorded.
+        refused: Why the loss of a tape can't be checked, by the number of the tape.
     """
 
     calls: list[Call] = field(default_factory=list)
     updates: list[Update] = field(default_factory=list)
     scaled: set[int] = field(default_factory=set)
+    scalings: list[Scaling] = field(default_factory=list)
+    spans: dict[int | None, tuple[Span, ...]] = field(default_factory=dict)
+    refused: dict[int | None, UncheckableError] = field(default_factory=dict)
 
 
 class Stage:
@@ -78,10 +103,10 @@ class Stage:
     def watch(self, tape: tf.GradientTape) -> None:
         """Makes a tape that records watch the values."""
 
-    def end(self, number: int | None) -> None:
+    def end(self, number: int | None, tape: tf.GradientTape) -> None:
         """Tells that a tape does not record any more."""
 
-    def value_of(self, variable: Any) -> Any:
+    def value_of(self, variable: Any, number: int | None = None) -> Any:
         """What stands for a variable of the model: what a tape knows it as."""
         return variable
 
@@ -126,12 +151,12 @@ def recorded(
     def leave(original, tape, *error):
         if tape in open_tapes:
             open_tapes.remove(tape)
-            stage.end(numbers[id(tape)])
+            stage.end(numbers[id(tape)], tape)
         return original(tape, *error)
 
     @contextlib.contextmanager
     def stop_recording(original, tape):
-        stage.end(numbers.get(id(tape)))
+        stage.end(numbers.get(id(tape)), tape)
         with original(tape):
             yield
         stage.begin(numbers.get(id(tape)), is_outermost=False)
@@ -141,12 +166,15 @@ def recorded(
         flat = tf.nest.flatten(sources)
         if not any(id(s) in weights for s in flat):
             return original(tape, target, sources, output_gradients, *args, **kw)
-        stage.assert_not_assigned(numbers.get(id(tape)))
+        number = numbers.get(id(tape))
+        stage.assert_not_assigned(number)
         if is_wanted(len(recording.calls)):
             known = tf.nest.map_structure(
-                lambda s: stage.value_of(s) if id(s) in weights else s, sources
+                lambda s: stage.value_of(s, number) if id(s) in weights else s, sources
             )
             result = original(tape, target, known, output_gradients, *args, **kw)
+            # Each an operation of its own, that what depends on it is known by.
+            result = tf.nest.map_structure(_identity, result)
         else:
             result = tf.nest.map_structure(
                 lambda s: tf.identity(tf.zeros_like(tf.convert_to_tensor(s))), sources
@@ -163,7 +191,7 @@ def recorded(
                     zip(map(id, flat), tf.nest.flatten(result), strict=True)
                 ),
                 variables=tuple(s for s in flat if id(s) in weights),
-                tape=numbers.get(id(tape)),
+                tape=number,
             )
         )
         return result
@@ -190,7 +218,11 @@ def _for_optimizers(recording) -> list[Replacement]:
 
     def scale_loss(original, optimizer, loss):
         recording.scaled.add(id(optimizer))
-        return original(optimizer, loss)
+        scaled = original(optimizer, loss)
+        if tf.is_tensor(loss) and scaled is not loss and not tf.executing_eagerly():
+            factor = original(optimizer, tf.ones((), loss.dtype))
+            recording.scalings.append(Scaling(loss, factor, scaled))
+        return scaled
 
     base = keras.optimizers.Optimizer
     return [
@@ -199,6 +231,15 @@ def _for_optimizers(recording) -> list[Replacement]:
         for name, instead in (("apply", apply), ("scale_loss", scale_loss))
         if owner is base or name in vars(owner)
     ]
+
+
+def _identity(gradient):
+    if gradient is None or tf.executing_eagerly():
+        return gradient
+    if isinstance(gradient, tf.IndexedSlices):
+        values, rows = tf.identity(gradient.values), gradient.indices
+        return tf.IndexedSlices(values, rows, gradient.dense_shape)
+    return tf.identity(gradient)
 
 
 def _subclasses(kind):

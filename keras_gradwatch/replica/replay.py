@@ -18,7 +18,14 @@ class Scope(keras.StatelessScope):
     """A scope in which no gradient flows through what is assigned to a variable.
 
     So it is in training: what a variable is read to hold is a new tensor.
+
+    Attributes:
+        tapes: Those that record: they watch what is assigned to a weight.
     """
+
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        self.tapes: list[tf.GradientTape] = []
 
     def give(self, variable: Any, value: Any) -> None:
         """Sets a value that gradients do flow to."""
@@ -26,7 +33,11 @@ class Scope(keras.StatelessScope):
 
     def add_update(self, update: tuple[Any, Any]) -> None:
         variable, value = update
-        super().add_update((variable, tf.stop_gradient(value)))
+        value = tf.stop_gradient(value)
+        if variable.trainable:
+            for tape in self.tapes:
+                tape.watch(value)
+        super().add_update((variable, value))
 
 
 class Replay(Stage):
@@ -78,7 +89,7 @@ class Replay(Stage):
             if not isinstance(value, tf.Variable):  # which tapes watch by themselves
                 tape.watch(value)
 
-    def end(self, number: int | None) -> None:
+    def end(self, number: int | None, tape: tf.GradientTape) -> None:
         changed = self._assigned[number] = self._changed()
         if self._moves(number):
             for k, before in enumerate(self._before):
@@ -86,7 +97,7 @@ class Replay(Stage):
                     self.scope.give(self.trainable[k], before)
             self._given = self._before
 
-    def value_of(self, variable: Any) -> Any:
+    def value_of(self, variable: Any, number: int | None = None) -> Any:
         given = self._given if self._taped is None else self._taped
         by_id = dict(zip(map(id, self.trainable), given, strict=True))
         return {**self._others, **by_id}[id(variable)]
@@ -106,17 +117,23 @@ class Replay(Stage):
         """Raises if the model's code gave a trainable weight another value."""
         if self._tape is not None and number != self._tape:
             return
+        refusal = self._refusal(number)
+        if refusal is not None:
+            raise refusal
+
+    def _refusal(self, number):
         changed = self._assigned.get(number, self._changed())
-        if changed:
-            raise UncheckableError(
-                f"The forward pass assigns to the trainable weight "
-                f"{self.paths[changed[0]]}"
-                f"{' and others' if len(changed) > 1 else ''}, as "
-                "SpectralNormalization does: what is differentiated is then not "
-                "the weight that the optimizer holds, and differences can't tell "
-                "whether the gradient is right. Check a model without that layer, "
-                "or compute the changed weight instead of assigning it."
-            )
+        if not changed:
+            return None
+        return UncheckableError(
+            f"The forward pass assigns to the trainable weight "
+            f"{self.paths[changed[0]]}"
+            f"{' and others' if len(changed) > 1 else ''}, as "
+            "SpectralNormalization does: what is differentiated is then not "
+            "the weight that the optimizer holds, and differences can't tell "
+            "whether the gradient is right. Check a model without that layer, "
+            "or compute the changed weight instead of assigning it."
+        )
 
     def _moves(self, number):
         return self._still is not None and number == self._tape

@@ -13,11 +13,12 @@ from keras_gradwatch.errors import UncheckableError
 from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.framework.isolation import untouched
 from keras_gradwatch.framework.model import read_variable, states_of
-from keras_gradwatch.framework.patches import applied
+from keras_gradwatch.framework.patches import Patch, applied
 from keras_gradwatch.replica import precision, randomness
 from keras_gradwatch.replica.precision import SINGLE
-from keras_gradwatch.replica.recorder import Recording, recorded, total
+from keras_gradwatch.replica.recorder import Call, Recording, recorded, total
 from keras_gradwatch.replica.replay import Replay, Scope, full_tracebacks, inlined
+from keras_gradwatch.replica.spans import Tapes
 from keras_gradwatch.replica.train_step import Objective
 
 
@@ -27,21 +28,6 @@ class Weight:
 
     path: str
     shape: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Differentiated:
-    """What a training step differentiates, and what comes out.
-
-    Args:
-        targets: What is differentiated; their sum is the loss.
-        weights: With what each target is weighted, None if with nothing.
-        gradients: A gradient or None for each weight.
-    """
-
-    targets: list[tf.Tensor]
-    weights: list[Any] | None
-    gradients: list[Any]
 
 
 class Replica:
@@ -111,6 +97,16 @@ class Replica:
         """What TensorFlow has for the states."""
         return [internals.raw_value(v) for v in self._states]
 
+    @property
+    def trainable(self) -> list:
+        """The Keras variables of the weights."""
+        return list(self._trainable)
+
+    @property
+    def others(self) -> list:
+        """The Keras variables of the states."""
+        return list(self._states)
+
     def values(self, read: Callable = read_variable) -> list[tf.Tensor]:
         """The weights, as they are stored.
 
@@ -127,40 +123,24 @@ class Replica:
         """
         return [tf.identity(read(v)) for v in self._states]
 
-    def stand_ins(self) -> tuple[list[tf.Variable], list[tf.Variable] | None]:
-        """Variables for the weights: those that move, and those that stand still.
+    def stand_ins(self) -> list[tf.Variable]:
+        """Variables to trace with, one for each weight.
 
-        The live ones move, where they can: code that was compiled before reads them.
-        Only what is traced with these variables can be told from the rest: their
-        values are of no account.
-
-        Returns:
-            A variable for each weight; and one more, or None where all that the
-            objective computes is differentiated.
+        The live ones, where they can be: code that was compiled before reads them, too.
         """
-        live = self.live_weights
         dtypes = precision.stored(self.model, self._trainable, self.precision)
-        moved = [
+        return [
             v if _is_plain(v) and v.dtype.name == dtype else _placeholder(v, dtype)
-            for v, dtype in zip(live, dtypes, strict=True)
+            for v, dtype in zip(self.live_weights, dtypes, strict=True)
         ]
-        if self.objective.call is None or self.objective.tape is None:
-            return moved, None
-        return moved, list(map(_placeholder, live, dtypes))
 
     def differentiated(
-        self,
-        values: Sequence[Any],
-        still: Sequence[Any] | None,
-        states: Sequence[tf.Tensor],
-        batch: Any,
-    ) -> Differentiated:
+        self, values: Sequence[Any], states: Sequence[tf.Tensor], batch: Any
+    ) -> Call:
         """The loss, and what the training step's own tape returns for it.
 
         Args:
             values: A tensor or `tf.Variable` for each of `weights`.
-            still: The same for what a `train_step` computes before its tape, such
-                as a goal to reach: no gradient flows there.
             states: What `states` returned.
             batch: What `train_step` is handed.
 
@@ -168,10 +148,8 @@ class Replica:
             UncheckableError: If the model assigns to a trainable weight.
         """
         if self.objective.call is not None:
-            with self._replay(values, states, still) as replay:
-                call = self._run_step(batch, replay, wanted=self.objective.call)
-            found = [call.gradients[id(v)] for v in self._trainable]
-            return Differentiated(call.targets, call.weights, found)
+            with self._replay(values, states) as replay:
+                return self._run_step(batch, replay, wanted=self.objective.call)
         # The tape is asked inside: what is computed again there, as by
         # `tf.recompute_grad`, must read these values too.
         with self._replay(values, states) as replay:
@@ -179,7 +157,8 @@ class Replica:
                 watch(tape, values)
                 loss = self._default_loss(values, batch, replay)
             found = tape.gradient(loss, values)
-        return Differentiated([loss], None, found)
+        gradients = dict(zip(map(id, self._trainable), found, strict=True))
+        return Call([loss], None, gradients, tuple(self._trainable))
 
     def loss(
         self,
@@ -192,8 +171,9 @@ class Replica:
 
         Args:
             values: As for `differentiated`.
-            still: The same.
-            states: The same.
+            still: The same for what a `train_step` computes before its tape, such
+                as a goal to reach: no gradient flows there.
+            states: As for `differentiated`.
             batch: The same.
         """
         if self.objective.call is None:
@@ -241,6 +221,30 @@ class Replica:
                 at_end(replay.scope.get_current_value)
         return recording
 
+    def recorded_step(
+        self, values: Sequence[tf.Variable], states: Sequence[tf.Tensor], batch: Any
+    ) -> Recording:
+        """The whole training step, to be traced: for each of its losses.
+
+        Args:
+            values: What `stand_ins` returned.
+            states: What `states` returned.
+            batch: What `train_step` is handed.
+        """
+        recording, patches = Recording(), []
+        if internals.has_default_train_step(self.model):
+            # What it reports has no part in its loss.
+            patches = [Patch(self.model, "compute_metrics", lambda *args, **kw: {})]
+        with (
+            self._replay(values, states, as_step=True) as replay,
+            recorded(self.model, recording, lambda call: True, replay),
+            applied(patches),
+        ):
+            self.model.train_step(batch)
+        recording.spans = replay.spans(tf.compat.v1.get_default_graph())
+        recording.refused = replay.refused
+        return recording
+
     def _run_step(self, batch, replay, wanted=None):
         recording, objective = Recording(), self.objective
 
@@ -253,13 +257,14 @@ class Replica:
         return recording.calls[objective.call or 0]
 
     @contextlib.contextmanager
-    def _replay(self, values, states, still=None):
+    def _replay(self, values, states, still=None, as_step=False):
         """Puts other values in the place of the model's variables.
 
         Args:
             values: For the weights.
             states: For what else the model reads.
             still: For the weights where no tape of the objective records.
+            as_step: Whether the whole step is traced, for each of its losses.
 
         Yields:
             A `Replay`.
@@ -270,11 +275,13 @@ class Replica:
         }
         patches = precision.patches(self.model, self.variables, self.precision)
         patches += internals.hidden_metrics(self.model)
+        # The loss objects of `compile()` are made when data is first seen, and stay.
+        is_new = as_step and not internals.losses_are_built(self.model)
         if self.dropout == "bypass":
             patches += randomness.bypassed(self.model)
-        scope = Scope(collect_losses=True, initialize_variables=False)
+        scope = Scope(collect_losses=True, initialize_variables=is_new)
         with (
-            untouched(self.model),
+            untouched(self.model, losses=not is_new),
             applied(patches),
             inlined(self.inlined),
             full_tracebacks(),
@@ -284,7 +291,11 @@ class Replica:
         ):
             paths = [weight.path for weight in self.weights]
             tape = self.objective.tape
-            replay = Replay(scope, self._trainable, paths, values, still, tape)
+            replay: Replay
+            if as_step:
+                replay = Tapes(scope, self._trainable, paths, values)
+            else:
+                replay = Replay(scope, self._trainable, paths, values, still, tape)
             replay.know(self._states, states)
             yield replay
 

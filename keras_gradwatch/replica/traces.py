@@ -1,17 +1,11 @@
-"""What was traced of a replica, kept for each signature of the data."""
+"""What was traced, kept for each signature of the data."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-import tensorflow as tf
-
-from keras_gradwatch.errors import UncheckableError
 from keras_gradwatch.framework import batch as batches
-
-logger = logging.getLogger("keras_gradwatch")
 
 # A `fit` has two signatures: that of its batches, and that of the last one, which is
 # shorter. Sequences of every length have one each, and must not pile up.
@@ -21,51 +15,46 @@ _MOST = 4
 T = TypeVar("T")
 
 
-def _give_up(error: Exception) -> None:
-    raise error
-
-
 class Traces(Generic[T]):
-    """Traces a replica once for each signature of the data, and keeps a few.
+    """Traces once for each signature of the data, and keeps a few.
 
     Args:
-        trace: Called with states and a batch; returns what was traced.
-        refuse: Called with an error of the model's own code while it was traced;
-            raises one.
+        trace: Called with a batch, and what else is needed; returns what was traced.
+        signature: What two batches share if one trace serves both.
     """
 
     def __init__(
         self,
-        trace: Callable[[list[tf.Tensor], Any], T],
-        refuse: Callable[[Exception], None] = _give_up,
+        trace: Callable[..., T],
+        signature: Callable[[Any], Any] = batches.signature,
     ):
-        self._trace, self._refuse = trace, refuse
-        self._known: dict[tuple, T] = {}
-        self._refused: dict[tuple, UncheckableError] = {}
+        self._trace, self._signature = trace, signature
+        self._known: dict[Any, T] = {}
+        self._refused: dict[Any, Exception] = {}
 
-    def has(self, batch: Any) -> bool:
-        """Whether there is something for this batch."""
-        return batches.signature(batch) in self._known
+    def known(self, batch: Any) -> T | None:
+        """What there is for this batch."""
+        return self._known.get(self._signature(batch))
 
-    def of(self, states: list[tf.Tensor], batch: Any) -> T:
+    def of(self, batch: Any, *more: Any) -> T:
         """What was traced for batches like this one; now, if none came before.
 
+        Args:
+            batch: The batch.
+            *more: What else `trace` is called with.
+
         Raises:
-            UncheckableError: If the model can't be replayed.
-            Exception: What `refuse` raises.
+            Exception: What `trace` raises; the same when asked again.
         """
-        key = batches.signature(batch)
+        key = self._signature(batch)
         if key in self._refused:  # it would be again
             raise self._refused[key].with_traceback(None) from None
         if key not in self._known:
             try:
-                self._known[key] = self._trace(states, batch)
-            except UncheckableError as error:
+                self._known[key] = self._trace(batch, *more)
+            except Exception as error:
                 self._refused[key] = error
                 raise
-            except Exception as error:  # the model's own code runs, and may do all
-                logger.debug("Tracing the model failed.", exc_info=True)
-                self._refuse(error)
         while len(self._known) > _MOST:
             del self._known[next(iter(self._known))]
         return self._known[key]

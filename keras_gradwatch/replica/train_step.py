@@ -42,42 +42,27 @@ class Objective:
     weighted: bool = False
 
 
-def objectives(model: keras.Model, batch: Any) -> tuple[Objective, ...]:
-    """Finds out what the model's training step differentiates.
+def in_recording(
+    model: keras.Model, recording: Recording, graph: tf.Graph | None = None
+) -> tuple[Objective, ...]:
+    """What a training step of a model's own differentiated.
 
-    Runs the step once, with nothing computed and nothing left behind, but for
-    the loss objects that Keras makes when it first sees the structure of data.
+    Args:
+        model: The live model.
+        recording: What the step did.
+        graph: The graph that it was traced to; None if it ran eagerly.
 
     Raises:
         UncheckableError: If it does not differentiate with a `tf.GradientTape`.
     """
-    if internals.has_default_train_step(model):
-        with untouched(model, losses=False):
-            internals.build_losses(model, batch)
-        return (Objective("", None, tuple(model.trainable_variables)),)
-    present = [
-        (v, internals.raw_value(v))
-        for v in model.variables
-        if internals.raw_value(v) is not None
-    ]
-    found: list[Objective] = []
-
-    def step():
-        recording = Recording()
-        with keras.StatelessScope(present), recorded(model, recording):
-            model.train_step(batch)
-        if not all(
-            graphs.is_readable(t) for call in recording.calls for t in call.targets
-        ):
-            raise UncheckableError(
-                "The model's own `train_step` differentiates inside a branch or a loop "
-                "of the graph (`tf.cond`, `tf.while_loop`), where it can't be "
-                "followed. Decide in Python, or take the gradient outside."
-            )
-        found[:] = _objectives(recording, optimizers(model))
-
-    with untouched(model, losses=False), applied(internals.hidden_metrics(model)):
-        internals.trace(model, step)
+    targets = [t for call in recording.calls for t in call.targets]
+    if graph is not None and any(t.graph is not graph for t in targets):
+        raise UncheckableError(
+            "The model's own `train_step` differentiates inside a branch or a loop "
+            "of the graph (`tf.cond`, `tf.while_loop`), where it can't be "
+            "followed. Decide in Python, or take the gradient outside."
+        )
+    found = _objectives(recording, optimizers(model), graph is None)
     if not found:
         raise UncheckableError(
             "The model's own `train_step` takes no gradient for its variables with "
@@ -87,28 +72,66 @@ def objectives(model: keras.Model, batch: Any) -> tuple[Objective, ...]:
     return tuple(found)
 
 
-def _objectives(recording, known):
+def objectives_eagerly(model: keras.Model, batch: Any) -> tuple[Objective, ...]:
+    """Finds out what a step differentiates that has no graph.
+
+    Runs it once, with no gradient computed and nothing left behind, but for the loss
+    objects that Keras makes when it first sees the structure of data.
+
+    Raises:
+        UncheckableError: If it does not differentiate with a `tf.GradientTape`.
+    """
+    present = [
+        (v, internals.raw_value(v))
+        for v in model.variables
+        if internals.raw_value(v) is not None
+    ]
+    recording = Recording()
+    with (
+        untouched(model, losses=False),
+        applied(internals.hidden_metrics(model)),
+        keras.StatelessScope(present),
+        recorded(model, recording),
+    ):
+        model.train_step(batch)
+    return in_recording(model, recording)
+
+
+def _objectives(recording, known, has_no_graph):
     calls = recording.calls
     made = [
-        [g for g in call.gradients.values() if isinstance(g, tf.Tensor)]
+        [
+            g.values if isinstance(g, tf.IndexedSlices) else g
+            for g in call.gradients.values()
+            if g is not None
+        ]
         for call in calls
     ]
+
+    def depends(target, number):
+        return not has_no_graph and graphs.depends_on(target, made[number])
+
     return [
         Objective(
             name=name,
             call=k,
             variables=call.variables,
             # Without a graph there is no telling: then every gradient is computed.
-            nested=tf.executing_eagerly()
-            or any(graphs.depends_on(call.target, made[i]) for i in range(k)),
+            nested=has_no_graph
+            or any(depends(t, i) for i in range(k) for t in _computed(call)),
             tape=call.tape,
             weighted=call.weights is not None,
-            inner=any(graphs.depends_on(c.target, made[k]) for c in calls[k + 1 :]),
+            inner=any(depends(t, k) for c in calls[k + 1 :] for t in _computed(c)),
         )
         for k, (call, name) in enumerate(
             zip(calls, _names(recording, known), strict=True)
         )
     ]
+
+
+def _computed(call):
+    """What is differentiated, and what that is weighted with."""
+    return [*call.targets, *(w for w in call.weights or () if w is not None)]
 
 
 def _names(recording, known):

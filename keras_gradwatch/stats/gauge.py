@@ -20,6 +20,7 @@ from keras_gradwatch.framework.devices import local_value
 from keras_gradwatch.framework.optimizers import optimizers
 from keras_gradwatch.replica.dry_run import DryRun
 from keras_gradwatch.replica.lift import draws
+from keras_gradwatch.replica.steps import Steps
 from keras_gradwatch.replica.train_step import Objective
 
 # As many as TensorBoard draws (`DEFAULT_BUCKET_COUNT` of its histogram plugin).
@@ -33,23 +34,27 @@ class Gauge:
     for each variable leave the graph.
 
     Args:
-        model: The live model.
+        steps: The `Steps` of the live model.
         dropout: `"freeze"`, for the very draw of training, or `"bypass"`.
         objectives: The losses that the step differentiates.
         histograms: Whether to make histograms, too.
     """
 
     def __init__(
-        self, model, dropout: str, objectives: Sequence[Objective], histograms: bool
+        self,
+        steps: Steps,
+        dropout: str,
+        objectives: Sequence[Objective],
+        histograms: bool,
     ):
-        self._model = model
+        self._model = steps.model
         # What is part of another loss trains nothing by itself.
         self._objectives = [o for o in objectives if not o.inner]
         self._variables = list(
             {id(v): v for o in self._objectives for v in o.variables}.values()
         )
         self._histograms = histograms
-        self._dry_run = DryRun(model, dropout, tuple(self._variables), self._wanted)
+        self._dry_run = DryRun(steps, dropout, self._wanted)
         self._copied = tf.function(self._copy, autograph=False)
         self._moved = tf.function(self._move, autograph=False)
 

@@ -39,6 +39,12 @@ def test_compile_loss_is_built_from_data_without_the_optimizer(model):
     model.fit(*batch, verbose=0)
 
 
+def test_the_loss_of_compile_is_not_built_before_there_is_data(model):
+    assert not internals.losses_are_built(model)
+    model.train_on_batch(np.ones((2, 4, 5)), np.ones((2, 2)))
+    assert internals.losses_are_built(model)
+
+
 def test_training_loss_is_what_train_step_logs(model):
     x, y = np.ones((2, 4, 5), "float32"), np.ones((2, 2), "float32")
     loss = float(internals.training_loss(model, (x, y)))
@@ -139,3 +145,16 @@ def test_building_a_layer_by_a_symbolic_call():
     assert layer.built
     assert layer.kernel.shape == (4, 2)
     assert not layer._inbound_nodes
+
+
+def test_dropout_of_attention():
+    x = np.random.default_rng(0).normal(size=(1, 5, 4)).astype("float32")
+    layer = layers.MultiHeadAttention(1, 4, dropout=0.5)
+    plain = layer(x, x)
+    assert np.any(layer(x, x, training=True) != plain)
+    for inside in (layer, *internals.children(layer)):
+        if isinstance(inside, layers.Dropout):
+            inside.rate = 0.0
+    setattr(layer, internals.DROPOUT_OF_ATTENTION, 0.0)
+    assert layer.get_config()["dropout"] == 0.0
+    assert np.allclose(layer(x, x, training=True), plain, atol=1e-6)

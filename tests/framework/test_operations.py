@@ -91,3 +91,10 @@ def test_eager_draws_apart():
     tf.random.set_seed(5)
     assert (tf.random.normal([2]).numpy() == drawn).all()
     assert (apart != drawn).any()
+
+
+def test_running_at_once_within_a_graph():
+    with tf.Graph().as_default():
+        assert not tf.executing_eagerly()
+        with operations.eager_mode():
+            assert float(tf.constant(2.0) + 1.0) == 3.0

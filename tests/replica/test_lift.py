@@ -11,7 +11,7 @@ from keras_gradwatch.check.evaluation.evaluator import Evaluator
 from keras_gradwatch.check.numerics.directions import Direction
 from keras_gradwatch.framework import batch as batches
 from keras_gradwatch.replica.replica import Replica
-from keras_gradwatch.replica.train_step import objectives
+from keras_gradwatch.replica.steps import Steps
 from tests.support.lifted_models import (
     DRAWN,
     IN_FLOAT32,
@@ -46,7 +46,7 @@ def test_every_variable_is_told_and_the_loss_is_the_models_own(name, rng):
 def test_the_gradient_is_the_slope_of_the_lifted_loss(name, rng):
     model, x, y = LIFTED[name](rng)
     batch = batches.from_arrays(x, y)
-    replica = Replica(model, "freeze", objectives(model, batch)[0])
+    replica = Replica(model, "freeze", Steps(model).objectives("freeze", batch)[0])
     evaluator, states = Evaluator(replica), replica.states()
     assert evaluator.graphs_for(states, batch).lifted is not None
     values = [tf.cast(v, tf.float64) for v in replica.values()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,9 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.check.evaluation.perturbations import MOST, Perturbation
-from keras_gradwatch.check.evaluation.tracing import Graphs, trace
+from keras_gradwatch.check.evaluation.tracing import Graphs, graphs_of
+from keras_gradwatch.errors import UncheckableError
+from keras_gradwatch.replica.lift.trace import Trace, traced_alone
 from keras_gradwatch.replica.replica import Replica
 from keras_gradwatch.replica.traces import Traces
+
+logger = logging.getLogger("keras_gradwatch")
 
 
 class Evaluator:
@@ -24,19 +28,25 @@ class Evaluator:
 
     Args:
         replica: The `Replica` to evaluate.
+        traced: Called with it and a batch; returns the `Trace` of its loss. Traced by
+            itself, if None.
 
     Attributes:
         seconds: How long one loss took of late, if that is known.
     """
 
-    def __init__(self, replica: Replica):
-        self.replica = replica
+    def __init__(
+        self,
+        replica: Replica,
+        traced: Callable[[Replica, Any], Trace] = traced_alone,
+    ):
+        self.replica, self._traced = replica, traced
         self.seconds: float | None = None
-        self._traces = Traces(functools.partial(trace, replica), self._refuse)
+        self._traces = Traces(self._made)
 
     def is_traced_for(self, batch: Any) -> bool:
         """Whether there are graphs for this batch."""
-        return self._traces.has(batch)
+        return self._traces.known(batch) is not None
 
     def graphs_for(self, states: list[tf.Tensor], batch: Any) -> Graphs:
         """The functions for this batch, traced if they are new.
@@ -44,7 +54,7 @@ class Evaluator:
         Raises:
             UncheckableError: If the loss of this model can't be replayed.
         """
-        return self._traces.of(states, batch)
+        return self._traces.of(batch, states)
 
     def gradient(
         self, values: Sequence[tf.Tensor], states: list[tf.Tensor], batch: Any
@@ -60,7 +70,7 @@ class Evaluator:
             A tuple `(loss, gradients)`: a float, and for each weight a float64
             array, or None where the tape returned None.
         """
-        graphs = self._traces.of(states, batch)
+        graphs = self._traces.of(batch, states)
         loss, found = graphs.gradient(values, states, batch)
         rest = iter(found)
         gradients = [view(next(rest)) if there else None for there in graphs.present]
@@ -74,7 +84,7 @@ class Evaluator:
         perturbations: Sequence[Perturbation],
     ) -> None:
         """Makes ready for what `losses` takes: a one-off price, where that pays."""
-        graphs = self._traces.of(states, batch)
+        graphs = self._traces.of(batch, states)
         graphs.shortcuts.prepare((values, states, batch), perturbations)
 
     def losses(
@@ -99,13 +109,19 @@ class Evaluator:
         Returns:
             Losses, float64, shape `(len(perturbations),)`.
         """
-        graphs = self._traces.of(states, batch)
+        graphs = self._traces.of(batch, states)
         return graphs.shortcuts.losses(
             (values, states, batch), perturbations, at_once, tell
         )
 
-    def _refuse(self, error):
-        raise self.replica.unreplayable(error) from error
+    def _made(self, batch, states) -> Graphs:
+        try:
+            return graphs_of(self.replica, self._traced, states, batch)
+        except UncheckableError:
+            raise
+        except Exception as error:  # the model's own code runs, and may do all
+            logger.debug("Tracing the model failed.", exc_info=True)
+            raise self.replica.unreplayable(error) from error
 
 
 def view(tensor: tf.Tensor) -> np.ndarray:

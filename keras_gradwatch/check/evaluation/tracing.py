@@ -1,4 +1,4 @@
-"""From a replica to the functions that an `Evaluator` calls."""
+"""From a trace to the functions that an `Evaluator` calls."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ from keras_gradwatch.framework.graphs import dense
 from keras_gradwatch.framework.isolation import same_raw_variables
 from keras_gradwatch.replica import diagnose
 from keras_gradwatch.replica.lift.lifted import Lifted
-from keras_gradwatch.replica.lift.trace import traced
+from keras_gradwatch.replica.lift.trace import Trace
 from keras_gradwatch.replica.precision import DOUBLE, SINGLE, TRAINING
-from keras_gradwatch.replica.recorder import total
 from keras_gradwatch.replica.replica import Replica
 
 logger = logging.getLogger("keras_gradwatch")
@@ -60,11 +59,17 @@ class Graphs:
     lifted: Lifted | None = None
 
 
-def trace(replica: Replica, states: list[tf.Tensor], batch: Any) -> Graphs:
-    """Traces the loss and the gradient of a replica, and runs them once.
+def graphs_of(
+    replica: Replica,
+    traced: Callable[[Replica, Any], Trace],
+    states: list[tf.Tensor],
+    batch: Any,
+) -> Graphs:
+    """Lifts the loss and the gradient of a replica, and runs them once.
 
     Args:
         replica: The `Replica`.
+        traced: Called with it and the batch; returns the `Trace` of its loss.
         states: What `Replica.states` returned.
         batch: What `train_step` is handed.
 
@@ -74,7 +79,7 @@ def trace(replica: Replica, states: list[tf.Tensor], batch: Any) -> Graphs:
     """
     replica.precision = SINGLE
     try:
-        found = traced(replica, states, batch)
+        found = traced(replica, batch)
     except UncheckableError:
         raise
     except Exception:  # the model's own code, which may need values
@@ -87,7 +92,7 @@ def trace(replica: Replica, states: list[tf.Tensor], batch: Any) -> Graphs:
 
 def _lifted(replica, found, states, batch):
     diagnose.assert_not_live(replica, found)
-    lifted = Lifted(found)
+    lifted = Lifted(found, states, batch)
     diagnose.assert_pure(replica, found.places, lifted.effects)
     values = [tf.cast(value, tf.float64) for value in replica.values()]
     began = time.perf_counter()
@@ -139,10 +144,10 @@ def _run_eagerly(replica, states, batch, precision):
 
     def gradient(values, states, batch):
         with same_raw_variables(replica.layers):
-            found = replica.differentiated(values, None, states, in_precision(batch))
-        present[:] = [g is not None for g in found.gradients]
-        gradients = [dense(g) for g in found.gradients if g is not None]
-        return total(found.targets, found.weights), gradients
+            found = replica.differentiated(values, states, in_precision(batch))
+        own = [found.gradients[id(v)] for v in replica.trainable]
+        present[:] = [g is not None for g in own]
+        return found.target, [dense(g) for g in own if g is not None]
 
     def losses(values, states, batch, perturbations: Packed):
         batch = in_precision(batch)

@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.errors import UncheckableError
-from keras_gradwatch.replica.replica import Differentiated, Replica, watch
+from keras_gradwatch.replica.recorder import Call, Recording
+from keras_gradwatch.replica.replica import Replica, watch
 
 
 class FirstOrder(Replica):
@@ -19,16 +20,18 @@ class FirstOrder(Replica):
     _derivative = "gradient"
 
     def differentiated(
-        self,
-        values: Sequence[Any],
-        still: Sequence[Any] | None,
-        states: Sequence[tf.Tensor],
-        batch: Any,
-    ) -> Differentiated:
+        self, values: Sequence[Any], states: Sequence[tf.Tensor], batch: Any
+    ) -> Call:
         try:
-            return super().differentiated(values, still, states, batch)
+            return super().differentiated(values, states, batch)
         except LookupError as error:  # of TensorFlow's registry of gradients
             raise UncheckableError(_no_gradient(self._derivative, error)) from error
+
+    def recorded_step(
+        self, values: Sequence[tf.Variable], states: Sequence[tf.Tensor], batch: Any
+    ) -> Recording:
+        # What a harness trains with is what it differentiates: no more is asked for.
+        return Recording([self.differentiated(values, states, batch)])
 
     def unreplayable(self, error: Exception) -> UncheckableError:
         return UncheckableError(

@@ -8,6 +8,7 @@ from typing import Any
 
 from keras_gradwatch.arguments import refuse
 from keras_gradwatch.check.checker import GradientChecker
+from keras_gradwatch.check.evaluation.evaluator import Evaluator
 from keras_gradwatch.check.localisation import where_to_look
 from keras_gradwatch.check.parts.call_arguments import CallArguments
 from keras_gradwatch.check.parts.derivatives import FirstOrder, SecondOrder
@@ -22,7 +23,7 @@ from keras_gradwatch.findings.variable import VariableReport
 from keras_gradwatch.findings.verdicts import INCONCLUSIVE, PASS
 from keras_gradwatch.findings.vocabulary import FIRST, GRADIENT, LOSS, OUTPUT, SECOND
 from keras_gradwatch.replica.outline import Stage
-from keras_gradwatch.replica.replica import Replica
+from keras_gradwatch.replica.steps import Steps
 from keras_gradwatch.replica.train_step import Objective
 
 ORDERS = (1, 2)
@@ -94,19 +95,19 @@ class Part:
     """
 
     def __init__(self, harness: Harness, settings: Settings, order: int, is_loss: bool):
-        self.model = harness
+        self.model, self.steps = harness, Steps(harness)
         self.function = LOSS if is_loss else OUTPUT
         self._settings, self._order = settings, order
 
-    def replicas(self, objectives: Sequence[Objective]) -> list[Replica]:
+    def evaluators(self, objectives: Sequence[Objective]) -> list[Evaluator]:
         (objective,) = objectives
         dropout, seed = self._settings.dropout, self._settings.seed
         if self._order == 1:
-            return [FirstOrder(self.model, dropout, objective)]
+            return [Evaluator(FirstOrder(self.model, dropout, objective))]
         first, second = (replace(objective, name=name) for name in (FIRST, SECOND))
         return [
-            FirstOrder(self.model, dropout, first),
-            SecondOrder(self.model, dropout, second, seed),
+            Evaluator(FirstOrder(self.model, dropout, first)),
+            Evaluator(SecondOrder(self.model, dropout, second, seed)),
         ]
 
     def function_of(self, number: int) -> str:

@@ -7,7 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_gradwatch.framework.graphs import dense
 from keras_gradwatch.replica.lift import surgery
+from keras_gradwatch.replica.lift.surgery import moved
 from keras_gradwatch.replica.lift.trace import Trace
 from keras_gradwatch.replica.lift.widening import wide
 from keras_gradwatch.replica.recorder import total
@@ -24,6 +26,8 @@ class Lifted:
 
     Args:
         trace: The `Trace`.
+        states: What `Replica.states` returned.
+        batch: What `train_step` is handed: for batches as this one.
 
     Attributes:
         loss: A concrete function of what `flat` returns: the loss, a scalar.
@@ -35,9 +39,9 @@ class Lifted:
         drawing: Names of operations whose draws were fixed.
     """
 
-    def __init__(self, trace: Trace):
+    def __init__(self, trace: Trace, states: Sequence[tf.Tensor], batch: Any):
         self.trace = trace
-        graph = trace.graph
+        graph, call = trace.graph, trace.call
         definition = graph.as_graph_def()
         self._place = self._places()
         inside = [t for outside, t in graph.captures if id(outside) in self._place]
@@ -45,14 +49,19 @@ class Lifted:
             {t.op.name for t in graph.inputs},
             {t.op.name for t in inside if t.dtype == tf.resource},
         )
-        targets, weights, gradients = trace.function.structured_outputs
+        # A weight for each target, or none.
+        self._weights = call.weights or [None] * len(call.targets)
+        loss = [*call.targets, *(w for w in self._weights if w is not None)]
+        scale = [] if trace.scale is None else [trace.scale]
+        self._is_rows = [isinstance(g, tf.IndexedSlices) for g in trace.gradients]
+        gradients = [t for g in trace.gradients if g is not None for t in _parts(g)]
         parts = [
-            surgery.lifted(definition, *given, [t.name for t in wanted])
-            for wanted in ([*targets, *weights], [*targets, *weights, *gradients])
+            surgery.lifted(definition, *given, [t.name for t in wanted], trace.spans)
+            for wanted in (loss, [*loss, *scale, *gradients])
         ]
         self.effects, self.drawing = parts[1].effects, parts[1].drawing
         self.rounded = parts[1].rounded - parts[0].rounded
-        specs = self._specs()
+        specs = self._specs(states, batch)
         self.loss = tf.compat.v1.wrap_function(self._loss(parts[0]), specs)
         self.gradient = tf.compat.v1.wrap_function(self._gradient(parts[1]), specs)
 
@@ -79,23 +88,17 @@ class Lifted:
     def _places(self):
         """The place of each variable that stands for an argument, by its handle."""
         trace, places = self.trace, dict[int, int]()
-        count = len(trace.moved)
-        for start, rows in ((0, trace.moved), (count, trace.still)):
-            for k, handles in enumerate(rows):
-                places |= {id(handle): start + k for handle in handles}
-        for k, handles in enumerate(trace.known):
+        count = len(trace.variables)
+        for k, handles in enumerate(trace.handles):
+            places |= {id(handle): k for handle in handles}
+        for k, (handles, _) in enumerate(trace.known):
             places |= {id(handle): 2 * count + k for handle in handles}
         return places
 
-    def _specs(self):
-        graph = self.trace.graph
+    def _specs(self, states, batch):
         weights = [tf.TensorSpec(shape, tf.float64) for shape in self.trace.shapes]
-        count = len(graph.inputs) - len(graph.captures)
-        rest = [
-            tf.TensorSpec(t.shape, tf.as_dtype(wide(t.dtype.as_datatype_enum)))
-            for t in graph.inputs[:count]
-        ]
-        return [*weights, *weights, *rest]
+        rest = self.flat([], [], states, batch)
+        return [*weights, *weights, *(tf.TensorSpec(t.shape, t.dtype) for t in rest)]
 
     def _loss(self, part):
         def loss(*flat):
@@ -103,7 +106,7 @@ class Lifted:
             targets, weights = self._split(found)
             if weights is not None:
                 # Weights count as constants: as they are where nothing has moved.
-                count = len(self.trace.moved)
+                count = len(self.trace.variables)
                 unmoved = (*flat[count : 2 * count], *flat[count:])
                 _, weights = self._split(self._imported(part, unmoved))
             return total(targets, weights)
@@ -113,32 +116,62 @@ class Lifted:
     def _gradient(self, part):
         def gradient(*flat):
             found = self._imported(part, flat)
-            count = len(self.trace.weighted) + sum(self.trace.weighted)
-            return [total(*self._split(found[:count])), *found[count:]]
+            loss, rest = total(*self._split(found)), iter(found[self._of_loss :])
+            scale = None if self.trace.scale is None else next(rest)
+            gradients = []
+            for own, is_rows in zip(self.trace.gradients, self._is_rows, strict=True):
+                if own is None:
+                    continue
+                gradient = next(rest)
+                if is_rows:
+                    gradient = tf.IndexedSlices(gradient, next(rest), next(rest))
+                gradient = dense(gradient)
+                gradients.append(gradient if scale is None else gradient / scale)
+            return [loss, *gradients]
 
         return gradient
 
+    @property
+    def _of_loss(self):
+        """How many of what is imported are targets or weights of them."""
+        return 2 * len(self._weights) - self._weights.count(None)
+
     def _split(self, found):
         """Targets, and a weight or None for each; None if none has one."""
-        weighted = self.trace.weighted
-        rest = iter(found[len(weighted) :])
-        weights = [next(rest) if there else None for there in weighted]
-        return found[: len(weighted)], weights if any(weighted) else None
+        count = len(self._weights)
+        rest = iter(found[count:])
+        weights = [None if w is None else next(rest) for w in self._weights]
+        return found[:count], None if all(w is None for w in weights) else weights
 
     def _imported(self, part, flat):
-        graph = self.trace.graph
-        count = len(graph.inputs) - len(graph.captures)
-        own = zip(graph.inputs[:count], flat[len(flat) - count :], strict=True)
-        given = {t.op.name: value for t, value in own}
+        trace, count = self.trace, len(self.trace.variables)
+        own = trace.graph.inputs[: len(trace.graph.inputs) - len(trace.graph.captures)]
+        first = 2 * count
+        states = {k: first + i for i, (_, k) in enumerate(trace.known) if k is not None}
+        given = {own[k].op.name: flat[place] for k, place in states.items()}
+        # Of what takes no state are the leaves of the batch.
+        batch = flat[first + len(trace.known) :]
+        leaves = [t for k, t in enumerate(own) if k not in states]
+        given |= {t.op.name: v for t, v in zip(leaves, batch, strict=True)}
         here = tf.compat.v1.get_default_graph()
-        for outside, t in graph.captures:
-            if t.op.name not in part.used:
+        for outside, t in trace.graph.captures:
+            name, place = t.op.name, self._place.get(id(outside))
+            if place is None:
+                if name in part.used:
+                    given[name] = _wide(here.capture(outside))
                 continue
-            place = self._place.get(id(outside))
-            given[t.op.name] = (
-                _wide(here.capture(outside)) if place is None else flat[place]
-            )
+            # A weight is moved where its tape records, else not.
+            stands = place < count and trace.spans is not None
+            given[name] = flat[count + place if stands else place]
+            given[moved(name)] = flat[place]
         return part.imported(given, SCOPE)
+
+
+def _parts(gradient):
+    """The tensors of a gradient; of rows, all three."""
+    if not isinstance(gradient, tf.IndexedSlices):
+        return [gradient]
+    return [gradient.values, gradient.indices, gradient.dense_shape]
 
 
 def _wide(tensor):

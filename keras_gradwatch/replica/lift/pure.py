@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -16,19 +17,20 @@ class Pure:
 
     Args:
         function: A concrete function `(*arguments) -> tensors`.
+        wanted: Which tensors of its graph to return instead of its own, if any.
 
     Attributes:
         effects: What running it would still do, a tuple of `surgery.Effect`.
     """
 
-    def __init__(self, function: Any):
+    def __init__(self, function: Any, wanted: Sequence[tf.Tensor] | None = None):
         self._function, graph = function, function.graph
         self._count = len(graph.inputs) - len(graph.captures)
         self._part = surgery.lifted(
             graph.as_graph_def(),
             {t.op.name for t in graph.inputs},
-            (),
-            [t.name for t in tf.nest.flatten(function.structured_outputs)],
+            frozenset(),
+            [t.name for t in wanted or tf.nest.flatten(function.structured_outputs)],
             widen=False,
         )
         self.effects = self._part.effects

@@ -11,7 +11,7 @@ a function of them.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,8 +71,9 @@ class Part:
 def lifted(
     definition: Any,
     inputs: Collection[str],
-    values: Collection[str],
+    values: Set[str],
     wanted: Sequence[str],
+    spans: Sequence[tuple[int, int]] | None = None,
     widen: bool = True,
     device: str = "CPU",
 ) -> Part:
@@ -84,6 +85,8 @@ def lifted(
         values: Those of them that are handles of variables whose values, in float64,
             take their places.
         wanted: Names of tensors.
+        spans: Between which nodes these handles are other ones, called by `moved`;
+            None: nowhere.
         widen: Whether to compute in float64; else in the types that there are.
         device: For whose kernels, `"CPU"` or `"GPU"`.
 
@@ -93,8 +96,12 @@ def lifted(
     library = {f.signature.name: f for f in definition.library.function}
     functions = _Library(library, Widening(widen), device)
     writes = GraphWrites(definition.node, library)
+    nodes = list(definition.node)
+    if spans is not None:
+        nodes = _told_apart(nodes, values, spans)
+        values, inputs = ({*names, *map(moved, values)} for names in (values, inputs))
     keys = [(name, 0) for name in values]
-    body = Body(functions, definition.node, GraphNames(), writes, keys)
+    body = Body(functions, nodes, GraphNames(), writes, keys)
     outputs = [body.lifted(name) for name in wanted]
     result = tf.compat.v1.GraphDef()
     result.versions.CopyFrom(definition.versions)
@@ -111,6 +118,30 @@ def lifted(
         rounded=frozenset(functions.rounded),
         drawing=tuple(body.drawing),
     )
+
+
+def moved(handle: str) -> str:
+    """The name of the handle that stands for another one within spans."""
+    return f"{handle}/moved"
+
+
+def _told_apart(nodes, handles, spans):
+    """Nodes of which those within spans read other variables than the rest."""
+    others = []
+    for node in nodes:
+        if node.name in handles:
+            other = tf.compat.v1.NodeDef()
+            other.CopyFrom(node)
+            other.name = moved(node.name)
+            others.append(other)
+    for start, end in spans:
+        for k in range(start, end):
+            if not handles.isdisjoint(nodes[k].input):
+                node = tf.compat.v1.NodeDef()
+                node.CopyFrom(nodes[k])
+                node.input[:] = [moved(x) if x in handles else x for x in node.input]
+                nodes[k] = node
+    return [*others, *nodes]
 
 
 class _Library:

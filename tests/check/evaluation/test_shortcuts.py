@@ -17,7 +17,7 @@ from keras_gradwatch.check.evaluation.shortcuts import Shortcuts, partitions
 from keras_gradwatch.check.numerics.directions import Direction, Sweep, draw_signs
 from keras_gradwatch.framework import batch as batches
 from keras_gradwatch.replica.replica import Replica
-from keras_gradwatch.replica.train_step import objectives
+from keras_gradwatch.replica.steps import Steps
 from tests.support.kinds import KINDS, LOW_PRECISION
 from tests.support.models import half
 
@@ -33,7 +33,7 @@ class Case:
 
     def __init__(self, model, x, y):
         batch = batches.from_arrays(x, y)
-        replica = Replica(model, "freeze", objectives(model, batch)[0])
+        replica = Replica(model, "freeze", Steps(model).objectives("freeze", batch)[0])
         states = replica.states()
         self.graphs = Evaluator(replica).graphs_for(states, batch)
         values = [tf.cast(v, tf.float64) for v in replica.values()]

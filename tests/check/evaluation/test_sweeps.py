@@ -13,7 +13,7 @@ from keras_gradwatch.check.settings import Settings
 from keras_gradwatch.check.subject import WholeModel
 from keras_gradwatch.framework import batch as batches
 from keras_gradwatch.replica.replica import Replica
-from keras_gradwatch.replica.train_step import objectives
+from keras_gradwatch.replica.steps import Steps
 from tests.support.kinds import KINDS, LOW_PRECISION, WITHOUT_INFLUENCE
 
 
@@ -22,7 +22,7 @@ from tests.support.kinds import KINDS, LOW_PRECISION, WITHOUT_INFLUENCE
 def test_a_sweep_is_the_plain_loss_at_the_moved_weights(name, rng):
     model, x, y = KINDS[name](rng)
     batch = batches.from_arrays(x, y)
-    replica = Replica(model, "bypass", objectives(model, batch)[0])
+    replica = Replica(model, "bypass", Steps(model).objectives("bypass", batch)[0])
     evaluator, states = Evaluator(replica), replica.states()
     values = [tf.cast(v, tf.float64) for v in replica.values()]
     sizes = [int(tf.size(v)) for v in values]
