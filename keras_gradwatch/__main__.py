@@ -2,8 +2,8 @@
 
     python -m keras_gradwatch LOGDIR [--json]
 
-The exit code is 1 if a gradient is wrong, 2 if nothing is known: no report was
-found, or none that could compare anything.
+The exit code is 1 if a gradient is wrong, or if an event can't be read; 2 if nothing
+is known: no report was found, or none that could compare anything.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from keras_gradwatch.errors import GradwatchError
-from keras_gradwatch.findings.digest import digest
+from keras_gradwatch.findings.digest import Digest
 from keras_gradwatch.findings.headline import Headline, headline, trainings
-from keras_gradwatch.findings.report import GradientReport
 from keras_gradwatch.findings.text import plain
 from keras_gradwatch.findings.verdicts import FAIL, PASS
 from keras_gradwatch.tensorboard.reader import Run, read_runs
@@ -37,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m keras_gradwatch",
         description="What the gradient checks below a log directory found.",
-        epilog="Exit code: 0 right, 1 a gradient is wrong, 2 nothing is known.",
+        epilog="Exit code: 0 right, 1 a gradient is wrong or an event can't be read, "
+        "2 nothing is known.",
     )
     parser.add_argument("logdir", help="log_dir of the callback, or one above it")
     parser.add_argument("--json", action="store_true", help=_JSON_HELP)
@@ -46,13 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        runs = read_runs(chosen.logdir)
+        runs = read_runs(chosen.logdir, only_newest=True)
     except GradwatchError as error:
         parser.error(str(error))
     found = [
-        (run, headline([digest(r) for r in run.reports]) if run.reports else None)
+        (run, headline(run.digests) if run.checks else None)
         for run in runs
-        if run.reports or run.alerts
+        if run.checks or run.alerts
     ]
     if chosen.json:
         print(json.dumps({"runs": [_data(run, line) for run, line in found]}, indent=2))
@@ -61,11 +61,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("\n".join(_lines(run, line)), end="\n\n")
     lost = sum(run.damaged for run in runs)
     if lost:
-        print(f"{lost} damaged event(s) left out.", file=sys.stderr)
+        print(
+            f"{lost} damaged event(s) left out: broken, cut off, or of a newer "
+            "version.",
+            file=sys.stderr,
+        )
     if not found:
         print(f"No gradient check below {chosen.logdir!r}.", file=sys.stderr)
     verdicts = {line.verdict for _, line in found if line}
-    if FAIL in verdicts:
+    if FAIL in verdicts or lost:
         return WRONG
     return RIGHT if verdicts == {PASS} else UNKNOWN
 
@@ -78,16 +82,17 @@ def _lines(run: Run, line: Headline | None) -> Iterator[str]:
         return
     yield str(line)
     yield "History:"
-    for training in trainings(run.reports):
+    for training in trainings(run.digests):
         yield f"  {_history(training)}"
     yield ""
-    yield str(run.reports[-1])
+    last = run.checks[-1].report()
+    yield str(last) if last else "The whole of the last report can't be read."
 
 
-def _history(reports: Sequence[GradientReport]) -> str:
+def _history(checks: Sequence[Digest]) -> str:
     """Verdicts with their steps, equal ones that follow each other as one."""
     pieces = []
-    for verdict, group in itertools.groupby(reports, key=lambda r: r.verdict):
+    for verdict, group in itertools.groupby(checks, key=lambda check: check.verdict):
         steps = [r.step for r in group]
         if len(steps) == 1:
             pieces.append(f"step {steps[0]} {verdict}")
@@ -99,14 +104,15 @@ def _history(reports: Sequence[GradientReport]) -> str:
 
 
 def _data(run: Run, line: Headline | None) -> dict[str, Any]:
+    last = run.checks[-1].report() if run.checks else None
     return {
         "run": run.name,
         "verdict": line.verdict if line else None,
         "headline": line.sentence if line else None,
         "alerts": [json.loads(alert.to_json()) for alert in run.alerts],
         "damaged": run.damaged,
-        "history": [{"step": r.step, "verdict": r.verdict} for r in run.reports],
-        "last": json.loads(run.reports[-1].to_json()) if run.reports else None,
+        "history": [{"step": d.step, "verdict": d.verdict} for d in run.digests],
+        "last": json.loads(last.to_json()) if last else None,
     }
 
 

@@ -21,7 +21,7 @@ FLOORS = (
     ("tensorboard",),  # writes what was found, and shows it
     ("replica", "findings"),  # a model as a function; what was found, as data
     ("framework",),  # what must be known of Keras and TensorFlow
-    ("arguments", "errors"),  # the ground
+    ("arguments", "errors", "files"),  # the ground
 )
 # Which folders may not know which.
 STRANGERS = (
@@ -31,7 +31,7 @@ STRANGERS = (
     ("replica", "check.numerics"),
 )
 # All that tensorboard/ knows.
-TENSORBOARD_KNOWS = ("tensorboard", "findings", "errors", "arguments")
+TENSORBOARD_KNOWS = ("tensorboard", "findings", "errors", "arguments", "files")
 # Neither these nor what they import may import TensorFlow or Keras.
 PURE = ("check.numerics", "findings")
 HEAVY = {"keras", "tensorflow"}

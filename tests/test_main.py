@@ -132,4 +132,4 @@ def test_damaged_events_are_counted(tmp_path):
     path.write_bytes(data)
     done = run(tmp_path)
     assert done.returncode == 1
-    assert "1 damaged event(s) left out." in done.stderr
+    assert "1 damaged event(s) left out: " in done.stderr

@@ -9,8 +9,11 @@ from typing import Any
 
 import keras
 
+from keras_gradwatch.arguments import refuse
 from keras_gradwatch.callbacks import workers
 from keras_gradwatch.callbacks.allowance import Allowance
+from keras_gradwatch.callbacks.console import say
+from keras_gradwatch.callbacks.ending import end_training
 from keras_gradwatch.callbacks.watcher import Watcher, attempt
 from keras_gradwatch.check.checker import GradientChecker
 from keras_gradwatch.check.progress import SILENCE, Progress
@@ -25,6 +28,7 @@ from keras_gradwatch.findings.verdicts import FAIL
 from keras_gradwatch.framework.optimizers import iterations
 from keras_gradwatch.replica.steps import Steps
 from keras_gradwatch.tensorboard.report_writer import ReportWriter
+from keras_gradwatch.tensorboard.tags import FEW, SCALARS
 
 
 class GradientCheck(Watcher):
@@ -48,7 +52,11 @@ class GradientCheck(Watcher):
     Args:
         log_dir: Directory for TensorBoard. It may be that of
             `keras.callbacks.TensorBoard`: events go to a run of their own,
-            `gradwatch`. Nothing is written if None.
+            `gradwatch`, those of a second `GradientCheck` to `gradwatch_2`. Nothing is
+            written if None.
+        scalars: The charts under Time Series. `"few"` are how many checks and
+            variables failed and the margin to the tolerance, `"all"` those of each
+            variable, too.
         warmup_steps: Optimizer iterations before the first check. Weights close
             to their initial values may hide a wrong gradient.
         check_freq: `"epoch"` checks before the first step past the warm-up in
@@ -66,8 +74,10 @@ class GradientCheck(Watcher):
         expected: Patterns of paths of variables whose mismatch is intended.
         on_failure: What to do when a gradient is wrong. `"warn"` issues a
             `GradientMismatchWarning`, `"stop"` also ends training after this
-            step, `"raise"` raises `GradientMismatchError` out of `fit`. A check
-            that breaks only warns, unless this is `"raise"`.
+            step, `"raise"` raises `GradientMismatchError` out of `fit`. So does
+            `"stop"` beside `keras.callbacks.BackupAndRestore`, which would delete its
+            backup if `fit` just ended. A check that breaks only warns, unless this is
+            `"raise"`.
         time_budget: Seconds that a check may take, tracing apart. If None, a check
             takes 20 training steps at most, and all checks together 3.5 % of the time
             that training takes, as measured in the run: what does not fit is left
@@ -83,13 +93,15 @@ class GradientCheck(Watcher):
         reports: A `GradientReport` for each check so far.
 
     Raises:
-        InvalidArgumentError: If an argument is wrong.
+        InvalidArgumentError: If an argument is wrong; at the beginning of `fit`, if
+            nothing can be written to `log_dir`.
     """
 
     def __init__(
         self,
         log_dir=None,
         *,
+        scalars: str = FEW,
         warmup_steps: int = 100,
         check_freq: int | str = "epoch",
         data=None,
@@ -116,7 +128,9 @@ class GradientCheck(Watcher):
             seed=seed,
         )
         self.reports: list[GradientReport] = []
-        self._writer = None if log_dir is None else ReportWriter(log_dir)
+        if scalars not in SCALARS:
+            refuse("scalars", f"one of {SCALARS}", scalars)
+        self._writer = None if log_dir is None else ReportWriter(log_dir, scalars)
         self._checker: GradientChecker | None = None
         self._allowance: Allowance | None = None
         self._epochs_without = 0
@@ -130,6 +144,7 @@ class GradientCheck(Watcher):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
+        workers.assert_writable(self.model, self._writer)
         self._begin()
         self._epochs_without = 0
         self._known_failures = set()
@@ -152,7 +167,7 @@ class GradientCheck(Watcher):
         self._checker = None
         if self._epochs_without and self.verbose:
             epochs = counted(self._epochs_without, "epoch")
-            print(
+            say(
                 f"In {epochs} no gradient check was made, to keep checks below "
                 f"{Allowance.SHARE:.1%} of training time. With `time_budget`, seconds "
                 "for a check, each epoch has one."
@@ -206,7 +221,7 @@ class GradientCheck(Watcher):
         if self.verbose and chief:
             # What was shown meanwhile ends its own line; the bar of Keras does not.
             start = "" if progress.shown else "\n"
-            print(f"{start}{report if self.verbose == 2 else report.headline}")
+            say(f"{start}{report if self.verbose == 2 else report.headline}")
         if report.verdict == FAIL:
             self._react(report)
 
@@ -222,7 +237,7 @@ class GradientCheck(Watcher):
         if self.on_failure == "raise":
             raise GradientMismatchError(report)
         if self.on_failure == "stop":
-            self.model.stop_training = True
+            end_training(self, GradientMismatchError(report))
         # The whole table when something new is wrong, not at each check again.
         failures = {v.label for v in report.failures}
         if not failures <= self._known_failures:

@@ -12,6 +12,8 @@ import tensorflow as tf
 
 from keras_gradwatch.arguments import DROPOUT, refuse
 from keras_gradwatch.callbacks import workers
+from keras_gradwatch.callbacks.console import say
+from keras_gradwatch.callbacks.ending import end_training
 from keras_gradwatch.callbacks.watcher import Watcher, attempt
 from keras_gradwatch.errors import GradientAlertWarning
 from keras_gradwatch.findings.alert import Alert
@@ -25,6 +27,7 @@ from keras_gradwatch.replica.steps import Steps
 from keras_gradwatch.stats.alarms import Alarms, Thresholds
 from keras_gradwatch.stats.gauge import Gauge
 from keras_gradwatch.tensorboard.stats_writer import StatsWriter
+from keras_gradwatch.tensorboard.tags import ALL, FEW, SCALARS
 
 
 @dataclass(frozen=True)
@@ -87,13 +90,15 @@ class GradientStats(Watcher):
     Args:
         log_dir: Directory for TensorBoard; the other callbacks may share it.
             Nothing is written if None.
+        scalars: The charts under Time Series. `"few"` are the norm of all gradients
+            and the update ratio, `"all"` those of each variable, too.
         warmup_steps: Optimizer iterations before the first reading.
         check_freq: `"epoch"` reads before the first step of each epoch; an integer,
             every so many optimizer iterations. A reading costs about one training
             step.
         data: `(x, y)` or `(x, y, sample_weight)`, one batch to read on each time. If
             None, the batch that is about to be trained on.
-        histograms: Whether to write histograms too.
+        histograms: Whether to write histograms too. If None, with `scalars="all"`.
         dropout: `"freeze"` reads the gradients of the very draw that training makes;
             `"bypass"` switches dropout off in the reading.
         vanishing: Share of the largest layer's norm below which a layer's norm counts
@@ -109,8 +114,9 @@ class GradientStats(Watcher):
             NaN, infinity, and steps ten times the size of the weights do not wait.
         on_failure: What to do at an alarm. `"warn"` issues a `GradientAlertWarning`,
             `"stop"` also ends training after this step, `"raise"` raises
-            `GradientAlertError` out of `fit`. A reading that breaks only warns,
-            unless this is `"raise"`.
+            `GradientAlertError` out of `fit`. So does `"stop"` beside
+            `keras.callbacks.BackupAndRestore`, which would delete its backup if `fit`
+            just ended. A reading that breaks only warns, unless this is `"raise"`.
         verbose: 2 prints a line for each reading, 0 and 1 nothing.
 
     Attributes:
@@ -118,17 +124,19 @@ class GradientStats(Watcher):
         alerts: An `Alert` for each alarm, of all fits so far.
 
     Raises:
-        InvalidArgumentError: If an argument is wrong.
+        InvalidArgumentError: If an argument is wrong; at the beginning of `fit`, if
+            nothing can be written to `log_dir`.
     """
 
     def __init__(
         self,
         log_dir=None,
         *,
+        scalars: str = FEW,
         warmup_steps: int = 0,
         check_freq: int | str = 100,
         data=None,
-        histograms: bool = True,
+        histograms: bool | None = None,
         dropout: str = "freeze",
         vanishing: float = 1e-5,
         exploding: float = 1e6,
@@ -142,12 +150,16 @@ class GradientStats(Watcher):
         )
         if dropout not in DROPOUT:
             refuse("dropout", f"one of {DROPOUT}", dropout)
+        if scalars not in SCALARS:
+            refuse("scalars", f"one of {SCALARS}", scalars)
+        if histograms is None:
+            histograms = scalars == ALL
         self._thresholds = Thresholds(vanishing, exploding, dead, patience)
         self.readings: list[GradientReading] = []
         self.alerts: list[Alert] = []
         self._histograms = bool(histograms) and log_dir is not None
         self._dropout = dropout
-        self._writer = None if log_dir is None else StatsWriter(log_dir)
+        self._writer = None if log_dir is None else StatsWriter(log_dir, scalars)
         self._alarms = Alarms(self._thresholds)
         self._gauge: Gauge | None = None
         self._steps: Steps | None = None
@@ -161,6 +173,7 @@ class GradientStats(Watcher):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
+        workers.assert_writable(self.model, self._writer)
         self.readings = []
         self._alarms = Alarms(self._thresholds)
         self._gauge = self._steps = self._unfinished = None
@@ -230,7 +243,7 @@ class GradientStats(Watcher):
                 if error is not None:
                     self.broke(error)
             if self.verbose == 2:
-                print(f"\n{reading.headline}")
+                say(f"\n{reading.headline}")
         for alert in alerts:
             self._react(alert)
 
@@ -238,7 +251,7 @@ class GradientStats(Watcher):
         if self.on_failure == "raise":
             raise GradientAlertError(alert)
         if self.on_failure == "stop":
-            self.model.stop_training = True
+            end_training(self, GradientAlertError(alert))
         warnings.warn(str(alert), GradientAlertWarning, stacklevel=2)
 
 

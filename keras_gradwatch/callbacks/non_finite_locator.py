@@ -6,13 +6,15 @@ import dataclasses
 import logging
 import os
 import warnings
-from pathlib import Path
 from typing import Any
 
 import keras
 
+from keras_gradwatch import files
 from keras_gradwatch.arguments import is_count, refuse
 from keras_gradwatch.callbacks import standing_iterator, workers
+from keras_gradwatch.callbacks.console import say
+from keras_gradwatch.callbacks.ending import end_training
 from keras_gradwatch.callbacks.next_batch import take_back, watch_next_call
 from keras_gradwatch.callbacks.watcher import ON_FAILURE, attempt
 from keras_gradwatch.errors import GradwatchWarning, NonFiniteWarning
@@ -56,6 +58,8 @@ class NonFiniteLocator(keras.callbacks.Callback):
             there is one.
         on_failure: `"warn"` issues a `NonFiniteWarning`, `"stop"` also ends
             training after the step, `"raise"` raises `NonFiniteError` out of `fit`.
+            So does `"stop"` beside `keras.callbacks.BackupAndRestore`, which would
+            delete its backup if `fit` just ended.
         verbose: 0 prints nothing, 1 a line where something is found.
 
     Attributes:
@@ -63,7 +67,8 @@ class NonFiniteLocator(keras.callbacks.Callback):
         findings: All of them: one at most in an epoch.
 
     Raises:
-        InvalidArgumentError: If an argument is wrong.
+        InvalidArgumentError: If an argument is wrong; at the beginning of `fit`, if
+            nothing can be written to `log_dir`.
     """
 
     def __init__(
@@ -83,7 +88,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
         if not is_count(verbose) or verbose > 1:
             refuse("verbose", "0 or 1", verbose)
         if save_dir is None and log_dir is not None:
-            save_dir = Path(log_dir) / "nonfinite"
+            save_dir = files.join(log_dir, "nonfinite")
         self.save_dir = save_dir
         self.check_freq = check_freq
         self.on_failure = on_failure
@@ -110,6 +115,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._take_back()
         self._forget()
+        workers.assert_writable(self.model, self._writer)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._present_session().begin_epoch()
@@ -174,14 +180,14 @@ class NonFiniteLocator(keras.callbacks.Callback):
         finding = located.finding
         is_chief = workers.is_chief(self.model.distribute_strategy)
         if self.save_dir is not None and located.batch is not None and is_chief:
-            finding = self._saved(located, Path(self.save_dir))
+            finding = self._saved(located, self.save_dir)
         self.findings.append(finding)
         if is_chief:
             self._show(finding)
         if self.on_failure == "raise":
             raise NonFiniteError(finding)
         if self.on_failure == "stop":
-            self.model.stop_training = True
+            end_training(self, NonFiniteError(finding))
         warnings.warn(str(finding), NonFiniteWarning, stacklevel=2)
 
     def _show(self, finding: NonFinite) -> None:
@@ -192,9 +198,9 @@ class NonFiniteLocator(keras.callbacks.Callback):
             if error is not None:
                 self._give_up(error)
         if self.verbose:
-            print(f"\n{finding.headline}")
+            say(f"\n{finding.headline}")
 
-    def _saved(self, located: Located, save_dir: Path) -> NonFinite:
+    def _saved(self, located: Located, save_dir: str | os.PathLike[str]) -> NonFinite:
         finding = located.finding
 
         def value_of(variable):
@@ -203,7 +209,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
 
         try:
             folder = save_failure(
-                save_dir / f"step_{finding.step:06d}",
+                files.join(save_dir, f"step_{finding.step:06d}"),
                 self.model,
                 located.batch,
                 value_of,

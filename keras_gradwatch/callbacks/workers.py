@@ -9,12 +9,12 @@ optimizer iterations.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
 
-from keras_gradwatch.errors import UncheckableError
+from keras_gradwatch.errors import InvalidArgumentError, UncheckableError
 from keras_gradwatch.findings.alert import Alert
 from keras_gradwatch.findings.report import GradientReport
 from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE, PASS
@@ -65,6 +65,33 @@ def as_the_chief(strategy: tf.distribute.Strategy, alerts: list[Alert]) -> list[
     own = json.dumps([alert.to_json() for alert in alerts])
     chief, *_ = _exchange(strategy, own)
     return [Alert.from_json(text) for text in json.loads(chief)]
+
+
+class _Writer(Protocol):
+    def assert_writable(self) -> None: ...
+
+
+def assert_writable(model: keras.Model, writer: _Writer | None) -> None:
+    """Makes sure, before training, that the chief can write what will be found.
+
+    Args:
+        model: The model.
+        writer: What writes; None if nothing does.
+
+    Raises:
+        InvalidArgumentError: If it can't; `UncheckableError` on the other workers.
+    """
+    if writer is None:
+        return
+    strategy, error = model.distribute_strategy, None
+    if is_chief(strategy):
+        try:
+            writer.assert_writable()
+        except InvalidArgumentError as found:
+            error = found
+    _, agreed = agree(strategy, None, error)
+    if agreed is not None:
+        raise agreed
 
 
 def are_several(model: keras.Model) -> bool:

@@ -86,7 +86,10 @@ class Progress(Silence):
         self._thread.join()
 
     def stage(self, doing: str, variables: int | None = None) -> None:
-        self._now = _Stage(doing, variables)
+        try:
+            self._now = _Stage(doing, variables)
+        except Exception:  # the bar of Keras asks the console what it is
+            logger.debug("Progress can't be shown.", exc_info=True)
 
     def comes_to(self, perturbations: Sequence[Perturbation]) -> None:
         if self._now is not None:

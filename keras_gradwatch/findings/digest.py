@@ -8,6 +8,7 @@ import math
 import statistics
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 from keras_gradwatch.findings import causes, encoding, sentences
 from keras_gradwatch.findings.manner import (
@@ -124,19 +125,31 @@ class Digest:
 
     def __post_init__(self):
         # It may come from a damaged file, and one bad digest must not hide the others.
-        figures = [self.step, self.tolerance]
-        figures += [v.relative_error or 0.0 for v in self.variables]
-        words = [self.reason, self.look_in_words]
-        words += [w for place in self.places for w in (place.name, place.kind)]
-        words += [w for v in self.variables for w in (v.path, v.target)]
-        verdicts = {self.verdict, *(v.verdict for v in self.variables)}
         if not (
-            all(isinstance(f, int | float) and math.isfinite(f) for f in figures)
-            and all(isinstance(w, str) for w in words)
-            and verdicts <= set(VERDICTS)
+            type(self.step) is int
+            and self.verdict in VERDICTS
+            and _is_figure(self.tolerance)
             and self.tolerance > 0
+            and {type(word) for word in self._words()} == {str}
+            and {v.verdict for v in self.variables} <= set(VERDICTS)
+            and all(_is_figure(v.relative_error or 0.0) for v in self.variables)
+            and {type(v.relative_error) for v in self.variables} <= _FIGURES
         ):
             raise ValueError(f"Expected the digest of a report. Received: {self!r:.80}")
+
+    def _words(self):
+        yield from (self.reason, self.look_in_words)
+        for place in self.places:
+            yield from (place.name, place.kind)
+        for variable in self.variables:
+            yield from (variable.path, variable.target)
+
+
+_FIGURES = {float, int, type(None)}
+
+
+def _is_figure(value: Any) -> bool:
+    return type(value) in (float, int) and math.isfinite(value)
 
 
 def digest(report: GradientReport) -> Digest:

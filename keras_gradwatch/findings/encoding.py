@@ -7,10 +7,12 @@ the name of its class, and so does all else that a field holds of one class or a
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from keras_gradwatch.findings.causes import CAUSES
 from keras_gradwatch.findings.handed import Handed
@@ -49,10 +51,19 @@ def decode(cls: type, data: Mapping[str, Any]) -> Any:
         data: Its fields.
 
     Raises:
-        ValueError: If a class is unknown, or a field is missing, unknown or no number.
+        ValueError: If a class is unknown, or a field is missing, unknown or of another
+            type than is declared.
     """
-    types = {field.name: str(field.type) for field in dataclasses.fields(cls)}
-    fields = {name: _decoded(v, types.get(name, "")) for name, v in data.items()}
+    known = _fields(cls)
+    fields = {}
+    for name, value in data.items():
+        is_float, fits = known.get(name, (False, bool))
+        fields[name] = found = _decoded(value, is_float)
+        if name in known and not fits(found):
+            raise ValueError(
+                f"Expected another type for `{name}` of {cls.__name__}. Received: "
+                f"{value!r:.80}"
+            )
     try:
         return cls(**fields)
     except TypeError as error:
@@ -61,7 +72,46 @@ def decode(cls: type, data: Mapping[str, Any]) -> Any:
         ) from error
 
 
-def _decoded(value, declared):
+@functools.cache
+def _fields(cls: type) -> dict[str, tuple[bool, Callable[[Any], bool]]]:
+    """Of each field whether it holds floats, and whether a value fits it."""
+    hints = get_type_hints(cls)
+    return {
+        field.name: ("float" in str(field.type), _test(hints[field.name]))
+        for field in dataclasses.fields(cls)
+    }
+
+
+def _test(hint: Any) -> Callable[[Any], bool]:
+    """Whether a value is of a type that was declared."""
+    kinds, inner = get_args(hint), get_origin(hint)
+    if inner in (Union, UnionType):
+        if all(isinstance(kind, type) and not get_args(kind) for kind in kinds):
+            return _is_one_of(kinds)
+        tests = [_test(kind) for kind in kinds]
+        return lambda value: any(test(value) for test in tests)
+    if inner is tuple and kinds[-1] is Ellipsis:
+        each = _test(kinds[0])
+        return lambda value: isinstance(value, tuple) and all(map(each, value))
+    if inner is tuple:
+        tests = [_test(kind) for kind in kinds]
+        return lambda value: (
+            isinstance(value, tuple)
+            and len(value) == len(tests)
+            and all(test(part) for test, part in zip(tests, value, strict=True))
+        )
+    return _is_one_of([hint])
+
+
+def _is_one_of(kinds: Sequence[type]) -> Callable[[Any], bool]:
+    plain = {kind for kind in kinds if kind in (bool, int, float, str, NoneType)}
+    if float in plain:
+        plain.add(int)  # as other programs write it
+    classes = tuple(kind for kind in kinds if kind not in plain)
+    return lambda value: type(value) in plain or isinstance(value, classes)
+
+
+def _decoded(value, is_float):
     if isinstance(value, dict):
         fields = dict(value)
         name = fields.pop(CLASS, None)
@@ -69,8 +119,8 @@ def _decoded(value, declared):
             raise ValueError(f"Expected a class of findings. Received: {name!r:.80}")
         return decode(_CLASSES[name], fields)
     if isinstance(value, list):
-        return tuple(_decoded(v, declared) for v in value)
-    if isinstance(value, str) and "float" in declared:
+        return tuple(_decoded(v, is_float) for v in value)
+    if is_float and isinstance(value, str):
         return float(value)
     return value
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_gradwatch import files
 from keras_gradwatch.errors import InvalidArgumentError
 
 _README = """\
@@ -67,7 +68,7 @@ class SavedFailure:
 
 
 def save_failure(
-    folder: Path,
+    folder: str | os.PathLike[str],
     model: Any,
     batch: Any,
     value_of: Callable[[Any], Any],
@@ -85,22 +86,24 @@ def save_failure(
     Returns:
         The directory.
     """
-    folder = _new(Path(folder))
+    home = _new(os.fspath(folder))
     arrays: list[np.ndarray] = []
     structure = _pack(batch, arrays)
-    _write(folder / "batch.npz", arrays)
+    _write(files.join(home, "batch.npz"), arrays)
     weights = [_array(value_of(v)) for v in model.weights]
     states = [_array(value_of(v)) for v in states_of(model)]
-    _write(folder / "weights.npz", [*weights, *states])
+    _write(files.join(home, "weights.npz"), [*weights, *states])
     content = {
         "finding": json.loads(finding_json),
         "batch": structure,
         "weights": [v.path for v in model.weights],
         "states": [v.path for v in states_of(model)],
     }
-    (folder / "finding.json").write_text(json.dumps(content, indent=1) + "\n")
-    (folder / "README.txt").write_text(_README.format(folder=str(folder)))
-    return str(folder)
+    text = json.dumps(content, indent=1) + "\n"
+    files.write(files.join(home, "finding.json"), text.encode())
+    readme = _README.format(folder=home)
+    files.write(files.join(home, "README.txt"), readme.encode())
+    return home
 
 
 def load_failure(folder: str | os.PathLike[str]) -> SavedFailure:
@@ -123,17 +126,17 @@ def load_failure(folder: str | os.PathLike[str]) -> SavedFailure:
     Raises:
         InvalidArgumentError: If there is none.
     """
-    folder = Path(folder)
-    if not (folder / "finding.json").exists():
+    finding = files.join(folder, "finding.json")
+    if not files.exists(finding):
         raise InvalidArgumentError(
             "Argument `folder` must be a directory that NonFiniteLocator saved, such "
-            f"as `check.finding.saved`. Received: folder={str(folder)!r}"
+            f"as `check.finding.saved`. Received: folder={os.fspath(folder)!r}"
         )
-    content = json.loads((folder / "finding.json").read_text())
-    weights = _read(folder / "weights.npz")
+    content = json.loads(files.read(finding))
+    weights = _read(files.join(folder, "weights.npz"))
     count = len(content["weights"])
     return SavedFailure(
-        batch=_unpack(content["batch"], _read(folder / "batch.npz")),
+        batch=_unpack(content["batch"], _read(files.join(folder, "batch.npz"))),
         weights=weights[:count],
         states=weights[count:],
         finding=content["finding"],
@@ -147,12 +150,12 @@ def states_of(model: Any) -> list:
 
 
 def _new(folder):
-    number, name = 1, folder.name
-    while folder.exists():
+    number, new = 1, folder
+    while files.exists(new):
         number += 1
-        folder = folder.with_name(f"{name}_{number}")
-    folder.mkdir(parents=True)
-    return folder
+        new = f"{folder}_{number}"
+    files.make_directory(new)
+    return new
 
 
 def _pack(value, arrays):
@@ -200,9 +203,11 @@ def _array(value):
 
 
 def _write(path, arrays):
-    np.savez(path, **{f"{k:06d}": array for k, array in enumerate(arrays)})
+    with files.created(path) as file:
+        np.savez(file, **{f"{k:06d}": array for k, array in enumerate(arrays)})
 
 
 def _read(path):
-    with np.load(path) as content:
+    source = io.BytesIO(files.read(path)) if files.is_address(path) else path
+    with np.load(source) as content:
         return [content[name] for name in sorted(content.files)]

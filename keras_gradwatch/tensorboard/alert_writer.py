@@ -22,13 +22,15 @@ class AlertWriter:
     def __init__(self, log_dir: str | os.PathLike[str]):
         self._events = Events(log_dir)
 
+    def assert_writable(self) -> None:
+        """Raises `InvalidArgumentError` if nothing can be written there."""
+        self._events.assert_writable()
+
     def write(self, alert: Alert) -> None:
         """Writes one alert; it is on disk when this returns."""
-        with self._events.at(alert.step) as opened:
+        with self._events.at(alert.step) as fresh:
             tf.summary.write(
-                f"{ALERT_TAG}/{opened}",
-                pack(alert),
-                metadata=metadata(PLUGIN, TENSORS),
+                fresh(ALERT_TAG), pack(alert), metadata=metadata(PLUGIN, TENSORS)
             )
 
     def close(self) -> None:

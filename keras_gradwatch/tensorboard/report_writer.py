@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -24,10 +24,12 @@ from keras_gradwatch.tensorboard.events import (
 )
 from keras_gradwatch.tensorboard.records import pack
 from keras_gradwatch.tensorboard.tags import (
+    ALL,
     DIGEST_TAG,
+    FEW,
+    GROUP,
     PLUGIN,
     REPORT_TAG,
-    SUMMARY_GROUP,
     TRAINING_GROUP,
     VARIABLE_GROUP,
 )
@@ -36,7 +38,7 @@ from keras_gradwatch.tensorboard.tags import (
 _COLUMNS = 12
 # Smaller errors are drawn as this: float64 can't tell them from zero.
 _SMALLEST = 1e-16
-_MARGIN_TAG = f"{SUMMARY_GROUP}/log10_margin"
+_MARGIN_TAG = f"{GROUP}/log10_margin"
 # Characters of a name: whole but for names that would fill the page.
 _NAME_ROOM = 200
 
@@ -46,12 +48,18 @@ class ReportWriter:
 
     Args:
         log_dir: TensorBoard's directory. Events go to its run `gradwatch`.
+        scalars: `"few"`, or `"all"` for those of each variable, too.
     """
 
-    def __init__(self, log_dir: str | os.PathLike[str]):
-        self._events = Events(log_dir)
+    def __init__(self, log_dir: str | os.PathLike[str], scalars: str = FEW):
+        self._scalars = scalars
+        self._events = Events(log_dir, "checks")
         self._recent: list[GradientReport] = []
         self._failed_checks = 0
+
+    def assert_writable(self) -> None:
+        """Raises `InvalidArgumentError` if nothing can be written there."""
+        self._events.assert_writable()
 
     def write(self, report: GradientReport) -> None:
         """Writes one report; it is on disk when this returns."""
@@ -59,10 +67,12 @@ class ReportWriter:
             self._write_layout()
         self._recent = [report, *self._recent][:_COLUMNS]
         self._failed_checks += report.verdict == FAIL
-        with self._events.at(report.step) as opened:
-            self._write_scalars(report)
-            tf.summary.text(f"{SUMMARY_GROUP}/history", history(self._recent))
-            _write_for_the_tab(report, opened)
+        with self._events.at(report.step) as fresh:
+            self._write_few(report)
+            if self._scalars == ALL:
+                _write_all(report)
+            tf.summary.text(f"{GROUP}/history", history(self._recent))
+            _write_for_the_tab(report, fresh)
 
     def close(self) -> None:
         """Closes the event file; a later report opens another."""
@@ -76,47 +86,43 @@ class ReportWriter:
                 metadata=metadata(custom_scalar.PLUGIN_NAME, TENSORS),
             )
 
-    def _write_scalars(self, report: GradientReport) -> None:
-        write_scalar(f"{SUMMARY_GROUP}/failed_checks_so_far", self._failed_checks)
-        for verdict in VERDICTS:
-            name = f"{SUMMARY_GROUP}/variables_{verdict}"
-            write_scalar(name, report.count(verdict))
+    def _write_few(self, report: GradientReport) -> None:
+        write_scalar(f"{GROUP}/failed_checks_so_far", self._failed_checks)
+        write_scalar(f"{GROUP}/variables_{FAIL}", report.count(FAIL))
         if (found := margin(report)) is not None:
             write_scalar(
                 _MARGIN_TAG,
                 found,
                 description="log10(relative error / tolerance); above 0 is FAIL",
             )
-        worst = report.worst_relative_error
-        if worst is not None:
-            write_scalar(f"{SUMMARY_GROUP}/worst_relative_error", worst)
-            write_scalar(f"{SUMMARY_GROUP}/log10_worst_relative_error", _log10(worst))
-        for variable in report.variables:
-            for group, error, what in (
-                (VARIABLE_GROUP, variable.relative_error, "relative error"),
-                (TRAINING_GROUP, variable.training_error, "error in training"),
-            ):
-                if error is not None:
-                    # As a logarithm: one large value must not flatten all others.
-                    write_scalar(
-                        f"{group}/{variable.label}",
-                        _log10(error),
-                        description=f"log10 of the {what}; -16 if smaller",
-                    )
 
 
-def _write_for_the_tab(report: GradientReport, opened: str) -> None:
-    """In short and whole, below tags that end in when the file was opened."""
-    tf.summary.write(
-        f"{DIGEST_TAG}/{opened}",
-        pack(digest(report)),
-        metadata=metadata(PLUGIN, TENSORS),
-    )
-    tf.summary.write(
-        f"{REPORT_TAG}/{opened}",
-        [pack(report)],
-        metadata=metadata(PLUGIN, BLOBS),
-    )
+def _write_all(report: GradientReport) -> None:
+    for verdict in VERDICTS:
+        if verdict != FAIL:  # which is among the few
+            write_scalar(f"{GROUP}/variables_{verdict}", report.count(verdict))
+    worst = report.worst_relative_error
+    if worst is not None:
+        write_scalar(f"{GROUP}/worst_relative_error", worst)
+    for variable in report.variables:
+        for group, error, what in (
+            (VARIABLE_GROUP, variable.relative_error, "relative error"),
+            (TRAINING_GROUP, variable.training_error, "error in training"),
+        ):
+            if error is not None:
+                # As a logarithm: one large value must not flatten all others.
+                write_scalar(
+                    f"{group}/{variable.label}",
+                    _log10(error),
+                    description=f"log10 of the {what}; -16 if smaller",
+                )
+
+
+def _write_for_the_tab(report: GradientReport, fresh: Callable[[str], str]) -> None:
+    """In short and whole."""
+    short, whole = pack(digest(report)), pack(report)
+    tf.summary.write(fresh(DIGEST_TAG), short, metadata=metadata(PLUGIN, TENSORS))
+    tf.summary.write(fresh(REPORT_TAG), [whole], metadata=metadata(PLUGIN, BLOBS))
 
 
 def history(reports: Sequence[GradientReport]) -> str:

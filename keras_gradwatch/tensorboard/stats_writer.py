@@ -12,7 +12,13 @@ from keras_gradwatch.findings.alert import Alert
 from keras_gradwatch.findings.reading import GradientReading
 from keras_gradwatch.tensorboard.alert_writer import AlertWriter
 from keras_gradwatch.tensorboard.events import Events, write_scalar
-from keras_gradwatch.tensorboard.tags import HISTOGRAM_GROUP, STATS_GROUP, STATS_GROUPS
+from keras_gradwatch.tensorboard.tags import (
+    ALL,
+    FEW,
+    GROUP,
+    HISTOGRAM_GROUP,
+    STATS_GROUPS,
+)
 
 
 class StatsWriter:
@@ -20,20 +26,27 @@ class StatsWriter:
 
     Args:
         log_dir: TensorBoard's directory. Events go to its run `gradwatch`.
+        scalars: `"few"`, or `"all"` for those of each variable, too.
     """
 
-    def __init__(self, log_dir: str | os.PathLike[str]):
-        self._events = Events(log_dir)
+    def __init__(self, log_dir: str | os.PathLike[str], scalars: str = FEW):
+        self._scalars = scalars
+        self._events = Events(log_dir, "readings")
         self._alerts = AlertWriter(log_dir)
+
+    def assert_writable(self) -> None:
+        """Raises `InvalidArgumentError` if nothing can be written there."""
+        self._events.assert_writable()
 
     def write(self, reading: GradientReading, alerts: list[Alert]) -> None:
         """Writes one reading; it is on disk when this returns."""
         with self._events.at(reading.step):
-            _write(f"{STATS_GROUP}/global_norm", reading.global_norm)
-            _write(f"{STATS_GROUP}/update_ratio", reading.update_ratio)
+            _write(f"{GROUP}/global_norm", reading.global_norm)
+            _write(f"{GROUP}/update_ratio", reading.update_ratio)
             for variable in reading.variables:
                 for name, group in STATS_GROUPS.items():
-                    _write(f"{group}/{variable.label}", getattr(variable, name))
+                    if self._scalars == ALL:
+                        _write(f"{group}/{variable.label}", getattr(variable, name))
                 if variable.histogram is not None:
                     name = f"{HISTOGRAM_GROUP}/{variable.label}"
                     _write_histogram(name, *variable.histogram)

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-# The run, beside those of `keras.callbacks.TensorBoard`, that holds our events.
+import re
+
+# The run, beside those of `keras.callbacks.TensorBoard`, that holds our events. Where
+# two callbacks of one kind write at the same time, the second has `gradwatch_2`.
 RUN = "gradwatch"
-# Tags, and the plugin that the whole reports and the digests belong to.
-SUMMARY_GROUP = "GradCheck"
-VARIABLE_GROUP = "GradCheckVars"
-TRAINING_GROUP = "GradCheckVarsInTraining"
-REPORT_TAG = "GradCheck/report"
-DIGEST_TAG = "GradCheck/digest"
-PLUGIN = "keras_gradwatch"
-# Alerts, in the tab only.
-ALERT_TAG = "gradwatch/alert"
+# Charts. In lower case: TensorBoard sorts by the codes of characters and opens the
+# first groups only. These come after `batch_...`, `epoch_...` and `evaluation_...`.
+GROUP = "gradcheck"
+VARIABLE_GROUP = f"{GROUP}_variables"
+TRAINING_GROUP = f"{GROUP}_variables_in_training"
 # Readings of the gradients: a group of charts for each figure of a variable.
-STATS_GROUP = "GradStats"
 STATS_GROUPS = {
-    "norm": "GradStatsNorm",
-    "mean_size": "GradStatsMeanSize",
-    "zeros": "GradStatsZeros",
-    "update_ratio": "GradStatsUpdateRatio",
+    "norm": f"{GROUP}_norm",
+    "mean_size": f"{GROUP}_mean_size",
+    "zeros": f"{GROUP}_zeros",
+    "update_ratio": f"{GROUP}_update_ratio",
 }
 HISTOGRAM_GROUP = "gradients"
+# What charts there are: a handful, or those of each variable, too.
+FEW, ALL = "few", "all"
+SCALARS = (FEW, ALL)
+# Tags, and the plugin that the whole reports, the digests and the alerts belong to.
+REPORT_TAG = "GradCheck/report"
+DIGEST_TAG = "GradCheck/digest"
+ALERT_TAG = "gradwatch/alert"
+PLUGIN = "keras_gradwatch"
+
+
+def is_run(name: str) -> bool:
+    """Whether a directory of this name holds our events."""
+    return re.fullmatch(rf"{RUN}(_\d+)?", name) is not None

@@ -189,7 +189,7 @@ def test_a_reading_that_breaks_lets_training_go_on():
 
 def test_what_tensorboard_gets(tmp_path):
     model, x, y = words()
-    stats = kgw.GradientStats(tmp_path, check_freq=2, verbose=0)
+    stats = kgw.GradientStats(tmp_path, scalars="all", check_freq=2, verbose=0)
     check = kgw.GradientCheck(tmp_path, warmup_steps=1, check_freq=2, verbose=0)
     tensorboard = keras.callbacks.TensorBoard(tmp_path, update_freq=3)
     used = [stats, check, tensorboard]
@@ -198,10 +198,10 @@ def test_what_tensorboard_gets(tmp_path):
     (file,) = (tmp_path / "gradwatch").iterdir()
     events = EventAccumulator(str(file), size_guidance={"tensors": 0}).Reload()
     for name, figure in (
-        ("GradStats/global_norm", lambda r: r.global_norm),
-        ("GradStats/update_ratio", lambda r: r.update_ratio),
-        ("GradStatsNorm/sequential/table/embeddings", lambda r: r.variables[0].norm),
-        ("GradStatsZeros/sequential/table/embeddings", lambda r: r.variables[0].zeros),
+        ("gradcheck/global_norm", lambda r: r.global_norm),
+        ("gradcheck/update_ratio", lambda r: r.update_ratio),
+        ("gradcheck_norm/sequential/table/embeddings", lambda r: r.variables[0].norm),
+        ("gradcheck_zeros/sequential/table/embeddings", lambda r: r.variables[0].zeros),
     ):
         found = [
             (e.step, tf.make_ndarray(e.tensor_proto)) for e in events.Tensors(name)

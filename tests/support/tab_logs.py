@@ -108,7 +108,7 @@ def write_alerts(log_dir, *alerts):
     writer.close()
 
 
-RUNS = 10
+RUNS = 11
 
 
 def write_all(root):
@@ -136,3 +136,4 @@ def write_all(root):
     write(root / "noticed", *[check(s, *right) for s in (10, 20, 30)])
     write_alerts(root / "noticed", alert(20), alert(27, "vanishing"), alert(99))
     write_alerts(root / "alerts alone", alert(5, "exploding"))
+    write_alerts(root / "at once", alert(9, "dead"), alert(9, "nonfinite"), alert(7))

@@ -18,6 +18,7 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 
 import keras_gradwatch as kgw
 from tests.support.small_models import small_model
+from tests.support.tab_logs import alert, write_alerts
 
 
 def load(directory):
@@ -68,29 +69,29 @@ def test_reports_come_back_equal_field_by_field(tmp_path, data):
 @pytest.mark.filterwarnings("ignore::keras_gradwatch.GradientMismatchWarning")
 def test_scalars(tmp_path, data):
     # Not by the time that training takes: a machine may stand still for a while.
-    check, model = fit(tmp_path, data, wrong=True, time_budget=600.0)
+    check, model = fit(tmp_path, data, wrong=True, time_budget=600.0, scalars="all")
     events = load(tmp_path / "gradwatch")
     tags = set(events.Tags()["tensors"])
-    for group in ("GradCheckVars", "GradCheckVarsInTraining"):
+    for group in ("gradcheck_variables", "gradcheck_variables_in_training"):
         assert {f"{group}/{v.path}" for v in model.trainable_variables} <= tags
     steps = [r.step for r in check.reports]
-    assert [e.step for e in events.Tensors("GradCheck/variables_FAIL")] == steps
-    assert scalar(events, "GradCheck/failed_checks_so_far") == [1, 2, 3, 4, 5, 6]
-    assert scalar(events, "GradCheck/variables_FAIL") == [2] * 6
-    assert scalar(events, "GradCheck/variables_PASS") == [2] * 6
+    assert [e.step for e in events.Tensors("gradcheck/variables_FAIL")] == steps
+    assert scalar(events, "gradcheck/failed_checks_so_far") == [1, 2, 3, 4, 5, 6]
+    assert scalar(events, "gradcheck/variables_FAIL") == [2] * 6
+    assert scalar(events, "gradcheck/variables_PASS") == [2] * 6
     worst = [r.worst_relative_error for r in check.reports]
-    np.testing.assert_allclose(scalar(events, "GradCheck/worst_relative_error"), worst)
-    margins = scalar(events, "GradCheck/log10_margin")
+    np.testing.assert_allclose(scalar(events, "gradcheck/worst_relative_error"), worst)
+    margins = scalar(events, "gradcheck/log10_margin")
     np.testing.assert_allclose(margins, np.log10(worst) + 3, rtol=1e-5)
     np.testing.assert_allclose(
-        scalar(events, "GradCheckVars/sequential/first/kernel"), -0.477, atol=1e-3
+        scalar(events, "gradcheck_variables/sequential/first/kernel"), -0.477, atol=1e-3
     )
 
 
 @pytest.mark.filterwarnings("ignore::keras_gradwatch.GradientMismatchWarning")
 def test_the_grid_has_the_newest_check_first_and_verdicts_in_letters(tmp_path, data):
     check, _ = fit(tmp_path, data, wrong=True)
-    grid = text(load(tmp_path / "gradwatch"), "GradCheck/history")[-1]
+    grid = text(load(tmp_path / "gradwatch"), "gradcheck/history")[-1]
     lines = grid.splitlines()
     assert lines[0].startswith("**Gradient check at step 10: FAIL")
     shown = html.unescape(lines[2])
@@ -104,6 +105,61 @@ def test_the_grid_has_the_newest_check_first_and_verdicts_in_letters(tmp_path, d
     assert rows["| sequential/second/bias"].count("PASS") == 6
 
 
+def test_a_handful_of_charts_after_those_of_keras(tmp_path, data):
+    stats = kgw.GradientStats(tmp_path, check_freq=2, verbose=0)
+    keras_callback = keras.callbacks.TensorBoard(tmp_path, update_freq=2)
+    fit(tmp_path, data, others=[stats, keras_callback])
+    events = load(tmp_path / "gradwatch")
+    charts = set(events.PluginTagToContent("scalars"))
+    assert charts == {
+        "gradcheck/failed_checks_so_far",
+        "gradcheck/variables_FAIL",
+        "gradcheck/log10_margin",
+        "gradcheck/global_norm",
+        "gradcheck/update_ratio",
+    }
+    with pytest.raises(KeyError):
+        events.PluginTagToContent("histograms")
+    theirs = load(tmp_path / "train").PluginTagToContent("scalars")
+    # TensorBoard sorts by the codes of characters.
+    assert max(theirs) < min(charts)
+
+
+@pytest.mark.parametrize("make", [kgw.GradientCheck, kgw.GradientStats])
+def test_how_many_charts_there_may_be(make, tmp_path):
+    for wrong in ("none", True, None):
+        with pytest.raises(kgw.InvalidArgumentError, match=r"one of .*Received: sca"):
+            make(tmp_path, scalars=wrong)
+
+
+def test_two_checks_of_one_fit_and_directory(tmp_path, data):
+    other = kgw.GradientCheck(
+        tmp_path, warmup_steps=0, check_freq=2, verbose=0, seed=7, samples=2
+    )
+    check, model = fit(tmp_path, data, others=[other])
+    runs = sorted(path.name for path in tmp_path.iterdir())
+    assert runs == ["gradwatch", "gradwatch_2"]
+    assert kgw.read_reports(tmp_path) == [*check.reports, *other.reports]
+    # Both are closed by now, and what comes later goes to the first again.
+    model.fit(*data, batch_size=6, verbose=0, callbacks=[other])
+    reports = kgw.read_reports(tmp_path)
+    assert len(reports) == 14
+    assert len(kgw.read_reports(tmp_path / "gradwatch_2")) == 6
+
+
+def test_nothing_has_the_tag_and_step_of_another(tmp_path):
+    # TensorBoard's fast loader forgets what has the same tag and no earlier step.
+    given = [alert(step) for step in (10, 10, 20, 5, 5, 30)]
+    write_alerts(tmp_path, *given)
+    events = all_events(tmp_path / "gradwatch")
+    for steps in events.values():
+        assert steps == sorted(set(steps))
+    written = [step for steps in events.values() for step in steps]
+    assert sorted(written) == sorted(one.step for one in given)
+    assert len(events) == 4
+    assert kgw.read_alerts(tmp_path) == given
+
+
 def test_names_are_shown_as_they_are(tmp_path, data):
     name = "<script>alert(1)<script> | [x](y)"
     x, y = data
@@ -114,7 +170,7 @@ def test_names_are_shown_as_they_are(tmp_path, data):
     check = kgw.GradientCheck(tmp_path, warmup_steps=0, verbose=0)
     model.fit(x, y, verbose=0, callbacks=[check])
     assert check.reports[0].variables[0].path == f"{name}/kernel"
-    grid = text(load(tmp_path / "gradwatch"), "GradCheck/history")[-1]
+    grid = text(load(tmp_path / "gradwatch"), "gradcheck/history")[-1]
     assert "<script>" not in grid
     assert "](" not in grid
     assert all(line.count("|") == 3 for line in grid.splitlines() if line[:1] == "|")
@@ -167,7 +223,9 @@ def test_a_file_that_is_cut_off_gives_the_reports_before(tmp_path, data):
     (path,) = (tmp_path / "gradwatch").iterdir()
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) - 100])
-    assert [r.step for r in kgw.read_reports(tmp_path)] == [0, 2, 4, 6, 8]
+    with pytest.warns(kgw.GradwatchWarning, match=r"^1 damaged event\(s\) below"):
+        reports = kgw.read_reports(tmp_path)
+    assert [r.step for r in reports] == [0, 2, 4, 6, 8]
     path.write_bytes(b"")
     assert kgw.read_reports(tmp_path) == []
 
@@ -205,7 +263,7 @@ def test_custom_scalars_have_a_chart_of_the_margin(tmp_path, data):
     (category,) = layout_pb2.Layout.FromString(text).category
     assert category.title == "Gradient check"
     (series,) = category.chart[0].margin.series
-    assert series.value == "GradCheck/log10_margin"
+    assert series.value == "gradcheck/log10_margin"
 
 
 def test_no_directory(tmp_path):

@@ -312,6 +312,13 @@ def test_alerts_without_any_check(tab):
     assert not tab.frame.locator(".work").is_visible()
 
 
+@pytest.mark.parametrize("way", FLAGS)
+def test_alerts_of_one_step_are_all_there(addresses, way):
+    found = json.loads(get(f"{addresses[way]}{ROUTES}grid?run=at%20once/gradwatch"))
+    kinds = [(one["kind"], one["step"]) for one in found["alerts"]]
+    assert sorted(kinds) == [("dead", 7), ("dead", 9), ("nonfinite", 9)]
+
+
 @both_ways
 def test_two_trainings_in_one_directory_stay_apart(tab):
     tab.run("twice")

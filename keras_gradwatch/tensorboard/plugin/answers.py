@@ -53,6 +53,7 @@ def run(name: str, found: RunSummary) -> dict[str, Any]:
         "checks": len(digests),
         "alerts": len(found.alerts),
         "damaged": found.damaged,
+        "broken": found.broken,
     }
 
 

@@ -13,6 +13,7 @@ from tensorboard.data.provider import RunTagFilter
 from keras_gradwatch.findings.alert import Alert
 from keras_gradwatch.findings.digest import Digest, digest
 from keras_gradwatch.findings.report import GradientReport
+from keras_gradwatch.tensorboard.plugin.broken_files import BrokenFiles
 from keras_gradwatch.tensorboard.records import (
     DAMAGE,
     unpack_alert,
@@ -44,11 +45,14 @@ class RunSummary:
         alerts: Its alerts in the order of writing, each with the number of checks
             that were written before it.
         damaged: How many events could not be read.
+        broken: How many records of its files are broken: what comes after the first,
+            TensorBoard does not read.
     """
 
     checks: list[Check] = field(default_factory=list)
     alerts: list[tuple[int, Alert]] = field(default_factory=list)
     damaged: int = 0
+    broken: int = 0
 
 
 class RunReader:
@@ -56,10 +60,12 @@ class RunReader:
 
     Args:
         provider: TensorBoard's `DataProvider`.
+        logdir: TensorBoard's log directory, None if there is none.
     """
 
-    def __init__(self, provider: Any):
+    def __init__(self, provider: Any, logdir: str | None = None):
         self._provider = provider
+        self._broken = BrokenFiles(logdir)
 
     def read(
         self, context: Any, experiment: str, run: str | None = None
@@ -78,7 +84,10 @@ class RunReader:
             downsample=_ALL,
             run_tag_filter=RunTagFilter(runs=None if run is None else [run]),
         )
-        return {name: _summary(found[name]) for name in sorted(found)}
+        summaries = {name: _summary(found[name]) for name in sorted(found)}
+        for name, summary in summaries.items():
+            summary.broken = self._broken.count(name)
+        return summaries
 
     def read_report(
         self, context: Any, experiment: str, run: str, key: str

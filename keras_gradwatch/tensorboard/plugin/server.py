@@ -31,7 +31,7 @@ class GradientCheckPlugin(base_plugin.TBPlugin):
     plugin_name = PLUGIN
 
     def __init__(self, context: Any):
-        self._runs = RunReader(context.data_provider)
+        self._runs = RunReader(context.data_provider, context.logdir)
         # Only these can be asked for, whatever path a request spells.
         self._files = {f.name: f for f in _STATIC.iterdir() if f.suffix in _TYPES}
 

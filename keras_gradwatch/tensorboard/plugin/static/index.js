@@ -116,16 +116,17 @@ class Tab {
     this.headlines.classList.toggle("several", this.runs.length > 1);
   }
 
-  headline({ run, verdict, sentence: finding, alerts, damaged }) {
+  headline({ run, verdict, sentence: finding, alerts, damaged, broken }) {
     const chosen = run === this.run;
     const warned = alerts ? plural(alerts, "alert") : "";
     const lost = damaged ? `${damaged} damaged event${damaged > 1 ? "s" : ""} left out` : "";
+    const more = broken ? "its file is broken: python -m keras_gradwatch may read more of it" : "";
     return element(
       "button",
       { type: "button", role: "radio", class: "headline", "aria-checked": String(chosen), onclick: () => this.choose(run) },
       element("span", { class: `badge ${verdict || !alerts ? tone(verdict) : "tone-alert"}` }, verdict || (alerts ? "ALERT" : "NOTHING")),
       element("span", { class: "sentence" }, sentence(finding)),
-      element("span", { class: "quiet" }, name(run || "."), ...[warned, lost].filter(Boolean).map((more) => `, ${more}`)),
+      element("span", { class: "quiet" }, name(run || "."), ...[warned, lost, more].filter(Boolean).map((text) => `, ${text}`)),
     );
   }
 
