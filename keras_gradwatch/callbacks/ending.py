@@ -32,7 +32,8 @@ def _has_backup(callback: keras.callbacks.Callback) -> bool:
     # Callbacks are not told of one another; but of all objects that there are, these
     # are for the same model, and were handed the same parameters by the same `fit`.
     return any(
-        other.model is callback.model and other.params is callback.params
+        getattr(other, "model", None) is callback.model
+        and getattr(other, "params", None) is callback.params
         for other in gc.get_objects()
         # Not `isinstance`, which asks some objects for more than their type.
         if issubclass(type(other), keras.callbacks.BackupAndRestore)
