@@ -24,7 +24,7 @@ class Failure:
         step: The step at which it did.
         error: The relative error there.
         pattern: What the mistake looks like, if that is known.
-        proven: In the how manieth check that was.
+        proven: The number of the check in which it was.
     """
 
     entry: int | None
@@ -143,7 +143,7 @@ class History:
 def _failure(
     wrong: Sequence[SlopeComparison], pattern: Pattern | None, check: int
 ) -> Failure:
-    """The mismatch to look for again: of any direction, or of the part that is wrong."""
+    """The mismatch to look for again: any direction's, or that of the wrong part."""
     entries = [i for i in wrong if i.direction.is_coordinate]
     whole = [i for i in wrong if not i.direction.is_coordinate]
     is_part = pattern is not None and pattern.kind in (ENTRY, SLICE)

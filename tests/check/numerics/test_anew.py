@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from keras_gradwatch.check.numerics.judgement import MATCH, MISMATCH
-from tests.check.numerics.test_compare import alone, compared, wrong
+from tests.support.comparing import alone, compared, wrong
 from tests.support.problems import network
 
 WRONG = set(range(5))

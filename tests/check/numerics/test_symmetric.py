@@ -10,7 +10,7 @@ from keras_gradwatch.check.numerics.conclusion import conclude
 from keras_gradwatch.check.numerics.history import History
 from keras_gradwatch.check.numerics.plan import Plan
 from keras_gradwatch.findings.verdicts import FAIL, PASS
-from tests.check.numerics.test_compare import Clock
+from tests.support.comparing import Clock
 from tests.support.problems import ArrayProblem
 
 N = 4
