@@ -168,3 +168,11 @@ def test_what_runs_eagerly_only_and_has_two_outputs():
 
     report = kgw.check_function(lambda x: (numpy_sine(x), 1e3 * x), X)
     assert report.passed, str(report)
+
+
+def test_an_output_that_tensorflow_can_not_differentiate():
+    report = kgw.check_function(lambda x: (tf.sin(x), tf.nn.softsign(x)), X, order=2)
+    kinds = rows(report)
+    assert kinds["x (output/0, second derivative)"] == "PASS"
+    assert "x (output/1, second derivative)" not in kinds
+    assert "output/1, second derivative: TensorFlow has no" in " ".join(report.notes)
