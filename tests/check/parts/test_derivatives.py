@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 import keras_gradwatch as kgw
+from tests.support.marks import first
 
 X = np.random.default_rng(0).normal(size=(3, 4))
 FIRST, SECOND = "gradient", "second derivative"
@@ -145,7 +146,7 @@ def squashed(x):
     return tf.custom_gradient(lambda x: (tf.sin(x), lambda dy: backward(dy, x)))(x)
 
 
-@pytest.mark.parametrize("function", [stopped_sine, squashed])
+@pytest.mark.parametrize("function", first([stopped_sine, squashed]))
 def test_the_backward_pass_is_differentiated_for_its_upstream(function):
     assert kgw.check_function(function, X).passed
     report = kgw.check_function(function, X, order=2)
