@@ -45,7 +45,9 @@ class Evaluator:
     ):
         self.replica, self._traced = replica, traced
         self.seconds: float | None = None
-        self._traces = Traces(self._made) if like is None else like._traces
+        self._traces: Traces[Graphs] = (
+            Traces(self._made) if like is None else like._traces
+        )
 
     def is_traced_for(self, batch: Any) -> bool:
         """Whether there are graphs for this batch."""
