@@ -135,10 +135,11 @@ def check_layer(
 ) -> GradientReport:
     """Checks the gradients of one layer, for its weights and for its inputs.
 
-    What is differentiated is the sum of all outputs, each times a random number
-    that stays the same, and what the layer adds with `add_loss`, regularisers
-    and activity regularisers. So a gradient that comes out right is right for
-    any loss behind the layer.
+    Each output is differentiated by itself: its entries, each times a random number
+    that stays the same, summed up. So is what the layer adds with `add_loss`,
+    regularisers and activity regularisers. The backward pass is tried under larger,
+    smaller and partly zero upstream gradients as well. So a gradient that comes out
+    right is right for any loss behind the layer.
 
     The layer is left as it is: its weights, statistics and seeds too. One that
     is not built yet is built, as it would be by its first call.
@@ -154,21 +155,23 @@ def check_layer(
         layer: A `keras.Layer`; a model is one, too.
         *inputs: What the layer is called with: arrays, tensors, or dicts, lists
             and tuples of them. Floats are differentiated for, and first take
-            Keras' default float type; all else is passed on as it is.
+            Keras' default float type; of sparse and ragged tensors, the values. All
+            else is passed on as it is, and named in the report.
         arguments: Keyword arguments of the call, such as
             `{"mask": mask, "initial_state": [h, c]}`. Floats in them are
             differentiated for, too.
         training: What layers are told with `training`.
         order: With 2, second derivatives are checked as well: the gradient of
             the slope along a random direction that mixes all entries of all
-            inputs and weights, as TensorFlow computes it. The report has a
-            section for each.
+            inputs and weights, as TensorFlow computes it, for these and for the
+            upstream gradient of each output. The report has a section for each.
         **options: `samples`, `directions`, `tolerance`, `dropout`, `expected`,
             `time_budget` and `seed`, as for `check_gradients`.
 
     Returns:
         A `GradientReport`. Inputs are named as the parameters of `call`, such as
-        `"inputs"` or `"inputs/0"`, weights by their paths.
+        `"inputs"` or `"inputs/0"`, weights by their paths. If there is more than one
+        output or added loss, `target` says which one a row is about.
 
     Raises:
         InvalidArgumentError: If an argument is wrong, or there is nothing to
@@ -199,7 +202,8 @@ def check_loss(
     """Checks the gradient of a loss for the predictions.
 
     If the loss returns a value for each example, what is differentiated is their
-    sum, each times a random number that stays the same.
+    sum, each times a random number that stays the same. Other upstream gradients are
+    tried, as by `check_layer`.
 
     Example:
 
@@ -246,8 +250,9 @@ def check_function(
 ) -> GradientReport:
     """Checks the gradient of any function of tensors, such as a custom gradient.
 
-    What is differentiated is the sum of all outputs, each times a random number
-    that stays the same.
+    Each output is differentiated by itself: its entries, each times a random number
+    that stays the same, summed up. Other upstream gradients are tried, as by
+    `check_layer`.
 
     Example:
 
@@ -261,7 +266,8 @@ def check_function(
             For keyword arguments use `functools.partial`.
         *args: What it is called with. Floats are differentiated for: arrays and
             tensors, which keep their dtype, and Python's own; of complex
-            numbers, real and imaginary part. All else is passed on as it is.
+            numbers, real and imaginary part; of sparse and ragged tensors, the
+            values. All else is passed on as it is, and named in the report.
         order: As for `check_layer`.
         **options: As for `check_layer`.
 

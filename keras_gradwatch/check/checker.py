@@ -206,12 +206,12 @@ class GradientChecker:
             except Exception as error:  # of the model's own code
                 logger.debug("The training step could not be traced.", exc_info=True)
                 raise unreplayable(error) from error
-            evaluators = self._subject.evaluators(found)
+            evaluators = self._subject.evaluators(found, batch)
             self._prepared = _Prepared(
                 trained=now,
                 evaluators=evaluators,
                 past=[History(_sizes(e)) for e in evaluators],
-                step=TrainingStep(self._subject.steps, dropout, found),
+                step=self._subject.training_step(found),
             )
         return self._prepared
 
@@ -246,6 +246,7 @@ class GradientChecker:
             variable_report(problem, k, found, past, settings, function)
             for k in range(len(shapes))
         )
+        variables = self._subject.probed(number, evaluator, problem, batch, variables)
         symmetric = frozenset(found.symmetric)
         return _Loss(problem, None, variables, clock.close_seconds(), symmetric)
 
@@ -291,13 +292,17 @@ class GradientChecker:
     def _report(self, losses, in_training, step, dtype, seconds) -> GradientReport:
         """Puts together what was found."""
         settings, notes = self._settings, []
-        variables = tuple(v for loss in losses for v in loss.variables)
+        variables = tuple(
+            v for k, x in enumerate(losses) for v in self._subject.rows(k, x.variables)
+        )
         problems = [loss.problem for loss in losses if loss.problem is not None]
         refusals = [loss.refusal for loss in losses if loss.refusal is not None]
+        others = self._subject.remarks()
         for loss in losses:
             if loss.refusal is None:
                 notes += self._notes_on(loss)
-        notes += [*in_training, *refusals]
+        notes += [*in_training, *refusals, *others]
+        refusals += [note for note in others if isinstance(note, Refusal)]
         if variables:
             notes += on_expected(settings.expected, variables)
         verdict, cause = self._subject.overall(variables, refusals)

@@ -74,6 +74,23 @@ class Misshapen(Cause):
 
 
 @dataclass(frozen=True)
+class NotLinear(Cause):
+    """The backward pass is not linear in its upstream gradient.
+
+    Args:
+        factor: Under an upstream gradient of so many times the size.
+        is_partial: Whether half of it was zero at a time, and both halves were added.
+        analytic: Slope that it gives then, where it is furthest off.
+        linear: The same number of times what it gives for the upstream itself.
+    """
+
+    factor: float
+    is_partial: bool
+    analytic: float
+    linear: float
+
+
+@dataclass(frozen=True)
 class OverflowInTraining(Cause):
     """In the precision of training, entries of the gradient are not finite.
 
@@ -235,6 +252,7 @@ CAUSES = (
     NonFiniteGradient,
     MissingGradient,
     Misshapen,
+    NotLinear,
     OverflowInTraining,
     Partial,
     NoInfluence,

@@ -180,6 +180,17 @@ class LossNotRepeatable(Refusal):
 
 
 @dataclass(frozen=True)
+class HandedUnseen(Refusal):
+    """Optimizers are handed something that no recorded gradient is.
+
+    Args:
+        paths: Of the variables.
+    """
+
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class TrainingUnseen(Note):
     """The step in the precision of training could not be run.
 
@@ -201,6 +212,19 @@ class LeftOut(Note):
 
     severity: ClassVar[str] = LIMIT
     paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NotDifferentiated(Note):
+    """Arguments or outputs that have no derivative, such as integers.
+
+    Args:
+        paths: Where they stand.
+        kinds: What each of them is, such as `"int32"`.
+    """
+
+    paths: tuple[str, ...]
+    kinds: tuple[str, ...]
 
 
 # What goes wrong in the precision of training, or after the tape.
@@ -351,8 +375,10 @@ NOTES = (
     Refused,
     LossNotFinite,
     LossNotRepeatable,
+    HandedUnseen,
     TrainingUnseen,
     LeftOut,
+    NotDifferentiated,
     TrainingLossNotFinite,
     LossNotScaled,
     Underflow,

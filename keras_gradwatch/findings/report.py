@@ -86,7 +86,7 @@ class GradientReport:
             case causes.OnlyFirstOrder(open_rows):
                 yield from (self.variables[k].reason for k in open_rows)
                 for note in self._refusals():
-                    if note.target == SECOND:
+                    if note.target.endswith(SECOND):
                         yield self._sentence(note)
 
     @property

@@ -49,7 +49,8 @@ class VariableReport:
     Args:
         path: Path of the variable in the model, such as `"dense/kernel"`.
         target: Which of the losses of a `train_step` of several, by the name of
-            the optimizer that its gradients reach. Empty for a single loss.
+            the optimizer that its gradients reach; or which output or added loss of
+            a layer or function. Empty if there is only one.
         shape: Its shape.
         verdict: `"PASS"`, `"FAIL"`, `"INCONCLUSIVE"`, `"UNUSED"` or
             `"EXPECTED"`.

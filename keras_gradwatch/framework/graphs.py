@@ -135,6 +135,22 @@ def depends_on(target: tf.Tensor, sources: Iterable) -> bool:
     return False
 
 
+def captured_by(target: tf.Tensor) -> set[int]:
+    """Ids of the tensors outside of its graph that a tensor is computed from."""
+    graph = target.graph
+    outside = {id(inside.op): id(tensor) for tensor, inside in graph.captures}
+    wanted, seen, found = [target.op], set(), set()
+    while wanted:
+        op = wanted.pop()
+        if id(op) in seen:
+            continue
+        seen.add(id(op))
+        if id(op) in outside:
+            found.add(outside[id(op)])
+        wanted.extend(t.op for t in op.inputs)
+    return found
+
+
 def is_readable(value: Any) -> bool:
     """Whether a tensor can be read here: it is of no branch or loop inside."""
     if value is None or tf.executing_eagerly():

@@ -163,6 +163,10 @@ def recorded(
         stage.watch(tape)
 
     def gradient(original, tape, target, sources, output_gradients=None, *args, **kw):
+        # The value of a variable stands for it, as in `[v.value for v in variables]`.
+        values = [(v.value, v) for v in model.trainable_variables]
+        owners = {id(value): variable for value, variable in values}
+        sources = tf.nest.map_structure(lambda s: owners.get(id(s), s), sources)
         flat = tf.nest.flatten(sources)
         if not any(id(s) in weights for s in flat):
             return original(tape, target, sources, output_gradients, *args, **kw)

@@ -31,6 +31,8 @@ class Objective:
         tape: Number of the tape that records it, in the order of the step.
         weighted: Whether it is weighted with `output_gradients`, which count as
             constants.
+        unseen: Paths of the variables for which the step hands optimizers something
+            that no tape returned for any of its losses.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Objective:
     inner: bool = False
     tape: int | None = None
     weighted: bool = False
+    unseen: tuple[str, ...] = ()
 
 
 def in_recording(
@@ -62,7 +65,8 @@ def in_recording(
             "of the graph (`tf.cond`, `tf.while_loop`), where it can't be "
             "followed. Decide in Python, or take the gradient outside."
         )
-    found = _objectives(recording, optimizers(model), graph is None)
+    unseen = _unseen(recording, model.trainable_variables)
+    found = _objectives(recording, optimizers(model), graph is None, unseen)
     if not found:
         raise UncheckableError(
             "The model's own `train_step` takes no gradient for its variables with "
@@ -97,7 +101,7 @@ def objectives_eagerly(model: keras.Model, batch: Any) -> tuple[Objective, ...]:
     return in_recording(model, recording)
 
 
-def _objectives(recording, known, has_no_graph):
+def _objectives(recording, known, has_no_graph, unseen):
     calls = recording.calls
     made = [
         [
@@ -122,11 +126,28 @@ def _objectives(recording, known, has_no_graph):
             tape=call.tape,
             weighted=call.weights is not None,
             inner=any(depends(t, k) for c in calls[k + 1 :] for t in _computed(c)),
+            unseen=unseen,
         )
         for k, (call, name) in enumerate(
             zip(calls, _names(recording, known), strict=True)
         )
     ]
+
+
+def _unseen(recording, trainable):
+    """Paths of what is trained by something else than a gradient of the recording."""
+    taken = {id(v) for call in recording.calls for v in call.variables}
+    missing = {id(v) for v in trainable} - taken
+    return tuple(
+        dict.fromkeys(
+            variable.path
+            for update in recording.updates
+            for gradient, variable in zip(
+                update.gradients, update.variables, strict=False
+            )
+            if gradient is not None and id(variable) in missing
+        )
+    )
 
 
 def _computed(call):

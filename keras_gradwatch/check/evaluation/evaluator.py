@@ -30,6 +30,8 @@ class Evaluator:
         replica: The `Replica` to evaluate.
         traced: Called with it and a batch; returns the `Trace` of its loss. Traced by
             itself, if None.
+        like: The evaluator of a replica that is the same but for its states: then one
+            trace serves both.
 
     Attributes:
         seconds: How long one loss took of late, if that is known.
@@ -39,10 +41,13 @@ class Evaluator:
         self,
         replica: Replica,
         traced: Callable[[Replica, Any], Trace] = traced_alone,
+        like: Evaluator | None = None,
     ):
         self.replica, self._traced = replica, traced
         self.seconds: float | None = None
-        self._traces = Traces(self._made)
+        self._traces: Traces[Graphs] = (
+            Traces(self._made) if like is None else like._traces
+        )
 
     def is_traced_for(self, batch: Any) -> bool:
         """Whether there are graphs for this batch."""

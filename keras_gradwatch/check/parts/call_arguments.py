@@ -18,6 +18,28 @@ from keras_gradwatch.framework import keras_internals as internals
 logger = logging.getLogger("keras_gradwatch")
 
 _TENSORS = (np.ndarray, np.floating, np.complexfloating, tf.Variable, keras.Variable)
+_COMPOSITE = (tf.SparseTensor, tf.RaggedTensor, tf.IndexedSlices)
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """One tensor of a value: the value itself, or what a sparse one is made of.
+
+    Args:
+        constant: The tensor, unless variables stand for it.
+        variables: A Keras variable for floats; two for complex numbers, their real
+            and imaginary parts.
+    """
+
+    constant: object = None
+    variables: tuple[keras.Variable, ...] = ()
+
+    def value(self) -> Any:
+        """The tensor, from the variables as they are at present."""
+        parts = [tf.identity(tf.convert_to_tensor(v)) for v in self.variables]
+        if not parts:
+            return self.constant
+        return tf.complex(*parts) if len(parts) == 2 else parts[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,21 +48,23 @@ class Leaf:
 
     Args:
         path: Where it stands, such as `"inputs/0"`.
-        constant: The value, unless variables stand for it.
-        variables: A Keras variable for floats; two for complex numbers, their real
-            and imaginary parts.
+        given: The value as it was given.
+        pieces: What it is made of. Empty if it is passed on as it is.
+        kind: What it is, such as `"int32"`, if it is not differentiated for; empty if
+            it is, and for None.
     """
 
     path: str
-    constant: object = None
-    variables: tuple[keras.Variable, ...] = ()
+    given: object
+    pieces: tuple[Piece, ...] = ()
+    kind: str = ""
 
     def value(self) -> Any:
         """The value, from the variables as they are at present."""
-        parts = [tf.identity(tf.convert_to_tensor(v)) for v in self.variables]
-        if not parts:
-            return self.constant
-        return tf.complex(*parts) if len(parts) == 2 else parts[0]
+        if not self.pieces:
+            return self.given
+        values = [piece.value() for piece in self.pieces]
+        return tf.nest.pack_sequence_as(self.given, values, expand_composites=True)
 
 
 class CallArguments:
@@ -56,10 +80,11 @@ class CallArguments:
 
     Attributes:
         variables: The Keras variables, in the order of the arguments.
+        others: Path and kind of each argument that is not differentiated for, such as
+            `("mask", "bool")`.
 
     Raises:
-        InvalidArgumentError: If floats are not finite, or an array of them is
-            empty.
+        InvalidArgumentError: If floats are not finite.
     """
 
     def __init__(self, args, kwargs, names, dtype=None, still=()):
@@ -76,7 +101,11 @@ class CallArguments:
 
     @property
     def variables(self) -> list[keras.Variable]:
-        return [v for leaf in self._leaves for v in leaf.variables]
+        return [v for leaf in self._leaves for p in leaf.pieces for v in p.variables]
+
+    @property
+    def others(self) -> list[tuple[str, str]]:
+        return [(leaf.path, leaf.kind) for leaf in self._leaves if leaf.kind]
 
     def arguments(self) -> tuple[tuple, dict]:
         """Positional and keyword arguments, from the variables as they are."""
@@ -121,29 +150,59 @@ def _parameters(function: Callable) -> list[inspect.Parameter]:
 
 
 def _leaf(path, value, dtype, own, trainable):
-    if not _is_tensor(value):
-        return Leaf(path, constant=value)
-    tensor = value
     if isinstance(value, float | complex) and not isinstance(value, np.generic):
-        tensor = tf.constant(value, own[type(value)])
-    elif not isinstance(value, tf.SparseTensor | tf.RaggedTensor):
-        tensor = tf.convert_to_tensor(value)
-    if not _is_number(tensor):
-        return Leaf(path, constant=tensor)
-    _assert_usable(path, tensor)
+        value = tf.constant(value, own[type(value)])
+    elif isinstance(value, _TENSORS):
+        value = tf.convert_to_tensor(value)
+    tensors = tf.nest.flatten(value, expand_composites=True)
+    paths = _paths(path, value, tensors)
+    kind = kind_of(value)
+    if not any(map(_is_number, tensors)):
+        return Leaf(path, value, kind=kind)
+    pieces = [
+        Piece(tensor, _variables(p, tensor, dtype, trainable))
+        for p, tensor in zip(paths, tensors, strict=True)
+    ]
+    found = any(piece.variables for piece in pieces)
+    return Leaf(path, value, tuple(pieces), "" if found else f"{kind} of size 0")
+
+
+def _paths(path, value, tensors):
+    """Paths of what a value is made of."""
+    if len(tensors) == 1 and tensors[0] is value:
+        return [path]
+    if sum(map(_is_number, tensors)) == 1:  # the rest says where these stand
+        return [f"{path}/values"] * len(tensors)
+    return [f"{path}/{k}" for k in range(len(tensors))]
+
+
+def kind_of(value: Any) -> str:
+    """What a value is: its dtype, or its type; empty for None."""
+    if value is None:
+        return ""
+    dtype = getattr(value, "dtype", None)
+    name = getattr(dtype, "name", dtype)
+    kind = type(value).__name__
+    if not isinstance(name, str):
+        return kind
+    return f"{kind}, {name}" if isinstance(value, _COMPOSITE) else name
+
+
+def _variables(path, tensor, dtype, trainable):
+    """What stands for a tensor: nothing, unless it holds floats."""
+    if not _is_number(tensor) or 0 in tensor.shape:
+        return ()
+    _assert_finite(path, tensor)
     if tensor.dtype.is_complex:
         parts = {f"{path}/real": tf.math.real(tensor)}
         parts[f"{path}/imag"] = tf.math.imag(tensor)
     else:
         parts = {path: tensor if dtype is None else tf.cast(tensor, dtype)}
-    return Leaf(
-        path,
-        variables=tuple(_variable(p, part, trainable) for p, part in parts.items()),
-    )
+    return tuple(_variable(p, part, trainable) for p, part in parts.items())
 
 
 def _is_tensor(value):
-    tensors = (*_TENSORS, float, complex, tf.SparseTensor, tf.RaggedTensor)
+    tensors = (*_TENSORS, *_COMPOSITE, float, complex)
     return tf.is_tensor(value) or isinstance(value, tensors)
 
 
@@ -164,17 +223,13 @@ def _dtypes_of_numbers(values):
 
 
 def _is_number(tensor):
-    dense = not isinstance(tensor, tf.SparseTensor | tf.RaggedTensor)
-    return dense and (tensor.dtype.is_floating or tensor.dtype.is_complex)
+    return tf.is_tensor(tensor) and (
+        tensor.dtype.is_floating or tensor.dtype.is_complex
+    )
 
 
-def _assert_usable(path, tensor):
+def _assert_finite(path, tensor):
     array = np.asarray(tensor)
-    if not array.size:
-        raise InvalidArgumentError(
-            f"{path!r} must hold at least one number. "
-            f"Received: an array of shape {array.shape}"
-        )
     finite = np.isfinite(array.astype(np.complex128))
     if not finite.all():
         first = tuple(int(i) for i in np.argwhere(~finite)[0])
@@ -197,4 +252,9 @@ def _variable(path, tensor, trainable):
 def _symbol(value):
     if not tf.is_tensor(value) or not hasattr(value, "shape"):
         return value
-    return keras.KerasTensor(value.shape, dtype=value.dtype.name)
+    return keras.KerasTensor(
+        value.shape,
+        dtype=value.dtype.name,
+        sparse=isinstance(value, tf.SparseTensor),
+        ragged=isinstance(value, tf.RaggedTensor),
+    )

@@ -1,34 +1,37 @@
-"""A layer, a loss or a function as a model whose loss can be differentiated."""
+"""A layer, a loss or a function as a model whose losses can be differentiated."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.check.parts.call_arguments import CallArguments
-from keras_gradwatch.errors import InvalidArgumentError
+from keras_gradwatch.check.parts.outputs import Outputs, outputs_of, weighted_sum
+from keras_gradwatch.check.parts.wanted import Seen, Wanted, seen_of
+from keras_gradwatch.errors import InvalidArgumentError, UncheckableError
 from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.framework.isolation import untouched
 from keras_gradwatch.replica.replay import full_tracebacks
 
 logger = logging.getLogger("keras_gradwatch")
 
-# Weights of outputs are multiples of a 64th: with 0.5 to 1.5 that takes 7 bits, and
-# bfloat16, the coarsest float type, has 8.
-_STEPS = 64
-
 
 class Harness(keras.Model):
     """A model without data that calls a thing on variables of its own.
 
-    Its loss is the sum of all outputs, each times a fixed random number: what the
-    thing is asked for is then its gradient for any weighting of its outputs, and
-    an error in one of them can't be cancelled by another. What layers add with
-    `add_loss` and regularisers comes on top.
+    What it can be asked for is a sum of terms. Each output is a term: its entries,
+    each times a fixed random number, summed up: what comes out right for that, is
+    right for any weighting, and an error in one entry can't be cancelled by another.
+    What layers add with `add_loss` and regularisers are terms, too. `halves` says
+    which terms count: each has a loss of its own, so that none hides behind a
+    larger one, and all share one graph.
 
     Args:
         thing: A `keras.Layer`, a `keras.Loss`, or any callable.
@@ -36,15 +39,40 @@ class Harness(keras.Model):
         seed: Seed of the random numbers.
         dtype: The dtype policy that the model is to have.
         training: What layers are told with `training`.
+        with_upstream: Whether the upstream gradients of outputs are variables.
+
+    Attributes:
+        wanted: A `Wanted` for each loss, once it is prepared.
+        others: Path and kind of each argument and each output that can't be
+            differentiated, such as `("output/1", "int32")`.
+        halves: A variable with two numbers for each term: the factors of either half
+            of the upstream gradient of an output, `outputs.weighted_sum` says more.
+        upstream: Variables: the upstream gradient of each output, in units of its
+            random numbers. Empty unless `with_upstream`.
     """
 
-    def __init__(self, thing, given: CallArguments, seed: int, dtype, training=True):
+    def __init__(
+        self,
+        thing: Any,
+        given: CallArguments,
+        seed: int,
+        dtype: Any,
+        training: bool = True,
+        with_upstream: bool = False,
+    ):
         super().__init__(name=_name_of(thing), dtype=dtype, autocast=False)
         self.thing = thing
         self.given = given
         self.variables_given = given.variables
         self.seed = seed
         self.mode = training
+        self.with_upstream = with_upstream
+        self.wanted: tuple[Wanted, ...] = ()
+        self.others: tuple[tuple[str, str], ...] = ()
+        self.halves: Any = None
+        self.upstream: tuple[keras.Variable, ...] = ()
+        self._alone: int | None = None
+        self._look: Callable[[Outputs], None] = _look_away
         self.built = True
         with internals.same_global_state():
             self.compile(
@@ -54,9 +82,11 @@ class Harness(keras.Model):
     def __call__(self, batch, training=None):
         return super().__call__(batch, training=self.mode)
 
-    def call(self, batch: Any, training: bool | None = None) -> tf.Tensor:
+    def call(self, batch: Any, training: bool | None = None) -> Any:
         args, kwargs = self.given.arguments()
-        return weighted_sum(self.thing(*args, **kwargs), self.seed)
+        found = outputs_of(self.thing(*args, **kwargs))
+        self._look(found)
+        return [] if self.halves is None else self._terms(found)
 
     def compute_loss(
         self,
@@ -66,12 +96,49 @@ class Harness(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> tf.Tensor:
-        added = [tf.reduce_sum(tf.cast(loss, tf.float64)) for loss in self.losses]
-        return tf.add_n([y_pred, *added])
+        halves = tf.cast(self.halves, tf.float64)
+        added = [
+            tf.math.multiply_no_nan(_total(loss), halves[len(y_pred) + k, 0])
+            for k, loss in enumerate(self.losses)
+        ]
+        terms = [*y_pred, *added]
+        if len(terms) != halves.shape[0]:
+            raise UncheckableError(
+                "What it returns, and the losses that it adds, are not the same each "
+                f"time. Received: {len(terms)} where {halves.shape[0]} were before"
+            )
+        if self._alone is not None:
+            terms = [terms[k] for k in self.wanted[self._alone].terms]
+        return tf.add_n(terms)
 
     def batch(self) -> tuple[tf.Tensor]:
         """What `train_step` is to be handed."""
         return (tf.zeros([1]),)
+
+    @contextlib.contextmanager
+    def alone(self, number: int | None) -> Iterator[None]:
+        """Leaves all losses but one out of what is differentiated, while it is traced.
+
+        Args:
+            number: Its place among `wanted`; None leaves nothing out.
+        """
+        self._alone = number
+        try:
+            yield
+        finally:
+            self._alone = None
+
+    def factors(self, number: int, first: float, second: float) -> np.ndarray:
+        """What `halves` is to hold for one loss.
+
+        Args:
+            number: Its place among `wanted`.
+            first: The factor of one half of its upstream gradient.
+            second: The factor of the other half.
+        """
+        factors = np.zeros(self.halves.shape)
+        factors[list(self.wanted[number].terms)] = first, second
+        return factors
 
     def prepare(self) -> None:
         """Builds the layer if it is not, and tries the thing out.
@@ -88,80 +155,79 @@ class Harness(keras.Model):
             args, kwargs = self.given.symbols()
             internals.build_by_call(self.thing, args, kwargs)
         try:
-            self._try_out()
+            look = self._try_out()
         except InvalidArgumentError:
             raise
         except Exception:  # the thing's own code may need values
             logger.debug("%s could not be traced.", self.name, exc_info=True)
             self.run_eagerly = True
-            self._try_out()
+            look = self._try_out()
+        self.wanted = look.wanted
+        self.others = (*self.given.others, *look.others)
+        with internals.same_global_state():
+            self._make_variables(look)
 
-    def _try_out(self):
+    def _try_out(self) -> Seen:
+        """Calls the thing once, to see what it returns."""
         present = [
             (v, internals.raw_value(v))
             for v in self.variables
             if internals.raw_value(v) is not None
         ]
+        found: list[Outputs] = []
+        seen: list[Seen] = []
+
+        def look():
+            self(self.batch())
+            added = [tf.convert_to_tensor(loss) for loss in self.losses]
+            seen.append(seen_of(found[-1], added, present))
+
         scope = keras.StatelessScope(present, collect_losses=True)
-        # Without Keras' words around what the thing itself raises.
-        with untouched(self), full_tracebacks(), scope:
-            internals.trace(self, lambda: self(self.batch()))
+        self._look = found.append
+        try:
+            # Without Keras' words around what the thing itself raises.
+            with untouched(self), full_tracebacks(), scope:
+                internals.trace(self, look)
+        finally:
+            self._look = _look_away
+        return seen[-1]
 
-
-def weighted_sum(outputs: Any, seed: int) -> tf.Tensor:
-    """All floats of a structure, each times a fixed random number, summed up.
-
-    Args:
-        outputs: Nested tensors. Of complex ones, real and imaginary parts are
-            outputs of their own; integers and the like are left out.
-        seed: Seed of the random numbers, of either sign, from 0.5 to 1.5 in size.
-
-    Returns:
-        A float64 scalar.
-
-    Raises:
-        InvalidArgumentError: If there are no floats in it.
-    """
-    leaves = [
-        tf.convert_to_tensor(leaf)
-        for leaf in tf.nest.flatten(outputs, expand_composites=True)
-        if leaf is not None
-    ]
-    parts = []
-    for leaf in leaves:
-        if leaf.dtype.is_complex:
-            parts += [tf.math.real(leaf), tf.math.imag(leaf)]
-        elif leaf.dtype.is_floating:
-            parts.append(leaf)
-    if not parts:
-        kinds = ", ".join(dict.fromkeys(leaf.dtype.name for leaf in leaves)) or "none"
-        raise InvalidArgumentError(
-            "There is nothing to differentiate: no output holds floats. "
-            f"Received outputs of dtype: {kinds}"
+    def _make_variables(self, look: Seen) -> None:
+        upstream = []
+        for path, shape in look.shapes if self.with_upstream else ():
+            # Trainable in the eyes of TensorFlow, so that tapes watch it, and no
+            # weight of this model: the first derivative does not ask for it.
+            variable = keras.Variable(np.ones(shape), dtype="float64", autocast=False)
+            variable.trainable = False
+            internals.set_path(variable, path)
+            upstream.append(variable)
+        count = 1 + max(k for wanted in look.wanted for k in wanted.terms)
+        self.upstream = tuple(upstream)
+        self.halves = keras.Variable(
+            np.ones((count, 2)), dtype="float64", trainable=False, autocast=False
         )
-    # No more precise than the least precise output: who differences the sum reads
-    # from its digits how precise it is.
-    low = any(part.dtype != tf.float64 for part in parts)
-    dtype = tf.float32 if low else tf.float64
-    total = tf.add_n(
-        [
-            tf.reduce_sum(
-                tf.cast(part, dtype) * _weights(tf.shape(part), seed, k, dtype)
+
+    def _terms(self, found: Outputs) -> list[tf.Tensor]:
+        """The weighted sum of each output."""
+        halves = tf.cast(self.halves, tf.float64)
+        upstream = map(tf.convert_to_tensor, self.upstream or [1.0] * len(found.floats))
+        return [
+            tf.cast(
+                weighted_sum(output.tensor, self.seed, k, factor, halves[k]),
+                tf.float64,
             )
-            for k, part in enumerate(parts)
+            for k, (output, factor) in enumerate(
+                zip(found.floats, upstream, strict=False)
+            )
         ]
-    )
-    return tf.cast(total, tf.float64)
 
 
-def _weights(shape, seed, k, dtype):
-    """Numbers from 0.5 to 1.5, of either sign, that any float type holds exactly."""
-    # Drawn as integers: a draw of floats depends on the precision that it is made in.
-    drawn = tf.random.stateless_uniform(
-        shape, [seed % (1 << 31), k], -_STEPS, _STEPS, tf.int32
-    )
-    size = tf.cast(tf.abs(drawn), dtype) / _STEPS + 0.5
-    return tf.where(drawn < 0, -size, size)
+def _look_away(found: Outputs) -> None:
+    """Once it is known what comes, there is nothing to look at."""
+
+
+def _total(loss: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(tf.cast(loss, tf.float64))
 
 
 def _name_of(thing):

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+import keras
+
 from keras_gradwatch.arguments import refuse
 from keras_gradwatch.check.checker import GradientChecker
 from keras_gradwatch.check.evaluation.evaluator import Evaluator
@@ -13,14 +15,21 @@ from keras_gradwatch.check.localisation import where_to_look
 from keras_gradwatch.check.parts.call_arguments import CallArguments
 from keras_gradwatch.check.parts.derivatives import FirstOrder, SecondOrder
 from keras_gradwatch.check.parts.harness import Harness
+from keras_gradwatch.check.parts.linearity import (
+    is_silent_without_upstream,
+    with_linearity,
+)
+from keras_gradwatch.check.parts.step_per_output import StepPerOutput
+from keras_gradwatch.check.problem import ReplicaProblem
 from keras_gradwatch.check.reporting import overall
 from keras_gradwatch.check.settings import Settings
+from keras_gradwatch.check.training_step import TrainingStep
 from keras_gradwatch.errors import InvalidArgumentError
 from keras_gradwatch.findings.causes import Cause, OnlyFirstOrder
-from keras_gradwatch.findings.notes import Look, Note
+from keras_gradwatch.findings.notes import Look, NotDifferentiated, Note
 from keras_gradwatch.findings.report import GradientReport
 from keras_gradwatch.findings.variable import VariableReport
-from keras_gradwatch.findings.verdicts import INCONCLUSIVE, PASS
+from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE, PASS
 from keras_gradwatch.findings.vocabulary import FIRST, GRADIENT, LOSS, OUTPUT, SECOND
 from keras_gradwatch.replica.outline import Stage
 from keras_gradwatch.replica.steps import Steps
@@ -55,16 +64,23 @@ def check_part(
             differentiate.
     """
     settings = settings_from(order, options)
-    harness = Harness(thing, given, settings.seed, dtype, training)
+    harness = Harness(thing, given, settings.seed, dtype, training, order == 2)
+    if not isinstance(thing, keras.Layer):  # which may get weights yet
+        _assert_variables(harness)
     harness.prepare()
-    if not harness.trainable_variables:
-        raise InvalidArgumentError(
-            "There is nothing to differentiate for: no argument holds floats "
-            "(sparse and ragged ones are taken as they are), and there are no "
-            f"trainable weights. Received: {thing!r}"
-        )
+    _assert_variables(harness)
     part = Part(harness, settings, order, is_loss)
     return GradientChecker(part, settings).check(harness.batch()).report
+
+
+def _assert_variables(harness):
+    if not harness.trainable_variables:
+        others = [f"{path} ({kind})" for path, kind in harness.given.others]
+        raise InvalidArgumentError(
+            "There is nothing to differentiate for: no argument holds floats, and "
+            "there are no trainable weights. Received: "
+            f"{', '.join([repr(harness.thing), *others])}"
+        )
 
 
 def settings_from(order: int, options: dict[str, Any]) -> Settings:
@@ -98,25 +114,106 @@ class Part:
         self.model, self.steps = harness, Steps(harness)
         self.function = LOSS if is_loss else OUTPUT
         self._settings, self._order = settings, order
+        self._count = len(harness.wanted)
 
-    def evaluators(self, objectives: Sequence[Objective]) -> list[Evaluator]:
+    def evaluators(
+        self, objectives: Sequence[Objective], batch: Any
+    ) -> list[Evaluator]:
         (objective,) = objectives
-        dropout, seed = self._settings.dropout, self._settings.seed
+        first = self._sharing(lambda k, alone: self._first(objective, k, alone), batch)
         if self._order == 1:
-            return [Evaluator(FirstOrder(self.model, dropout, objective))]
-        first, second = (replace(objective, name=name) for name in (FIRST, SECOND))
-        return [
-            Evaluator(FirstOrder(self.model, dropout, first)),
-            Evaluator(SecondOrder(self.model, dropout, second, seed)),
-        ]
+            return first
+        # Upstream gradients are no weights: of the slope alone they are variables.
+        variables = (*objective.variables, *self.model.upstream)
+        objective = replace(objective, variables=variables)
+        return first + self._sharing(
+            lambda k, alone: self._second(objective, k, alone), batch
+        )
+
+    def _first(self, objective, number, is_alone):
+        objective = replace(objective, name=self._name(FIRST, number))
+        return FirstOrder(
+            self.model, self._settings.dropout, objective, number, is_alone
+        )
+
+    def _second(self, objective, number, is_alone):
+        dropout, seed = self._settings.dropout, self._settings.seed
+        objective = replace(objective, name=self._name(SECOND, number))
+        return SecondOrder(self.model, dropout, objective, number, seed, is_alone)
+
+    def _name(self, derivative, number):
+        path = self.model.wanted[number].path
+        if self._count == 1:
+            return "" if self._order == 1 else derivative
+        return path if derivative == FIRST else f"{path}, {derivative}"
+
+    def _sharing(self, make, batch) -> list[Evaluator]:
+        """An evaluator for each output, of one trace if none sees the others."""
+        one = Evaluator(make(0, False))
+        if self._count == 1:
+            return [one]
+        others = range(1, self._count)
+        if is_silent_without_upstream(one, batch):
+            return [one, *(Evaluator(make(k, False), like=one) for k in others)]
+        return [Evaluator(make(k, True)) for k in range(self._count)]
+
+    def training_step(self, objectives: Sequence[Objective]) -> TrainingStep:
+        return StepPerOutput(self.steps, self._settings.dropout, objectives)
 
     def function_of(self, number: int) -> str:
-        return self.function if number == 0 else GRADIENT
+        return self.function if number < self._count else GRADIENT
 
     def is_trained(self, number: int, dtype: str) -> bool:
         # Of float64 there is nothing that rounding could make, and what training
         # makes of it is asked of the gradient alone.
-        return number == 0 and dtype != "float64"
+        return number < self._count and dtype != "float64"
+
+    def probed(
+        self,
+        number: int,
+        evaluator: Evaluator,
+        problem: ReplicaProblem,
+        batch: Any,
+        variables: tuple[VariableReport, ...],
+    ) -> tuple[VariableReport, ...]:
+        if number >= self._count:
+            return variables
+        return with_linearity(evaluator, problem, batch, variables, self._settings)
+
+    def rows(
+        self, number: int, variables: tuple[VariableReport, ...]
+    ) -> tuple[VariableReport, ...]:
+        if self._count == 1 or not variables:
+            return variables
+        wanted, first = (
+            self.model.wanted[number % self._count],
+            number % self._count == 0,
+        )
+        known = [*self.model.trainable_variables, *self.model.upstream]
+        return tuple(
+            report
+            for report, variable in zip(variables, known, strict=False)
+            # One that nothing depends on has its row all the same: the first.
+            if report.verdict == FAIL
+            or self._belongs(variable, wanted)
+            or (first and not self._is_used(variable))
+        )
+
+    def _belongs(self, variable, wanted):
+        upstream = self.model.upstream
+        places = [k for k, u in enumerate(upstream) if u is variable]
+        return set(places) <= set(wanted.terms) and (
+            bool(places) or wanted.may_depend_on(variable)
+        )
+
+    def _is_used(self, variable):
+        return any(self._belongs(variable, wanted) for wanted in self.model.wanted)
+
+    def remarks(self) -> Sequence[Note]:
+        if not self.model.others:
+            return ()
+        paths, kinds = zip(*self.model.others, strict=True)
+        return (NotDifferentiated(paths, kinds),)
 
     def where_to_look(
         self, stages: Sequence[Stage], variables: Sequence[VariableReport]
@@ -143,7 +240,7 @@ class Part:
 
 def _of_both(variables) -> tuple[str, Cause | None]:
     """PASS; INCONCLUSIVE if only the first derivative is known."""
-    second = [k for k, v in enumerate(variables) if v.target == SECOND]
+    second = [k for k, v in enumerate(variables) if v.subject == GRADIENT]
     if any(variables[k].verdict != INCONCLUSIVE for k in second):
         return PASS, None
     # Zero where differences are zero, too: so it is where a function is linear.

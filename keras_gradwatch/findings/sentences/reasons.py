@@ -42,6 +42,8 @@ def because(cause: causes.Cause | None, subject: str = LOSS) -> str:
                 f"The {derivative} has the shape {gradient}, and the variable "
                 f"{variable}: sum it over the axes that are broadcast."
             )
+        case causes.NotLinear():
+            return _not_linear(cause, derivative)
         case causes.OverflowInTraining(dtype, share):
             return (
                 f"In {dtype}, the precision of training, {share_of(share)} of the "
@@ -113,6 +115,17 @@ def because(cause: causes.Cause | None, subject: str = LOSS) -> str:
         case causes.OnlyFirstOrder():
             return "Only the gradient could be compared."
     raise TypeError(f"Expected a cause. Received: {cause!r}")
+
+
+def _not_linear(found, derivative):
+    upstream = f"an upstream gradient {found.factor:,.7g} times as large"
+    if found.is_partial:
+        upstream += ", one half of it at a time and the rest zero,"
+    return (
+        "The backward pass is not linear in its upstream gradient, as if it clipped, "
+        f"normalised or ignored it: under {upstream} the {derivative} comes to "
+        f"{found.analytic + 0.0:.4g} instead of {found.linear + 0.0:.4g}."
+    )
 
 
 def _mismatch(found, subject):

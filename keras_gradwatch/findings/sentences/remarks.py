@@ -56,6 +56,9 @@ def note(found: notes.Note, subject: str = LOSS) -> str:
             )
         case notes.LeftOut(paths):
             return f"The training step takes no gradient for {first_of(paths)}."
+        case notes.NotDifferentiated(paths, kinds):
+            each = [f"{p} ({k})" for p, k in zip(paths, kinds, strict=True)]
+            return f"Not differentiated: {', '.join(each)}."
         case notes.LossNotScaled(optimizer):
             return (
                 f"The training step hands gradients to {optimizer!r}, a "
@@ -123,6 +126,12 @@ def refusal(found: notes.Refusal, subject: str = LOSS) -> str:
                 f"({once!r} and {again!r}): it has something random in it that can't "
                 "be replayed. Draw random numbers with `keras.random` and a "
                 "`keras.random.SeedGenerator`."
+            )
+        case notes.HandedUnseen(_, paths):
+            return (
+                f"For {first_of(paths)} the training step hands the optimizer "
+                "something that no `tape.gradient` of its losses returned: it could "
+                "not be compared."
             )
     raise TypeError(f"Expected a refusal. Received: {found!r}")
 

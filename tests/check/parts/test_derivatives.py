@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 import keras_gradwatch as kgw
+from tests.support.marks import first
 
 X = np.random.default_rng(0).normal(size=(3, 4))
 FIRST, SECOND = "gradient", "second derivative"
@@ -49,7 +50,7 @@ def cube(second):
 def test_a_second_derivative_that_is_wrong_by_itself(second, verdict):
     assert kgw.check_function(cube(second), X).passed
     report = kgw.check_function(cube(second), X, order=2)
-    assert of_order_two(report) == {"x": verdict}
+    assert of_order_two(report) == {"x": verdict, "upstream": "PASS"}
     assert [v.target for v in report.failures] == [SECOND] * (verdict == "FAIL")
 
 
@@ -67,7 +68,8 @@ def test_a_wrong_gradient_fails_whatever_its_derivative():
     bad = tf.custom_gradient(lambda x: (tf.sin(x), lambda dy: 2 * dy * tf.cos(x)))
     report = kgw.check_function(bad, X, order=2)
     assert [v.target for v in report.failures] == [FIRST]
-    assert of_order_two(report) == {"x": "PASS"}  # of what it returns
+    # Of what it returns.
+    assert of_order_two(report) == {"x": "PASS", "upstream": "PASS"}
 
 
 @pytest.mark.parametrize(
@@ -75,8 +77,11 @@ def test_a_wrong_gradient_fails_whatever_its_derivative():
 )
 def test_what_is_linear_has_none(function):
     report = kgw.assert_function(function, X, order=2)
-    assert of_order_two(report).popitem()[1] in ("UNUSED", "INCONCLUSIVE")
-    assert "second derivative" in report.variables[-1].reason
+    of_input, of_upstream = (v for v in report.variables if v.target == SECOND)
+    assert of_input.verdict not in ("PASS", "FAIL")
+    assert "second derivative" in of_input.reason
+    # What it is multiplied by is the gradient itself.
+    assert (of_upstream.path, of_upstream.verdict) == ("upstream", "PASS")
 
 
 def test_where_tensorflow_has_none_nothing_is_proven():
@@ -121,3 +126,53 @@ def test_it_is_of_use_for_a_gradient_penalty():
     assert kgw.check_layer(Critic(stopped), X).passed
     report = kgw.check_layer(Critic(stopped), X, order=2)
     assert "FAIL" in of_order_two(report).values()
+
+
+@tf.custom_gradient
+def stopped_sine(x):
+    return tf.sin(x), lambda dy: tf.stop_gradient(dy) * tf.cos(x)
+
+
+def squashed(x):
+    """`sin(x)`, whose backward pass is right and differentiates to something else."""
+
+    @tf.custom_gradient
+    def backward(dy, x):
+        def again(u):
+            return 2 * u * tf.cos(x), -u * dy * tf.sin(x)
+
+        return dy * tf.cos(x), again
+
+    return tf.custom_gradient(lambda x: (tf.sin(x), lambda dy: backward(dy, x)))(x)
+
+
+@pytest.mark.parametrize("function", first([stopped_sine, squashed]))
+def test_the_backward_pass_is_differentiated_for_its_upstream(function):
+    assert kgw.check_function(function, X).passed
+    report = kgw.check_function(function, X, order=2)
+    assert of_order_two(report) == {"x": "PASS", "upstream": "FAIL"}
+    inside = kgw.check_function(lambda x: tf.sin(function(x)) * x, X, order=2)
+    assert of_order_two(inside)["x"] == "FAIL"
+
+
+def test_the_upstream_of_each_output_and_of_none_but_its_own():
+    report = kgw.check_function(
+        lambda x: (1e4 * tf.sin(x), stopped_sine(x)), X, order=2
+    )
+    assert {v.label: v.verdict for v in report.variables} == {
+        "x (output/0)": "PASS",
+        "x (output/1)": "PASS",
+        "x (output/0, second derivative)": "PASS",
+        "upstream/0 (output/0, second derivative)": "PASS",
+        "x (output/1, second derivative)": "PASS",
+        "upstream/1 (output/1, second derivative)": "FAIL",
+    }
+
+
+def test_the_upstream_of_an_output_whose_shape_is_not_known():
+    def positive(op):
+        return lambda x: tf.boolean_mask(op(x), x > 0)
+
+    assert kgw.check_function(positive(tf.sin), X, order=2).passed
+    report = kgw.check_function(positive(stopped_sine), X, order=2)
+    assert of_order_two(report)["upstream"] == "FAIL"

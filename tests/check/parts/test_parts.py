@@ -334,11 +334,18 @@ REFUSED = {
         lambda: kgw.check_function(tf.sin, np.array([1.0, np.nan])),
         r"nan at index \[1\]$",
     ),
-    "ragged": (
-        lambda: kgw.check_function(tf.identity, tf.ragged.constant([[1.0], []])),
-        "sparse and ragged ones are taken as they are",
+    "ragged integers": (
+        lambda: kgw.check_function(tf.identity, tf.ragged.constant([[1], []])),
+        r"no argument holds floats.*input \(RaggedTensor, int32\)",
     ),
-    "empty": (lambda: kgw.check_function(tf.sin, X[:0]), "'x' must hold at least one"),
+    "empty": (
+        lambda: kgw.check_function(tf.sin, X[:0]),
+        r"no argument holds floats.*x \(float64 of size 0\)",
+    ),
+    "nothing but size zero out": (
+        lambda: kgw.check_function(lambda x: x[:0], X),
+        "no output holds floats.*float64 of size 0",
+    ),
 }
 
 
