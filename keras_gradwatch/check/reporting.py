@@ -12,6 +12,7 @@ from keras_gradwatch.check.localisation import straight_through
 from keras_gradwatch.check.numerics.compare import Found
 from keras_gradwatch.check.numerics.conclusion import conclude, coverage
 from keras_gradwatch.check.numerics.history import History
+from keras_gradwatch.check.numerics.loss_at_point import is_still
 from keras_gradwatch.check.problem import ReplicaProblem
 from keras_gradwatch.check.settings import Settings
 from keras_gradwatch.errors import UncheckableError
@@ -29,7 +30,14 @@ from keras_gradwatch.findings.notes import (
     SymmetricOnly,
 )
 from keras_gradwatch.findings.variable import Comparison, VariableReport
-from keras_gradwatch.findings.verdicts import EXPECTED, FAIL, INCONCLUSIVE, PASS
+from keras_gradwatch.findings.verdicts import (
+    BLOCKED,
+    CLEAN,
+    EXPECTED,
+    FAIL,
+    INCONCLUSIVE,
+    PASS,
+)
 
 # Characters of what was raised: one line of a console.
 _LINE = 120
@@ -59,7 +67,8 @@ def variable_report(
     if gradient is not None:
         gradient = gradient.reshape(weight.shape)
     pattern = found.patterns.get(variable)
-    answer = conclude(gradient, items, settings.tolerance, pattern)
+    is_zero = is_still(problem, variable)
+    answer = conclude(gradient, items, settings.tolerance, pattern, is_zero)
     verdict, cause = _judged(problem, variable, answer, found, settings)
     compared = [_comparison(i, weight.shape) for i in items]
     coordinates = tuple(c for c in compared if c.kind == "coordinate")
@@ -96,27 +105,36 @@ def _judged(problem, variable, answer, found, settings) -> tuple[str, Cause | No
         verdict = EXPECTED
     if verdict == FAIL:
         meant = straight_through(problem.stages, weight.path)
-        verdict, cause = (INCONCLUSIVE, meant) if meant else (FAIL, cause)
+        verdict, cause = (EXPECTED, meant) if meant else (FAIL, cause)
     return verdict, cause
 
 
-def overall(variables: Sequence[VariableReport]) -> tuple[str, Cause | None]:
-    """The verdict of a check, and the cause where nothing was compared.
+def overall(
+    variables: Sequence[VariableReport], refusals: Sequence[Refusal]
+) -> tuple[str, Cause | None]:
+    """The verdict of a check, and the cause where not all was told.
 
     Args:
         variables: The reports of all variables.
+        refusals: Why some losses were not looked at.
     """
     verdicts = [v.verdict for v in variables]
     if FAIL in verdicts:
         return FAIL, None
-    pending = tuple(v.label for v in variables if _is_pending(v))
-    if pending:
-        return INCONCLUSIVE, causes.VariablesPending(pending)
-    if PASS in verdicts:
+    if verdicts and not refusals and set(verdicts) <= set(CLEAN):
         return PASS, None
-    if EXPECTED in verdicts:
-        return INCONCLUSIVE, causes.OnlyExpected()
-    return INCONCLUSIVE, causes.NothingTold()
+    pending = tuple(v.label for v in variables if _is_pending(v))
+    if pending and not refusals:
+        return INCONCLUSIVE, causes.VariablesPending(pending)
+    if not {BLOCKED, *CLEAN} & set(verdicts):
+        return INCONCLUSIVE, causes.NothingTold()
+    return INCONCLUSIVE, causes.NotAllTold(
+        blocked=tuple(v.label for v in variables if v.verdict == BLOCKED),
+        untold=tuple(v.label for v in variables if v.verdict == INCONCLUSIVE),
+        refused=tuple(refusal.target for refusal in refusals),
+        right=sum(verdict in CLEAN for verdict in verdicts),
+        count=len(verdicts),
+    )
 
 
 def is_telling(variables: Sequence[VariableReport]) -> bool:

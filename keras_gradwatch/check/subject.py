@@ -11,7 +11,7 @@ from keras_gradwatch.check.evaluation.evaluator import Evaluator
 from keras_gradwatch.check.localisation import where_to_look
 from keras_gradwatch.check.reporting import overall
 from keras_gradwatch.findings.causes import Cause
-from keras_gradwatch.findings.notes import Look, Note
+from keras_gradwatch.findings.notes import Look, Refusal
 from keras_gradwatch.findings.variable import VariableReport
 from keras_gradwatch.findings.vocabulary import LOSS
 from keras_gradwatch.replica.outline import Stage
@@ -66,9 +66,9 @@ class Subject(Protocol):
         """
 
     def overall(
-        self, variables: Sequence[VariableReport], refusals: Sequence[Note]
+        self, variables: Sequence[VariableReport], refusals: Sequence[Refusal]
     ) -> tuple[str, Cause | None]:
-        """The verdict of the whole check, and the cause where nothing was compared.
+        """The verdict of the whole check, and the cause where not all was told.
 
         Args:
             variables: The reports of all variables.
@@ -108,6 +108,6 @@ class WholeModel:
         return where_to_look(stages, variables)
 
     def overall(
-        self, variables: Sequence[VariableReport], refusals: Sequence[Note]
+        self, variables: Sequence[VariableReport], refusals: Sequence[Refusal]
     ) -> tuple[str, Cause | None]:
-        return overall(variables)
+        return overall(variables, refusals)

@@ -51,8 +51,8 @@ class VariableReport:
         target: Which of the losses of a `train_step` of several, by the name of
             the optimizer that its gradients reach. Empty for a single loss.
         shape: Its shape.
-        verdict: `"PASS"`, `"FAIL"`, `"INCONCLUSIVE"`, `"UNUSED"` or
-            `"EXPECTED"`.
+        verdict: `"PASS"`, `"ZERO"`, `"UNUSED"`, `"BLOCKED"`, `"FAIL"`,
+            `"EXPECTED"` or `"INCONCLUSIVE"`.
         cause: Why, a `causes.Cause`. None where PASS says it all.
         relative_error: `|a - n| / (|a| + |n|)`, norms over all that was
             compared. None if nothing was.

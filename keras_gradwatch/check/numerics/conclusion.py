@@ -13,7 +13,7 @@ from keras_gradwatch.check.numerics.comparison import SlopeComparison
 from keras_gradwatch.findings import causes
 from keras_gradwatch.findings.causes import Cause
 from keras_gradwatch.findings.pattern import Pattern
-from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE, PASS, UNUSED
+from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE, PASS, UNUSED, ZERO
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Conclusion:
     """A verdict, why, and the figures behind it.
 
     Args:
-        verdict: `"PASS"`, `"FAIL"`, `"INCONCLUSIVE"` or `"UNUSED"`.
+        verdict: `"PASS"`, `"ZERO"`, `"FAIL"`, `"INCONCLUSIVE"` or `"UNUSED"`.
         cause: Why; None where a PASS says it all.
         relative_error: `|a - n| / (|a| + |n|)`, norms over all that was compared.
             None if nothing was.
@@ -41,6 +41,7 @@ def conclude(
     items: Sequence[SlopeComparison],
     tolerance: float,
     pattern: Pattern | None = None,
+    is_zero: bool = False,
 ) -> Conclusion:
     """The verdict of one variable whose loss is finite.
 
@@ -52,8 +53,9 @@ def conclude(
         items: The comparisons of the variable.
         tolerance: Largest relative error that still is a match.
         pattern: What the mistake looks like, if there is one and it is known.
+        is_zero: Whether the gradient is zero, up to round-off.
     """
-    verdict, cause = _verdict(gradient, items, tolerance, pattern)
+    verdict, cause = _verdict(gradient, items, tolerance, pattern, is_zero)
     error, bar = _seed_ratio(items)
     return Conclusion(verdict, cause, error, bar, _resolution(items))
 
@@ -63,6 +65,7 @@ def _verdict(
     items: Sequence[SlopeComparison],
     tolerance: float,
     pattern: Pattern | None,
+    is_zero: bool,
 ) -> tuple[str, Cause | None]:
     if gradient is not None and not np.all(np.isfinite(gradient)):
         return FAIL, _not_finite(gradient)
@@ -78,8 +81,10 @@ def _verdict(
             return UNUSED, causes.NoInfluence()
         return INCONCLUSIVE, causes.Untold()
     proof = [i for i in items if i.word == judgement.MATCH and i.has_teeth(tolerance)]
+    if is_zero and all(i.word == judgement.ZERO for i in items):
+        return ZERO, causes.TrulyZero()
     if not proof:
-        return INCONCLUSIVE, _why_inconclusive(items, gradient)
+        return INCONCLUSIVE, _why_inconclusive(items)
     if any(not i.direction.is_coordinate for i in proof):
         return PASS, None
     seen = coverage(items, gradient.size)
@@ -128,13 +133,8 @@ def coverage(items: Sequence[SlopeComparison], size: int) -> float:
     return len({i.direction.entry for i in seen}) / max(1, size)
 
 
-def _why_inconclusive(items: Sequence[SlopeComparison], gradient: np.ndarray) -> Cause:
+def _why_inconclusive(items: Sequence[SlopeComparison]) -> Cause:
     counts = Counter(i.word for i in items)
-    if set(counts) == {judgement.ZERO}:
-        still = all(i.slope.numerical == 0 for i in items)
-        if still and not np.any(gradient):
-            return causes.Dead()
-        return causes.WithoutInfluence()
     # What is zero tells least; of the rest, what was seen most often.
     common = max(counts, key=lambda word: (word != judgement.ZERO, counts[word]))
     return _WHY.get(common, causes.NothingCompared)()
@@ -144,6 +144,7 @@ _WHY: dict[str, type[Cause]] = {
     judgement.KINK: causes.AtKink,
     judgement.JUMP: causes.AtJump,
     judgement.NOISY: causes.TooNoisy,
+    judgement.ZERO: causes.TooNoisy,
     judgement.NONFINITE: causes.NonFiniteNearby,
     judgement.MATCH: causes.TooSmall,
 }
