@@ -33,12 +33,15 @@ class Mismatch(Cause):
         numerical: Slope that differences give there.
         error_bar: How far `numerical` may be off.
         pattern: What the mistake looks like, if that is known.
+        at: Where it shows a thousandth away only: what the point itself is, as in
+            `RightNearby`.
     """
 
     analytic: float
     numerical: float
     error_bar: float
     pattern: Pattern | None = None
+    at: str = ""
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,11 @@ class TrulyZero(Cause):
 
     by: str = ""
     place: Place | None = None
+
+
+@dataclass(frozen=True)
+class Piecewise(Cause):
+    """Zero; what is differentiated is constant piece by piece, as that of a ReLU."""
 
 
 # Of BLOCKED.
@@ -313,6 +321,7 @@ CAUSES = (
     RightNearby,
     NoInfluence,
     TrulyZero,
+    Piecewise,
     Blocked,
     Dead,
     NotCompared,

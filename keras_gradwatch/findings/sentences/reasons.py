@@ -24,7 +24,11 @@ def because(cause: causes.Cause | None, subject: str = LOSS) -> str:
         case causes.Told(text):
             return text
         case causes.Mismatch():
-            return _mismatch(cause, subject)
+            where = ""
+            if cause.at:
+                here = _here(cause.at, subject)
+                where = f"{here}. A thousandth away, with all weights moved: "
+            return where + _mismatch(cause, subject)
         case causes.StillWrong():
             return "Found wrong in an earlier check, and not shown to be right since."
         case causes.NonFiniteGradient(count, size, first):
@@ -58,6 +62,11 @@ def because(cause: causes.Cause | None, subject: str = LOSS) -> str:
             )
         case causes.TrulyZero():
             return _truly_zero(cause, subject)
+        case causes.Piecewise():
+            return (
+                f"The {derivative} is zero, and so are all differences: the {subject} "
+                "is constant piece by piece."
+            )
         case causes.Blocked():
             return _blocked(cause, subject)
         case causes.Dead():
@@ -126,17 +135,21 @@ def because(cause: causes.Cause | None, subject: str = LOSS) -> str:
 
 
 def _right_nearby(found, subject):
-    derivative = derivative_of(subject)
-    here = {
-        causes.AT_ZERO: f"The {derivative} is zero just here, and so are all "
-        "differences (another factor is zero, or an extremum)",
+    figure = f"relative error {found.relative_error:.1e}"
+    return (
+        f"{_here(found.at, subject)}. A thousandth away, with all weights moved, the "
+        f"{derivative_of(subject)} is right ({figure})."
+    )
+
+
+def _here(at, subject):
+    """What the point itself is."""
+    return {
+        causes.AT_ZERO: f"The {derivative_of(subject)} is zero just here, and so are "
+        "all differences (another factor is zero, or an extremum)",
         causes.AT_KINK: f"The {subject} has a kink just here",
         causes.AT_JUMP: f"The {subject} is discontinuous just here",
-    }[found.at]
-    return (
-        f"{here}. A thousandth away, with all weights moved, the {derivative} is right "
-        f"(relative error {found.relative_error:.1e})."
-    )
+    }[at]
 
 
 def _truly_zero(found, subject):
