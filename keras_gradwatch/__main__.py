@@ -2,8 +2,8 @@
 
     python -m keras_gradwatch LOGDIR [--json]
 
-The exit code is 1 if a gradient is wrong, or if an event can't be read; 2 if nothing
-is known: no report was found, or none that could compare anything.
+The exit code is 1 if a gradient is wrong, or if an event can't be read; 2 if not all
+is known: no report was found, or one in which something was not told.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m keras_gradwatch",
         description="What the gradient checks below a log directory found.",
         epilog="Exit code: 0 right, 1 a gradient is wrong or an event can't be read, "
-        "2 nothing is known.",
+        "2 not all is known.",
     )
     parser.add_argument("logdir", help="log_dir of the callback, or one above it")
     parser.add_argument("--json", action="store_true", help=_JSON_HELP)

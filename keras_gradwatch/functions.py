@@ -119,7 +119,8 @@ def assert_gradients(
     Raises:
         GradientMismatchError: If a gradient is wrong. An `AssertionError`
             whose text is the table, and whose `report` is the report.
-        UncheckableError: If nothing could be compared: no proof of anything.
+        UncheckableError: If something could not be told, or no gradient gets through
+            to a variable: the verdict is then INCONCLUSIVE.
     """
     __tracebackhide__ = True
     return passing(check_gradients(model, x, y, sample_weight, **options))
@@ -312,7 +313,8 @@ def assert_layer(layer: keras.Layer, *inputs: Any, **options: Any) -> GradientRe
 
     Raises:
         GradientMismatchError: If a gradient is wrong.
-        UncheckableError: If nothing could be compared: no proof of anything.
+        UncheckableError: If something could not be told, or no gradient gets through
+            to a variable: the verdict is then INCONCLUSIVE.
     """
     __tracebackhide__ = True
     return passing(check_layer(layer, *inputs, **options))
@@ -332,7 +334,8 @@ def assert_loss(loss: Any, y_true: Any, y_pred: Any, **options: Any) -> Gradient
 
     Raises:
         GradientMismatchError: If a gradient is wrong.
-        UncheckableError: If nothing could be compared.
+        UncheckableError: If something could not be told, or no gradient gets through
+            to an argument: the verdict is then INCONCLUSIVE.
     """
     __tracebackhide__ = True
     return passing(check_loss(loss, y_true, y_pred, **options))
@@ -351,7 +354,8 @@ def assert_function(fn: Callable, *args: Any, **options: Any) -> GradientReport:
 
     Raises:
         GradientMismatchError: If a gradient is wrong.
-        UncheckableError: If nothing could be compared.
+        UncheckableError: If something could not be told, or no gradient gets through
+            to an argument: the verdict is then INCONCLUSIVE.
     """
     __tracebackhide__ = True
     return passing(check_function(fn, *args, **options))

@@ -19,7 +19,7 @@ from keras_gradwatch.findings.alert import Alert
 from keras_gradwatch.findings.report import GradientReport
 from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE, PASS
 
-_WORST_FIRST = (FAIL, PASS, INCONCLUSIVE)
+_WORST_FIRST = (FAIL, INCONCLUSIVE, PASS)
 
 
 def agree(
@@ -35,8 +35,8 @@ def agree(
         error: What went wrong here, if anything did.
 
     Returns:
-        A tuple `(report, error)`: a report that says FAIL if there is one, and
-        an error if there was one anywhere.
+        A tuple `(report, error)`: the worst report that there is, and an error if
+        there was one anywhere.
     """
     if len(_tasks(strategy)) < 2:
         return report, error

@@ -19,9 +19,11 @@ from keras_gradwatch.check.numerics.units import units_of
 from keras_gradwatch.check.progress import SILENCE, Silence
 from keras_gradwatch.errors import UncheckableError
 from keras_gradwatch.findings.notes import LossNotFinite, LossNotRepeatable
+from keras_gradwatch.findings.place import Place
 from keras_gradwatch.findings.raised import refused
 from keras_gradwatch.framework.dtypes import lowest
 from keras_gradwatch.replica import diagnose
+from keras_gradwatch.replica.cuts import Cut, cut_between, follower
 from keras_gradwatch.replica.outline import Stage, outline
 from keras_gradwatch.replica.replica import Weight
 
@@ -134,6 +136,28 @@ class ReplicaProblem:
         """The layers in the order in which the loss goes through them."""
         trace = None if self._lifted is None else self._lifted.trace
         return outline(self._evaluator.replica, trace)
+
+    def cut(self, variable: int) -> Cut | None:
+        """What without a derivative stands between a weight and the loss.
+
+        None if nothing does. Of code that has no graph, nothing is known of it.
+
+        Args:
+            variable: Position of the weight.
+        """
+        if self._lifted is None:
+            return Cut("", None, is_whole=False)
+        return cut_between(self._evaluator.replica, self._lifted.trace, variable)
+
+    def follower(self, variable: int) -> Place | None:
+        """The layer that takes what the layer of a weight returns, if that is known.
+
+        Args:
+            variable: Position of the weight.
+        """
+        if self._lifted is None:
+            return None
+        return follower(self._evaluator.replica, self._lifted.trace, variable)
 
     @property
     def low_precision(self) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ from keras_gradwatch.check.localisation import straight_through
 from keras_gradwatch.check.numerics.compare import Found
 from keras_gradwatch.check.numerics.conclusion import conclude, coverage
 from keras_gradwatch.check.numerics.history import History
+from keras_gradwatch.check.numerics.loss_at_point import is_still
 from keras_gradwatch.check.problem import ReplicaProblem
 from keras_gradwatch.check.settings import Settings
 from keras_gradwatch.errors import UncheckableError
@@ -29,7 +30,16 @@ from keras_gradwatch.findings.notes import (
     SymmetricOnly,
 )
 from keras_gradwatch.findings.variable import Comparison, VariableReport
-from keras_gradwatch.findings.verdicts import EXPECTED, FAIL, INCONCLUSIVE, PASS
+from keras_gradwatch.findings.verdicts import (
+    BLOCKED,
+    CLEAN,
+    EXPECTED,
+    FAIL,
+    INCONCLUSIVE,
+    PASS,
+    ZERO,
+)
+from keras_gradwatch.findings.vocabulary import GRADIENT
 
 # Characters of what was raised: one line of a console.
 _LINE = 120
@@ -59,8 +69,10 @@ def variable_report(
     if gradient is not None:
         gradient = gradient.reshape(weight.shape)
     pattern = found.patterns.get(variable)
-    answer = conclude(gradient, items, settings.tolerance, pattern)
-    verdict, cause = _judged(problem, variable, answer, found, settings)
+    is_zero = is_still(problem, variable)
+    beyond = found.beyond.get(variable)
+    answer = conclude(gradient, items, settings.tolerance, pattern, is_zero, beyond)
+    verdict, cause = _judged(problem, variable, answer, found, settings, function)
     compared = [_comparison(i, weight.shape) for i in items]
     coordinates = tuple(c for c in compared if c.kind == "coordinate")
     directions = tuple(c for c in compared if c.kind != "coordinate")
@@ -82,7 +94,9 @@ def variable_report(
     )
 
 
-def _judged(problem, variable, answer, found, settings) -> tuple[str, Cause | None]:
+def _judged(
+    problem, variable, answer, found, settings, function
+) -> tuple[str, Cause | None]:
     """The verdict of the comparisons, in the light of what is known besides."""
     weight, verdict, cause = problem.weights[variable], answer.verdict, answer.cause
     if variable in problem.misshapen:
@@ -92,31 +106,95 @@ def _judged(problem, variable, answer, found, settings) -> tuple[str, Cause | No
         verdict, cause = INCONCLUSIVE, causes.Pending()
     if variable in found.known and verdict != FAIL:
         verdict, cause = FAIL, causes.StillWrong()
-    if verdict == FAIL and _is_expected(weight.path, settings.expected):
+    elif function == GRADIENT and verdict == BLOCKED:
+        verdict, cause = ZERO, causes.Piecewise()
+    elif function != GRADIENT and verdict in (BLOCKED, FAIL, INCONCLUSIVE):
+        verdict, cause = _blocked(problem, variable, verdict, cause)
+    if isinstance(cause, causes.TrulyZero):
+        cause = _taken_away(problem, variable)
+    if verdict in (FAIL, BLOCKED) and _is_expected(weight.path, settings.expected):
         verdict = EXPECTED
     if verdict == FAIL:
         meant = straight_through(problem.stages, weight.path)
-        verdict, cause = (INCONCLUSIVE, meant) if meant else (FAIL, cause)
+        verdict, cause = (EXPECTED, meant) if meant else (FAIL, cause)
     return verdict, cause
 
 
-def overall(variables: Sequence[VariableReport]) -> tuple[str, Cause | None]:
-    """The verdict of a check, and the cause where nothing was compared.
+def _taken_away(problem, variable) -> causes.TrulyZero:
+    """What takes the influence of a variable away, where that is sure."""
+    layer, _, name = problem.weights[variable].path.rpartition("/")
+    others = [
+        k
+        for k, weight in enumerate(problem.weights)
+        if weight.path.rpartition("/")[0] == layer and k != variable
+    ]
+    # Where its layer has no other weight that counts, the reason lies elsewhere.
+    if not name.startswith("bias") or all(is_still(problem, k) for k in others):
+        return causes.TrulyZero()
+    next_one = problem.follower(variable)
+    if next_one is None:
+        return causes.TrulyZero()
+    if next_one.kind.endswith("Normalization"):
+        return causes.TrulyZero(causes.NORMALISATION, next_one)
+    if next_one.kind.endswith("Attention") and layer.endswith("key"):
+        return causes.TrulyZero(causes.SOFTMAX, next_one)
+    return causes.TrulyZero()
+
+
+def _blocked(problem, variable, verdict, cause) -> tuple[str, Cause | None]:
+    """The verdict, in the light of what stands between a variable and the loss."""
+    gradient = problem.gradients[variable]
+    if not is_still(problem, variable) or variable in problem.misshapen:
+        return verdict, cause
+    cut = problem.cut(variable)
+    if cut is None and verdict == BLOCKED:
+        # Nothing cuts it: what it acts through is flat here.
+        return (
+            (INCONCLUSIVE, causes.Untold())
+            if gradient is None
+            else (
+                BLOCKED,
+                causes.Dead(),
+            )
+        )
+    # Of many jumps at once, differences make slopes.
+    is_seen = verdict == FAIL or isinstance(cause, _SEEN)
+    if cut is not None and (verdict == BLOCKED or (cut.is_whole and is_seen)):
+        missing = gradient is None
+        return BLOCKED, causes.Blocked(cut.operation, cut.place, is_missing=missing)
+    return verdict, cause
+
+
+# Something was seen to change along a variable.
+_SEEN = (causes.AtJump, causes.AtKink, causes.TooNoisy, causes.Untold)
+
+
+def overall(
+    variables: Sequence[VariableReport], refusals: Sequence[Refusal]
+) -> tuple[str, Cause | None]:
+    """The verdict of a check, and the cause where not all was told.
 
     Args:
         variables: The reports of all variables.
+        refusals: Why some losses were not looked at.
     """
     verdicts = [v.verdict for v in variables]
     if FAIL in verdicts:
         return FAIL, None
-    pending = tuple(v.label for v in variables if _is_pending(v))
-    if pending:
-        return INCONCLUSIVE, causes.VariablesPending(pending)
-    if PASS in verdicts:
+    if verdicts and not refusals and set(verdicts) <= set(CLEAN):
         return PASS, None
-    if EXPECTED in verdicts:
-        return INCONCLUSIVE, causes.OnlyExpected()
-    return INCONCLUSIVE, causes.NothingTold()
+    pending = tuple(v.label for v in variables if _is_pending(v))
+    if pending and not refusals:
+        return INCONCLUSIVE, causes.VariablesPending(pending)
+    if not {BLOCKED, *CLEAN} & set(verdicts):
+        return INCONCLUSIVE, causes.NothingTold()
+    return INCONCLUSIVE, causes.NotAllTold(
+        blocked=tuple(v.label for v in variables if v.verdict == BLOCKED),
+        untold=tuple(v.label for v in variables if v.verdict == INCONCLUSIVE),
+        refused=tuple(refusal.target for refusal in refusals),
+        right=sum(verdict in CLEAN for verdict in verdicts),
+        count=len(verdicts),
+    )
 
 
 def is_telling(variables: Sequence[VariableReport]) -> bool:

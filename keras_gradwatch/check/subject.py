@@ -13,7 +13,7 @@ from keras_gradwatch.check.problem import ReplicaProblem
 from keras_gradwatch.check.reporting import overall
 from keras_gradwatch.check.training_step import TrainingStep
 from keras_gradwatch.findings.causes import Cause
-from keras_gradwatch.findings.notes import HandedUnseen, Look, Note
+from keras_gradwatch.findings.notes import HandedUnseen, Look, Note, Refusal
 from keras_gradwatch.findings.variable import VariableReport
 from keras_gradwatch.findings.vocabulary import LOSS
 from keras_gradwatch.replica.outline import Stage
@@ -109,9 +109,9 @@ class Subject(Protocol):
         """
 
     def overall(
-        self, variables: Sequence[VariableReport], refusals: Sequence[Note]
+        self, variables: Sequence[VariableReport], refusals: Sequence[Refusal]
     ) -> tuple[str, Cause | None]:
-        """The verdict of the whole check, and the cause where nothing was compared.
+        """The verdict of the whole check, and the cause where not all was told.
 
         Args:
             variables: The reports of all variables.
@@ -176,6 +176,6 @@ class WholeModel:
         return where_to_look(stages, variables)
 
     def overall(
-        self, variables: Sequence[VariableReport], refusals: Sequence[Note]
+        self, variables: Sequence[VariableReport], refusals: Sequence[Refusal]
     ) -> tuple[str, Cause | None]:
-        return overall(variables)
+        return overall(variables, refusals)

@@ -23,7 +23,7 @@ from keras_gradwatch.findings.notes import (
     Underflow,
 )
 from keras_gradwatch.findings.variable import VariableReport
-from keras_gradwatch.findings.verdicts import EXPECTED, FAIL, INCONCLUSIVE
+from keras_gradwatch.findings.verdicts import EXPECTED, FAIL, PASS
 
 # Share of entries, or relative error, from which a note is worth reading: a lone entry
 # of a hundred underflows in many healthy trainings in half precision, and rounding
@@ -81,7 +81,8 @@ def with_training(
             report = replace(report, handed=other)
         if _spoils(report, step, trained, handed):
             cause = OverflowInTraining(step.dtype, report.overflowed or 0.0)
-            report = replace(report, verdict=FAIL, cause=cause)
+            # What float64 gives is right: its error is not what failed.
+            report = replace(report, verdict=FAIL, cause=cause, relative_error=None)
         result.append(report)
     return tuple(result)
 
@@ -143,7 +144,7 @@ def _on_error(reports, step):
     found = [
         v
         for v in reports
-        if v.verdict != INCONCLUSIVE
+        if v.verdict in (PASS, EXPECTED, FAIL)  # of what is zero, round-off is all
         and (v.training_error or 0) >= NOTABLE_ERROR
         and (v.vanished or 0) < NOTABLE_SHARE
         and not v.overflowed

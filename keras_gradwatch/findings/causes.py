@@ -8,6 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from keras_gradwatch.findings.pattern import Pattern
+from keras_gradwatch.findings.place import Place
+
+# What is special about a point at which a gradient can't be compared.
+AT_ZERO, AT_KINK, AT_JUMP = "zero", "kink", "jump"
+# What takes the influence of a variable away again.
+NORMALISATION, SOFTMAX = "normalisation", "softmax"
 
 
 @dataclass(frozen=True)
@@ -27,12 +33,15 @@ class Mismatch(Cause):
         numerical: Slope that differences give there.
         error_bar: How far `numerical` may be off.
         pattern: What the mistake looks like, if that is known.
+        at: Where it shows a thousandth away only: what the point itself is, as in
+            `RightNearby`.
     """
 
     analytic: float
     numerical: float
     error_bar: float
     pattern: Pattern | None = None
+    at: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,12 +126,74 @@ class Partial(Cause):
     share: float
 
 
+@dataclass(frozen=True)
+class RightNearby(Cause):
+    """At the point itself nothing shows; a thousandth away the gradient is right.
+
+    Also of ZERO, where the gradient and all differences are zero at the point.
+
+    Args:
+        at: What the point is: `AT_ZERO`, `AT_KINK` or `AT_JUMP`.
+        relative_error: Of what was compared a thousandth away.
+    """
+
+    at: str
+    relative_error: float
+
+
 # Of UNUSED.
 
 
 @dataclass(frozen=True)
 class NoInfluence(Cause):
-    """No gradient, and the loss does not depend on the variable."""
+    """No gradient, and the loss stays the same however far the variable is moved."""
+
+
+# Of ZERO.
+
+
+@dataclass(frozen=True)
+class TrulyZero(Cause):
+    """Gradient and differences are zero, in large steps and a thousandth away, too.
+
+    Args:
+        by: What takes its influence away again, `NORMALISATION` or `SOFTMAX`; empty
+            if that is not known.
+        place: The layer that does so, if that is known.
+    """
+
+    by: str = ""
+    place: Place | None = None
+
+
+@dataclass(frozen=True)
+class Piecewise(Cause):
+    """Zero; what is differentiated is constant piece by piece, as that of a ReLU."""
+
+
+# Of BLOCKED.
+
+
+@dataclass(frozen=True)
+class Blocked(Cause):
+    """No gradient gets through, but the loss changes if the variable is moved far.
+
+    Args:
+        operation: What stands between, such as `"Round"`; empty if not known.
+        place: The layer that it belongs to; None for none, or if not known.
+        line: File and line of it; empty if not known.
+        is_missing: Whether the tape returned None, not zeros.
+    """
+
+    operation: str
+    place: Place | None = None
+    line: str = ""
+    is_missing: bool = True
+
+
+@dataclass(frozen=True)
+class Dead(Cause):
+    """The gradient is zero; the loss changes smoothly if the variable is moved far."""
 
 
 # Of INCONCLUSIVE.
@@ -147,13 +218,8 @@ class Untold(Cause):
 
 
 @dataclass(frozen=True)
-class Dead(Cause):
-    """Gradient and differences are exactly zero."""
-
-
-@dataclass(frozen=True)
-class WithoutInfluence(Cause):
-    """Gradient and differences are zero up to round-off."""
+class ZeroSoFar(Cause):
+    """Gradient and differences are zero; there was no time to look further away."""
 
 
 @dataclass(frozen=True)
@@ -212,8 +278,23 @@ class VariablesPending(Cause):
 
 
 @dataclass(frozen=True)
-class OnlyExpected(Cause):
-    """All that was compared are mismatches that were declared."""
+class NotAllTold(Cause):
+    """Some of what was asked was not told; the rest is right.
+
+    Args:
+        blocked: Labels of the variables that are BLOCKED.
+        untold: Labels of those that are INCONCLUSIVE.
+        refused: Names of the losses that were not looked at; an empty one for a
+            loss without a name.
+        right: How many variables are right.
+        count: How many there are.
+    """
+
+    blocked: tuple[str, ...]
+    untold: tuple[str, ...]
+    refused: tuple[str, ...]
+    right: int
+    count: int
 
 
 @dataclass(frozen=True)
@@ -255,12 +336,16 @@ CAUSES = (
     NotLinear,
     OverflowInTraining,
     Partial,
+    RightNearby,
     NoInfluence,
+    TrulyZero,
+    Piecewise,
+    Blocked,
+    Dead,
     NotCompared,
     Pending,
     Untold,
-    Dead,
-    WithoutInfluence,
+    ZeroSoFar,
     AtKink,
     AtJump,
     TooNoisy,
@@ -269,7 +354,7 @@ CAUSES = (
     NothingCompared,
     StraightThrough,
     VariablesPending,
-    OnlyExpected,
+    NotAllTold,
     NothingTold,
     OnlyFirstOrder,
     Told,

@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from keras_gradwatch.findings.verdicts import EXPECTED, FAIL, INCONCLUSIVE, PASS, UNUSED
+from keras_gradwatch.findings.verdicts import (
+    BLOCKED,
+    EXPECTED,
+    FAIL,
+    INCONCLUSIVE,
+    PASS,
+    UNUSED,
+    ZERO,
+)
 
 
 class Badge(NamedTuple):
@@ -26,17 +34,21 @@ class Badge(NamedTuple):
 # style sheet can't import. tests/findings/test_colours.py holds the two together.
 BADGES = {
     FAIL: Badge("#c62828", "#ffffff"),
+    BLOCKED: Badge("#f9d9e3", "#98174f"),
     EXPECTED: Badge("#e9e4fb", "#5b3fc4"),
     INCONCLUSIVE: Badge("#fdf1d0", "#8a5a00"),
     UNUSED: Badge("#eceff2", "#57606a"),
+    ZERO: Badge("#dcedf7", "#1b5e8a"),
     PASS: Badge("#e3f3e6", "#1a7f37"),
 }
 # The same hues, for points and bars on white: a badge's background would be too pale
 # there, and its text too dark to tell the hues apart.
 MARKS = {
     FAIL: "#c62828",
+    BLOCKED: "#c2407f",
     EXPECTED: "#7a5fd6",
     INCONCLUSIVE: "#b98a1b",
     UNUSED: "#8a939c",
+    ZERO: "#4a90b8",
     PASS: "#2e8b4a",
 }

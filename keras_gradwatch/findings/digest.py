@@ -25,7 +25,7 @@ from keras_gradwatch.findings.report import GradientReport
 from keras_gradwatch.findings.variable import VariableReport
 from keras_gradwatch.findings.verdicts import FAIL, PASS, VERDICTS
 
-FORMAT = 2
+FORMAT = 3
 # How far the ratios of analytic to numerical slopes may differ and be one factor: ten
 # times the tolerance by default, so that errors that pass elsewhere don't hide it.
 _SAME_FACTOR = 0.01
@@ -111,7 +111,7 @@ class Digest:
         """
         data = json.loads(text)
         known = data[0] if isinstance(data, list) and data else None
-        encoding.assert_known(known, text, "a digest", (FORMAT, 1))
+        encoding.assert_known(known, text, "a digest", (FORMAT, 2, 1))
         _, step, verdict, reason, tolerance, look, rows = data
         places: tuple[Place, ...] = ()
         in_words = ""

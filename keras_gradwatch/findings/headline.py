@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from keras_gradwatch.findings.digest import Digest, VariableDigest
 from keras_gradwatch.findings.text import counted, plain
-from keras_gradwatch.findings.verdicts import EXPECTED, FAIL, INCONCLUSIVE, PASS, UNUSED
+from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE, PASS, VERDICTS
 
 # Characters of a name: the sentence is to be taken in at a glance.
 _ROOM = 70
@@ -129,8 +129,9 @@ def _what_is_right(checks: Sequence[Digest]) -> str:
     right = sum(v.verdict == PASS for v in newest.variables)
     others = [
         f"{count} {verdict}"
-        for verdict in (EXPECTED, INCONCLUSIVE, UNUSED)
-        if (count := sum(v.verdict == verdict for v in newest.variables))
+        for verdict in VERDICTS
+        if verdict != PASS
+        and (count := sum(v.verdict == verdict for v in newest.variables))
     ]
     passed = sum(c.verdict == PASS for c in checks)
     tally = "" if passed == len(checks) else f" {passed} of"

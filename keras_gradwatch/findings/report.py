@@ -19,9 +19,11 @@ from keras_gradwatch.findings.variable import Comparison, VariableReport
 from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE, PASS, VERDICTS
 from keras_gradwatch.findings.vocabulary import LOSS, SECOND
 
-FORMAT = 2
+FORMAT = 3
 # What a name may take of a sentence.
 _NAME = 60
+# Reasons of variables that a headline gives: the table has them all.
+_REASONS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +31,9 @@ class GradientReport:
     """The answer of one gradient check.
 
     Args:
-        verdict: FAIL if a variable fails; else PASS if a variable was compared
-            and is right; else INCONCLUSIVE.
-        cause: Why nothing was compared, a `causes.Cause`, if nothing was.
+        verdict: FAIL if a variable fails; else PASS if each is PASS, ZERO, UNUSED or
+            EXPECTED, and no loss was refused; else INCONCLUSIVE.
+        cause: Why it is INCONCLUSIVE, a `causes.Cause`; None if it is not.
         step: Optimizer iterations done when the check ran.
         loss: The loss at the point that was checked, of the examples that were used;
             of several, the first.
@@ -73,7 +75,7 @@ class GradientReport:
 
     @property
     def reason(self) -> str:
-        """Why nothing was compared, if nothing was. Empty otherwise."""
+        """What was not told, and why. Empty unless the verdict is INCONCLUSIVE."""
         first = sentences.because(self.cause, self.subject)
         reasons = [first, *self._more_reasons()]
         return " ".join(dict.fromkeys(filter(None, reasons)))
@@ -83,6 +85,10 @@ class GradientReport:
             case causes.NothingTold():
                 yield from map(self._sentence, self._refusals())
                 yield from (v.reason for v in self.variables)
+            case causes.NotAllTold(blocked, untold):
+                named = {*blocked, *untold}
+                reasons = (v.reason for v in self.variables if v.label in named)
+                yield from list(dict.fromkeys(reasons))[:_REASONS]
             case causes.OnlyFirstOrder(open_rows):
                 yield from (self.variables[k].reason for k in open_rows)
                 for note in self._refusals():
@@ -218,9 +224,9 @@ class GradientReport:
         Raises:
             ValueError: If `text` is not a report of a known format.
         """
-        version, data = read(text, "a gradient report", (FORMAT, 1))
-        if version == 1:
-            data = upgraded(data)
+        version, data = read(text, "a gradient report", (FORMAT, 2, 1))
+        if version != FORMAT:
+            data = upgraded(data, version)
         data.pop("in_words", None)
         report = decode(cls, {**data, "variables": []})
         variables = tuple(map(_variable, data["variables"]))

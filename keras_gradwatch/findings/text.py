@@ -41,13 +41,15 @@ def listed(names: Sequence[str], shown: int = 3) -> str:
     """The first of some names, and how many more there are.
 
     Args:
-        names: The names, one at least.
+        names: The names.
         shown: How many to show.
 
     Returns:
         A list such as `"a"`, `"a and b"` or `"a, b, c and 4 more"`.
     """
     parts = list(names[:shown])
+    if not parts:
+        return ""
     if len(names) > shown:
         parts.append(f"{len(names) - shown} more")
     if len(parts) == 1:

@@ -52,11 +52,12 @@ class VariableReport:
             the optimizer that its gradients reach; or which output or added loss of
             a layer or function. Empty if there is only one.
         shape: Its shape.
-        verdict: `"PASS"`, `"FAIL"`, `"INCONCLUSIVE"`, `"UNUSED"` or
-            `"EXPECTED"`.
+        verdict: `"PASS"`, `"ZERO"`, `"UNUSED"`, `"BLOCKED"`, `"FAIL"`,
+            `"EXPECTED"` or `"INCONCLUSIVE"`.
         cause: Why, a `causes.Cause`. None where PASS says it all.
         relative_error: `|a - n| / (|a| + |n|)`, norms over all that was
-            compared. None if nothing was.
+            compared; where that would hide what failed, of the worst mismatch. None
+            if nothing was compared, or if what failed is not finite.
         error_bar: The part of it that errors of the differences may explain.
         resolution: The smallest relative error that could have been seen.
         coverage: Share of the entries that was compared, singly or along a

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -15,7 +15,7 @@ _LOW = {
 }
 
 # Ops through which no value flows: they ask for a shape only.
-_WITHOUT_VALUES = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
+WITHOUT_VALUES = {"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"}
 
 # Ops that wait until all devices, or all machines, run the same op.
 COLLECTIVE = {
@@ -105,15 +105,15 @@ def low_precision_nodes(
     reached = []
     for op in graph.get_operations():
         if any(id(t) in tainted for t in op.inputs):
-            tainted.update(id(t) for t in op.outputs if _carries(t.dtype))
+            tainted.update(id(t) for t in op.outputs if carries(t.dtype))
             reached.append(op)
     wanted, needed = [target.op], set()
     while wanted:
         op = wanted.pop()
         if op not in needed:
             needed.add(op)
-            wanted.extend(t.op for t in op.inputs if _carries(t.dtype))
-    library = _library(graph)
+            wanted.extend(t.op for t in op.inputs if carries(t.dtype))
+    library = functions_of(graph)
     return [
         (op.name, dtype)
         for op in reached
@@ -160,13 +160,14 @@ def is_readable(value: Any) -> bool:
     return getattr(tensor, "graph", here) is here
 
 
-def _library(graph):
+def functions_of(graph: tf.Graph) -> dict[str, Any]:
+    """The definitions of the functions that a graph knows, by their names."""
     return {f.signature.name: f for f in graph.as_graph_def().library.function}
 
 
 def _low_dtypes(op, library):
     found = {_LOW[t.dtype.as_datatype_enum] for t in op.outputs if _is_low(t.dtype)}
-    for name in _called(op.node_def):
+    for name in called(op.node_def):
         if name in library:
             found |= _low_dtypes_inside(library[name], library, set())
     return found
@@ -181,7 +182,7 @@ def _low_dtypes_inside(function, library, seen):
     for node in _reached(function):
         for attr in node.attr.values():
             found |= {_LOW[t] for t in (attr.type, *attr.list.type) if t in _LOW}
-        for name in _called(node):
+        for name in called(node):
             if name in library:
                 found |= _low_dtypes_inside(library[name], library, seen)
     return found
@@ -194,17 +195,17 @@ def _reached(function):
         for ref in node.input:
             followers.setdefault(ref.split(":")[0], []).append(node)
     arguments = function.signature.input_arg
-    waiting = [a.name for a in arguments if _carries(tf.as_dtype(a.type))]
+    waiting = [a.name for a in arguments if carries(tf.as_dtype(a.type))]
     found: dict[str, Any] = {}
     while waiting:
         for node in followers.get(waiting.pop(), ()):
-            if node.name not in found and node.op not in _WITHOUT_VALUES:
+            if node.name not in found and node.op not in WITHOUT_VALUES:
                 found[node.name] = node
                 waiting.append(node.name)
     return found.values()
 
 
-def _carries(dtype):
+def carries(dtype: tf.DType) -> bool:
     """Whether the precision of a value shows in a tensor of this type.
 
     It does not in what is whole: a position, a comparison.
@@ -216,7 +217,7 @@ def _is_low(dtype):
     return dtype.as_datatype_enum in _LOW
 
 
-def _called(node):
+def called(node: Any) -> Iterator[str]:
     """Names of the functions that a node calls: loops, branches, calls."""
     for attr in node.attr.values():
         if attr.func.name:

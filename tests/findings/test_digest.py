@@ -97,6 +97,13 @@ def test_a_digest_of_format_1_is_read():
     assert found.variables[0].how == "zero"
 
 
+def test_a_digest_of_format_2_is_read():
+    row = '["a", "", "UNUSED", null, null]'
+    found = Digest.from_json(f'[2, 7, "PASS", "", 0.001, [["b", "Dense"]], [{row}]]')
+    assert found.look_at == "'b' (Dense)"
+    assert [v.verdict for v in found.variables] == ["UNUSED"]
+
+
 def test_the_margin_is_above_zero_exactly_where_a_check_fails():
     def of(*variables):
         return margin(report(*variables, tolerance=1e-3))

@@ -16,7 +16,7 @@ def row(path, verdict="PASS", error=1e-9, how=""):
 
 def check(step, *rows, look_at="", verdict=None, reason=""):
     verdicts = {r.verdict for r in rows}
-    overall = next(v for v in ("FAIL", "PASS", "INCONCLUSIVE") if v in verdicts)
+    overall = next(v for v in ("FAIL", "INCONCLUSIVE", "PASS") if v in verdicts)
     return Digest(step, verdict or overall, reason, 1e-3, (), rows, look_at)
 
 
@@ -46,9 +46,9 @@ def bad(step, how=HALF, **changes):
             "PASS: 2 of 2 gradients right at step 2; all 2 checks passed",
         ),
         (
-            [check(1, row("a"), row("b", "UNUSED"), row("c", "INCONCLUSIVE"))],
-            "PASS: 1 of 3 gradients right at step 1 (1 INCONCLUSIVE, 1 UNUSED); all 1 "
-            "check passed",
+            [check(1, row("a"), row("b", "UNUSED"), row("c", "ZERO"))],
+            "PASS: 1 of 3 gradients right at step 1 (1 UNUSED, 1 ZERO); all 1 check "
+            "passed",
         ),
         (
             [check(5, row("a", "INCONCLUSIVE"), reason="The loss is nan.")],

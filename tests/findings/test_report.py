@@ -9,6 +9,9 @@ import pytest
 from keras import layers
 
 import keras_gradwatch as kgw
+from keras_gradwatch.findings.causes import NotAllTold
+from keras_gradwatch.findings.digest import digest
+from keras_gradwatch.findings.headline import headline
 from tests.support.reports import comparison, of_format_1, report, variable
 from tests.support.small_models import Halved
 
@@ -37,6 +40,43 @@ def test_a_report_of_format_1_is_read():
     old = kgw.GradientReport.from_json(of_format_1(new))
     assert old == new
     assert (old.variables[0].reason, old.notes) == ("Off.", ("a",))
+
+
+@pytest.mark.parametrize("gone", ["Dead", "WithoutInfluence"])
+def test_a_report_of_format_2_is_read(gone):
+    lost = variable(path="b", verdict="INCONCLUSIVE")
+    stored = json.loads(report(variable(), lost).to_json()) | {"format": 2}
+    stored["variables"][1]["cause"] = {"is": gone}
+    old = kgw.GradientReport.from_json(json.dumps(stored))
+    assert old.verdict == "PASS"  # as it was told then
+    assert old.variables[1].verdict == "INCONCLUSIVE"
+    assert old.variables[1].reason.startswith("The gradient is zero")
+    assert kgw.GradientReport.from_json(old.to_json()) == old
+
+
+NO = NotAllTold(("b", "c"), ("d",), ("outer",), right=2, count=5)
+ONE = NotAllTold((), ("d",), (), right=1, count=2)
+
+
+@pytest.mark.parametrize(
+    ("cause", "told"),
+    [
+        (
+            NO,
+            "No gradient gets through to b and c (BLOCKED); not looked at: 'outer'; "
+            "not told: d. 2 of 5 variables right. Why.",
+        ),
+        (ONE, "Not told: d. 1 of 2 variables right. Why."),
+    ],
+)
+def test_the_headline_says_first_what_was_not_told(cause, told):
+    rows = [
+        variable(path="a"),
+        variable(path="d", verdict="INCONCLUSIVE", reason="Why."),
+    ]
+    whole = report(*rows, verdict="INCONCLUSIVE", cause=cause)
+    assert whole.headline == f"Gradient check at step 7: INCONCLUSIVE. {told}"
+    assert str(headline([digest(whole)])) == f"INCONCLUSIVE: At step 7. {told}"
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"format": 99}', '{"format": true}'])

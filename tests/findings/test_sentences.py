@@ -35,6 +35,9 @@ from keras_gradwatch.tensorboard.report_writer import ReportWriter
 FIELDS = {
     "analytic": 1.0,
     "again": 2.5,
+    "at": "kink",
+    "blocked": ("a/kernel",),
+    "by": "softmax",
     "count": 3,
     "dtype": "float16",
     "error": 0.25,
@@ -45,6 +48,7 @@ FIELDS = {
     "gradient": (2,),
     "handed": Handed(MULTIPLE, 0.5),
     "is_partial": True,
+    "is_missing": True,
     "is_scaled": True,
     "kinds": ("int32",),
     "labels": ("a/kernel", "b/kernel"),
@@ -53,22 +57,28 @@ FIELDS = {
     "layer": "rounded",
     "layers": ("a", "b"),
     "linear": 3.0,
+    "line": "train.py:41",
     "loss": float("nan"),
     "loss_scale": None,
     "norm": 0.5,
     "numerical": 2.0,
     "once": 1.5,
     "open_rows": (1, 2),
+    "operation": "Round",
     "optimizer": "optimizer",
     "path": "a/kernel",
     "paths": ("a/kernel",),
     "pattern": Pattern(ENTRY, index=(1, 2)),
+    "place": Place("a", "Dense"),
     "places": (Place("a", "Dense"), Place("b", "Swish")),
+    "refused": ("critic",),
+    "relative_error": 1e-9,
     "right": "c",
     "share": 0.125,
     "size": 9,
     "target": "critic",
     "text": "As it was told.",
+    "untold": ("b/kernel",),
     "value": 2.0,
     "variable": (1, 2),
     "where": "a",
@@ -83,6 +93,8 @@ def example(cls):
         fields["error"] = "ValueError: odd"
     if cls.__name__.startswith("Expected"):
         fields["pattern"] = "*kernel"
+    if cls.__name__ == "NotAllTold":
+        fields["right"] = 1
     if cls.__name__ == "OvergrownEntries":
         fields["first"] = 1.0
     return cls(**fields)

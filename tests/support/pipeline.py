@@ -14,6 +14,7 @@ from keras_gradwatch.check.numerics.directions import (
     draw_signs,
 )
 from keras_gradwatch.check.numerics.looks import first_looks, look_again, second_looks
+from keras_gradwatch.check.numerics.loss_at_point import is_still
 from keras_gradwatch.check.numerics.noise_measurement import noise_of
 from keras_gradwatch.check.numerics.patterns import find_pattern
 from tests.support.problems import ArrayProblem
@@ -39,7 +40,8 @@ def check(problem, seed=0, samples=5, directions=2, tolerance=1e-3, spacing=1e-1
     for k, gradient in enumerate(problem.gradients):
         own = [i for i in items if i.direction.variable == k]
         pattern = find_pattern(comparator, k, problem.arrays[k].shape, own)
-        answers.append((conclude(gradient, own, tolerance, pattern), own))
+        is_zero = is_still(problem, k)
+        answers.append((conclude(gradient, own, tolerance, pattern, is_zero), own))
     return answers
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from keras_gradwatch.check.numerics.anew import Anew, prove_anew
+from keras_gradwatch.check.numerics.beyond import Beyond, is_open, look_beyond
 from keras_gradwatch.check.numerics.bisection import locate
 from keras_gradwatch.check.numerics.comparator import Comparator
 from keras_gradwatch.check.numerics.comparison import SlopeComparison
@@ -49,6 +50,8 @@ class Found:
         symmetric: Variables that were compared along symmetric changes alone.
         known: Variables that an earlier check found wrong, and of which this one shows
             neither that nor that they are right.
+        beyond: What was found away from the point, of variables of which nothing
+            shows there.
     """
 
     items: list[SlopeComparison]
@@ -56,6 +59,7 @@ class Found:
     pending: set[int] = field(default_factory=set)
     symmetric: dict[int, Even] = field(default_factory=dict)
     known: set[int] = field(default_factory=set)
+    beyond: dict[int, Beyond] = field(default_factory=dict)
 
     def of(self, variable: int) -> list[SlopeComparison]:
         """The comparisons of one variable."""
@@ -107,7 +111,8 @@ def compare(
     past.add(found.items)
     past.learn(found.items, found.patterns, found.pending, found.symmetric)
     wrong = _wrong(found.items)
-    return replace(found, known={k for k in past.failed if k not in wrong})
+    known = {k for k in past.failed if k not in wrong}
+    return replace(found, known=known, beyond=comparing.look_beyond(found))
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,6 +209,27 @@ class _Comparing:
         items += [item for item in left_out if item.is_faint]
         patterns = self._patterns(comparator, items, sorted(wrong))
         return Found([*items, *screened.items], patterns, pending, symmetric)
+
+    def look_beyond(self, found: Found) -> dict[int, Beyond]:
+        """Looks away from the point at variables of which nothing shows there."""
+        problem, tolerance = self.problem, self.plan.tolerance
+        variables = [
+            k
+            for k in range(len(problem.sizes))
+            if k not in found.pending and is_open(problem, k, found.of(k), tolerance)
+        ]
+        known = {k: self.past.beyond[k] for k in variables if k in self.past.beyond}
+        new = [k for k in variables if k not in known]
+        if not new:
+            return known
+        several = counted(len(new), "variable")
+        self.tell(f"looking beyond the point at {several}", len(new))
+        everyone = list(range(len(problem.sizes)))
+        noise = self._remembered() if problem.is_precise else None
+        comparator = self._comparator(noise or self._measured(everyone))
+        beyond = look_beyond(comparator, new, self.shapes, self.clock.pairs())
+        self.past.beyond |= {k: b for k, b in beyond.items() if b.is_settled}
+        return known | beyond
 
     def _close_looks(
         self, items: Sequence[SlopeComparison], unclear: Sequence[int]

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from keras_gradwatch.check.numerics import judgement
+from keras_gradwatch.check.numerics.beyond import Beyond
 from keras_gradwatch.check.numerics.comparison import SlopeComparison
 from keras_gradwatch.findings import causes
 from keras_gradwatch.findings.causes import Cause
 from keras_gradwatch.findings.pattern import Pattern
-from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE, PASS, UNUSED
+from keras_gradwatch.findings.verdicts import (
+    BLOCKED,
+    FAIL,
+    INCONCLUSIVE,
+    PASS,
+    UNUSED,
+    ZERO,
+)
 
 
 @dataclass(frozen=True)
@@ -21,10 +29,11 @@ class Conclusion:
     """A verdict, why, and the figures behind it.
 
     Args:
-        verdict: `"PASS"`, `"FAIL"`, `"INCONCLUSIVE"` or `"UNUSED"`.
+        verdict: `"PASS"`, `"ZERO"`, `"FAIL"`, `"INCONCLUSIVE"` or `"UNUSED"`.
         cause: Why; None where a PASS says it all.
-        relative_error: `|a - n| / (|a| + |n|)`, norms over all that was compared.
-            None if nothing was.
+        relative_error: `|a - n| / (|a| + |n|)`, norms over all that was compared;
+            where that hides what failed, of the worst mismatch. None if nothing was
+            compared, or if what failed is not finite.
         error_bar: The part of it that errors of the differences may explain.
         resolution: The smallest relative error that could have been seen.
     """
@@ -41,6 +50,8 @@ def conclude(
     items: Sequence[SlopeComparison],
     tolerance: float,
     pattern: Pattern | None = None,
+    is_zero: bool = False,
+    beyond: Beyond | None = None,
 ) -> Conclusion:
     """The verdict of one variable whose loss is finite.
 
@@ -52,10 +63,57 @@ def conclude(
         items: The comparisons of the variable.
         tolerance: Largest relative error that still is a match.
         pattern: What the mistake looks like, if there is one and it is known.
+        is_zero: Whether the gradient is zero, up to round-off.
+        beyond: What was found away from the point, where nothing shows there.
     """
-    verdict, cause = _verdict(gradient, items, tolerance, pattern)
+    verdict, cause = _verdict(gradient, items, tolerance, pattern, is_zero)
     error, bar = _seed_ratio(items)
+    if beyond is not None:
+        verdict, cause = _with_beyond(verdict, cause, items, tolerance, beyond)
+        if verdict in (FAIL, PASS):
+            items = beyond.items
+            error, bar = _seed_ratio(items)
+    if verdict == FAIL:
+        error, bar = _what_decided(cause, items, error, bar, tolerance)
     return Conclusion(verdict, cause, error, bar, _resolution(items))
+
+
+def _with_beyond(
+    verdict: str,
+    cause: Cause | None,
+    items: Sequence[SlopeComparison],
+    tolerance: float,
+    beyond: Beyond,
+) -> tuple[str, Cause | None]:
+    """The verdict of a variable of which nothing shows at the point."""
+    if not beyond.items:  # nowhere near is the loss finite
+        return (
+            (INCONCLUSIVE, causes.ZeroSoFar()) if verdict == ZERO else (verdict, cause)
+        )
+    there, why = _verdict(
+        beyond.gradient, beyond.items, tolerance, beyond.pattern, beyond.is_zero
+    )
+    words = {i.word for i in items}
+    at = next((_AT[word] for word in _AT if word in words), causes.AT_ZERO)
+    if there == FAIL:
+        return FAIL, replace(why, at=at) if isinstance(why, causes.Mismatch) else why
+    if there == PASS:
+        error, _ = _seed_ratio(beyond.items)
+        verdict = ZERO if at == causes.AT_ZERO else PASS
+        return verdict, causes.RightNearby(at, error or 0.0)
+    if not beyond.is_settled:
+        if beyond.is_zero and beyond.moves is None:
+            return INCONCLUSIVE, causes.ZeroSoFar()
+        return INCONCLUSIVE, why if verdict in (ZERO, UNUSED) else cause
+    is_missing = beyond.gradient is None
+    if beyond.moves:
+        return BLOCKED, causes.Blocked("", is_missing=is_missing)
+    if is_missing:
+        return UNUSED, causes.NoInfluence()
+    return ZERO, causes.TrulyZero()
+
+
+_AT = {judgement.KINK: causes.AT_KINK, judgement.JUMP: causes.AT_JUMP}
 
 
 def _verdict(
@@ -63,6 +121,7 @@ def _verdict(
     items: Sequence[SlopeComparison],
     tolerance: float,
     pattern: Pattern | None,
+    is_zero: bool,
 ) -> tuple[str, Cause | None]:
     if gradient is not None and not np.all(np.isfinite(gradient)):
         return FAIL, _not_finite(gradient)
@@ -78,12 +137,37 @@ def _verdict(
             return UNUSED, causes.NoInfluence()
         return INCONCLUSIVE, causes.Untold()
     proof = [i for i in items if i.word == judgement.MATCH and i.has_teeth(tolerance)]
+    if is_zero and all(i.word == judgement.ZERO for i in items):
+        return ZERO, causes.TrulyZero()
     if not proof:
-        return INCONCLUSIVE, _why_inconclusive(items, gradient)
+        return INCONCLUSIVE, _why_inconclusive(items)
     if any(not i.direction.is_coordinate for i in proof):
         return PASS, None
     seen = coverage(items, gradient.size)
     return PASS, None if seen == 1 else causes.Partial(seen)
+
+
+def _what_decided(
+    cause: Cause | None,
+    items: Sequence[SlopeComparison],
+    error: float | None,
+    bar: float | None,
+    tolerance: float,
+) -> tuple[float | None, float | None]:
+    """The figures of a failure: one below the tolerance would hide what failed.
+
+    Of entries that are not finite there are none; and what is wrong may be a small
+    part of all that was compared.
+    """
+    if isinstance(cause, causes.NonFiniteGradient):
+        return None, None
+    if error is not None and error > tolerance:
+        return error, bar
+    wrong = [i for i in items if i.word == judgement.MISMATCH]
+    worst = max(wrong, key=lambda i: i.judgement.relative_error or 0.0, default=None)
+    if worst is None:
+        return error, bar
+    return worst.judgement.relative_error, worst.judgement.resolution
 
 
 def _not_finite(gradient: np.ndarray) -> Cause:
@@ -128,13 +212,8 @@ def coverage(items: Sequence[SlopeComparison], size: int) -> float:
     return len({i.direction.entry for i in seen}) / max(1, size)
 
 
-def _why_inconclusive(items: Sequence[SlopeComparison], gradient: np.ndarray) -> Cause:
+def _why_inconclusive(items: Sequence[SlopeComparison]) -> Cause:
     counts = Counter(i.word for i in items)
-    if set(counts) == {judgement.ZERO}:
-        still = all(i.slope.numerical == 0 for i in items)
-        if still and not np.any(gradient):
-            return causes.Dead()
-        return causes.WithoutInfluence()
     # What is zero tells least; of the rest, what was seen most often.
     common = max(counts, key=lambda word: (word != judgement.ZERO, counts[word]))
     return _WHY.get(common, causes.NothingCompared)()
@@ -144,6 +223,7 @@ _WHY: dict[str, type[Cause]] = {
     judgement.KINK: causes.AtKink,
     judgement.JUMP: causes.AtJump,
     judgement.NOISY: causes.TooNoisy,
+    judgement.ZERO: causes.TooNoisy,
     judgement.NONFINITE: causes.NonFiniteNearby,
     judgement.MATCH: causes.TooSmall,
 }

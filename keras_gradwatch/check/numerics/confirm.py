@@ -61,7 +61,7 @@ def confirm(
     coarse = any(not items[i].is_fine for i in wrong)
     gone: set[int] = set()
     for _ in range(COARSE_POINTS if coarse else 1):
-        elsewhere = _finite_nearby(comparator.problem)
+        elsewhere = finite_nearby(comparator.problem)
         if elsewhere is None:
             gone |= {i for i in wrong if items[i].slope.edge}
             continue
@@ -83,7 +83,7 @@ def confirm(
     return items
 
 
-def _finite_nearby(problem: Problem) -> Problem | None:
+def finite_nearby(problem: Problem) -> Problem | None:
     """A nearby point whose loss is finite, or None."""
     for _ in range(3):
         elsewhere = problem.nearby()

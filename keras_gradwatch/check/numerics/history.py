@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_gradwatch.check.numerics.beyond import Beyond
 from keras_gradwatch.check.numerics.comparison import SlopeComparison
 from keras_gradwatch.check.numerics.judgement import MATCH, MISMATCH, ZERO
 from keras_gradwatch.check.numerics.noise import Noise
@@ -47,6 +48,8 @@ class History:
         even: Variables that are right along symmetric changes, with the parity and a
             step that told it.
         pending: Variables that the last check suspected, and did not look at.
+        beyond: What was found away from the point of variables of which all was zero
+            there, too, by their positions.
     """
 
     def __init__(self, sizes: Sequence[int]):
@@ -56,6 +59,7 @@ class History:
         self.failed: dict[int, Failure] = {}
         self.even: dict[int, tuple[int, float]] = {}
         self.pending: set[int] = set()
+        self.beyond: dict[int, Beyond] = {}
         self._whole = [False] * len(sizes)
         self._entries: list[set[int]] = [set() for _ in sizes]
         self._noise: tuple[Noise, float] | None = None  # and where it was measured

@@ -70,7 +70,8 @@ def judge(
     if slope.jump:
         return Judgement(JUMP, error, resolution)
     if abs(analytic) <= max(bar, roundoff) and abs(numerical) <= bar:
-        return Judgement(ZERO, error, resolution)
+        # At the tip of a V both are zero, and neither is the slope of either side.
+        return Judgement(KINK if slope.kink else ZERO, error, resolution)
     difference = abs(analytic - numerical)
     if difference > tolerance * scale + roundoff + (0 if slope.kink else 2 * bar):
         if slope.shows(analytic, COARSE) and not slope.allows(analytic):

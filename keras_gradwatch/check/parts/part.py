@@ -25,11 +25,11 @@ from keras_gradwatch.check.reporting import overall
 from keras_gradwatch.check.settings import Settings
 from keras_gradwatch.check.training_step import TrainingStep
 from keras_gradwatch.errors import InvalidArgumentError
-from keras_gradwatch.findings.causes import Cause, OnlyFirstOrder
-from keras_gradwatch.findings.notes import Look, NotDifferentiated, Note
+from keras_gradwatch.findings.causes import Cause, NotAllTold, OnlyFirstOrder
+from keras_gradwatch.findings.notes import Look, NotDifferentiated, Note, Refusal
 from keras_gradwatch.findings.report import GradientReport
 from keras_gradwatch.findings.variable import VariableReport
-from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE, PASS
+from keras_gradwatch.findings.verdicts import CLEAN, FAIL, INCONCLUSIVE
 from keras_gradwatch.findings.vocabulary import FIRST, GRADIENT, LOSS, OUTPUT, SECOND
 from keras_gradwatch.replica.outline import Stage
 from keras_gradwatch.replica.steps import Steps
@@ -230,26 +230,13 @@ class Part:
         return where_to_look(stages, variables, has_loss=False)
 
     def overall(
-        self, variables: Sequence[VariableReport], refusals: Sequence[Note]
+        self, variables: Sequence[VariableReport], refusals: Sequence[Refusal]
     ) -> tuple[str, Cause | None]:
-        verdict, cause = overall(variables)
-        if self._order == 2 and verdict == PASS:
-            return _of_both(variables)
+        verdict, cause = overall(variables, refusals)
+        if self._order == 2 and isinstance(cause, NotAllTold):
+            first = [v.verdict for v in variables if v.subject != GRADIENT]
+            second = [k for k, v in enumerate(variables) if v.subject == GRADIENT]
+            is_open = all(variables[k].verdict == INCONCLUSIVE for k in second)
+            if is_open and first and set(first) <= set(CLEAN):
+                return verdict, OnlyFirstOrder(tuple(second))
         return verdict, cause
-
-
-def _of_both(variables) -> tuple[str, Cause | None]:
-    """PASS; INCONCLUSIVE if only the first derivative is known."""
-    second = [k for k, v in enumerate(variables) if v.subject == GRADIENT]
-    if any(variables[k].verdict != INCONCLUSIVE for k in second):
-        return PASS, None
-    # Zero where differences are zero, too: so it is where a function is linear.
-    open_rows = [k for k in second if not _is_zero(variables[k])]
-    if second and not open_rows:
-        return PASS, None
-    return INCONCLUSIVE, OnlyFirstOrder(tuple(open_rows))
-
-
-def _is_zero(variable):
-    compared = (*variable.coordinates, *variable.directions)
-    return all(comparison.word == "zero" for comparison in compared)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from keras_gradwatch.findings import causes, pattern
-from keras_gradwatch.findings.text import and_others, counted, share_of
+from keras_gradwatch.findings.text import and_others, counted, listed, share_of
 from keras_gradwatch.findings.vocabulary import LOSS, derivative_of
 
 # Names shown before "and others": as many as fit on a line.
@@ -24,7 +24,11 @@ def because(cause: causes.Cause | None, subject: str = LOSS) -> str:
         case causes.Told(text):
             return text
         case causes.Mismatch():
-            return _mismatch(cause, subject)
+            where = ""
+            if cause.at:
+                here = _here(cause.at, subject)
+                where = f"{here}. A thousandth away, with all weights moved: "
+            return where + _mismatch(cause, subject)
         case causes.StillWrong():
             return "Found wrong in an earlier check, and not shown to be right since."
         case causes.NonFiniteGradient(count, size, first):
@@ -51,8 +55,29 @@ def because(cause: causes.Cause | None, subject: str = LOSS) -> str:
             )
         case causes.Partial(share):
             return f"Only {share:.1%} of its entries could be compared."
+        case causes.RightNearby():
+            return _right_nearby(cause, subject)
         case causes.NoInfluence():
-            return f"No {derivative}, and the {subject} does not depend on it."
+            return (
+                f"No {derivative}, and the {subject} does not depend on it: it stays "
+                "the same however far this is moved."
+            )
+        case causes.TrulyZero():
+            return _truly_zero(cause, subject)
+        case causes.Piecewise():
+            return (
+                f"The {derivative} is zero, and so are all differences: the {subject} "
+                "is constant piece by piece."
+            )
+        case causes.Blocked():
+            return _blocked(cause, subject)
+        case causes.Dead():
+            return (
+                f"The {derivative} is zero, and so are all differences nearby, but the "
+                f"{subject} changes if this is moved far: all that it acts through is "
+                "switched off or saturated (a dead ReLU, a clip). Here it does not "
+                "learn."
+            )
         case causes.NotCompared():
             return "Not compared in this check."
         case causes.Pending():
@@ -65,16 +90,10 @@ def because(cause: causes.Cause | None, subject: str = LOSS) -> str:
                 f"The tape returned no {derivative} (None), and differences can't tell "
                 f"whether the {subject} depends on it."
             )
-        case causes.Dead():
+        case causes.ZeroSoFar():
             return (
-                f"The {derivative} is zero everywhere, and so are all differences: "
-                "dead (saturated or switched-off units), or without influence here."
-            )
-        case causes.WithoutInfluence():
-            return (
-                f"The {derivative} is zero up to round-off, and so are all "
-                "differences: such a weight has no influence here, as a bias before "
-                "batch normalisation."
+                f"The {derivative} is zero, and so are all differences here; there was "
+                "no time left to look further away."
             )
         case causes.AtKink():
             return (
@@ -108,8 +127,8 @@ def because(cause: causes.Cause | None, subject: str = LOSS) -> str:
                 "left to look at each of them alone: "
                 f"{and_others(labels, _LABELS)}."
             )
-        case causes.OnlyExpected():
-            return "Only mismatches that were declared as expected."
+        case causes.NotAllTold():
+            return _not_all_told(cause, subject)
         case causes.NothingTold():
             return "Nothing could be compared."
         case causes.OnlyFirstOrder():
@@ -125,6 +144,72 @@ def _not_linear(found, derivative):
         "The backward pass is not linear in its upstream gradient, as if it clipped, "
         f"normalised or ignored it: under {upstream} the {derivative} comes to "
         f"{found.analytic + 0.0:.4g} instead of {found.linear + 0.0:.4g}."
+    )
+
+
+def _right_nearby(found, subject):
+    figure = f"relative error {found.relative_error:.1e}"
+    return (
+        f"{_here(found.at, subject)}. A thousandth away, with all weights moved, the "
+        f"{derivative_of(subject)} is right ({figure})."
+    )
+
+
+def _here(at, subject):
+    """What the point itself is."""
+    return {
+        causes.AT_ZERO: f"The {derivative_of(subject)} is zero just here, and so are "
+        "all differences (another factor is zero, or an extremum)",
+        causes.AT_KINK: f"The {subject} has a kink just here",
+        causes.AT_JUMP: f"The {subject} is discontinuous just here",
+    }[at]
+
+
+def _truly_zero(found, subject):
+    zero = (
+        f"The {derivative_of(subject)} is zero, and so are all differences, in large "
+        "steps and a thousandth away, too"
+    )
+    layer = f" {found.place.name!r}" if found.place else ""
+    why = {
+        causes.NORMALISATION: f": the normalisation{layer} takes away what this adds.",
+        causes.SOFTMAX: ": it adds the same to all scores of a query, and the softmax "
+        f"of the attention{layer} takes that away.",
+        "": f": here the {subject} does not depend on it.",
+    }
+    return zero + why[found.by]
+
+
+def _blocked(found, subject):
+    derivative = derivative_of(subject)
+    none = f"No {derivative}" if found.is_missing else f"The {derivative} is zero"
+    layer = ""
+    if found.place:
+        layer = f" in {found.place.name!r} ({found.place.kind})"
+    line = f" at {found.line}" if found.line else ""
+    stands = "something without a derivative (rounding, a comparison, a choice)"
+    if found.operation:
+        stands = f"`{found.operation}`{layer}{line}, which has no derivative,"
+    return (
+        f"{none}, but the {subject} changes in jumps if this is moved far: {stands} "
+        "stands between. It never learns."
+    )
+
+
+def _not_all_told(found, subject):
+    parts = []
+    if found.blocked:
+        names = listed(found.blocked, _LABELS)
+        parts.append(f"no {derivative_of(subject)} gets through to {names} (BLOCKED)")
+    if found.refused:
+        names = listed([repr(name) for name in found.refused if name], _LABELS)
+        parts.append(f"not looked at: {names or f'the {subject}'}")
+    if found.untold:
+        parts.append(f"not told: {listed(found.untold, _LABELS)}")
+    missing = "; ".join(parts)
+    return (
+        f"{missing[:1].upper()}{missing[1:]}. {found.right} of "
+        f"{counted(found.count, 'variable')} right."
     )
 
 

@@ -14,7 +14,15 @@ from keras_gradwatch.findings.digest import VariableDigest
 from keras_gradwatch.findings.headline import headline, trainings
 from keras_gradwatch.findings.report import GradientReport
 from keras_gradwatch.findings.variable import VariableReport
-from keras_gradwatch.findings.verdicts import EXPECTED, FAIL, INCONCLUSIVE, PASS, UNUSED
+from keras_gradwatch.findings.verdicts import (
+    BLOCKED,
+    EXPECTED,
+    FAIL,
+    INCONCLUSIVE,
+    PASS,
+    UNUSED,
+    ZERO,
+)
 from keras_gradwatch.tensorboard.plugin.runs import RunSummary
 
 _Named = TypeVar("_Named", VariableReport, VariableDigest)
@@ -27,6 +35,8 @@ LETTERS = {
     FAIL: "F",
     INCONCLUSIVE: "I",
     UNUSED: "U",
+    ZERO: "Z",
+    BLOCKED: "B",
     EXPECTED: "E",
 }
 

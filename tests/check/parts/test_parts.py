@@ -292,12 +292,11 @@ def test_assertions_raise_with_the_table():
     assert caught.value.report.failures[0].path == "x"
     with pytest.raises(kgw.GradientMismatchError):
         kgw.assert_layer(Scaled(bad), X)
-    with pytest.raises(kgw.UncheckableError, match="zero everywhere"):
+    with pytest.raises(kgw.UncheckableError, match="dead ReLU"):
         kgw.assert_layer(layers.ReLU(), -np.ones(3))
     with pytest.raises(kgw.UncheckableError, match="assigns to the trainable weight"):
         kgw.assert_layer(layers.SpectralNormalization(layers.Dense(2)), X)
-    with pytest.raises(kgw.UncheckableError, match="Nothing could be"):
-        kgw.assert_loss("mae", X, X)
+    assert kgw.assert_loss("mae", X, X).passed  # at a kink, a thousandth away
 
 
 REFUSED = {

@@ -3,9 +3,11 @@
 export const VERDICTS = {
   F: { word: "FAIL", sign: "FAIL", meaning: "the gradient is wrong" },
   P: { word: "PASS", sign: "✓", meaning: "the gradient is right" },
-  I: { word: "INCONCLUSIVE", sign: "?", meaning: "nothing could be told" },
-  E: { word: "EXPECTED", sign: "≠", meaning: "a mismatch that was declared" },
+  I: { word: "INCONCLUSIVE", sign: "?", meaning: "it could not be told" },
+  E: { word: "EXPECTED", sign: "≠", meaning: "a mismatch that is meant" },
+  B: { word: "BLOCKED", sign: "⊘", meaning: "no gradient gets through: it never learns" },
   U: { word: "UNUSED", sign: "–", meaning: "the loss does not depend on it" },
+  Z: { word: "ZERO", sign: "0", meaning: "the gradient is truly zero" },
 };
 
 const UNKNOWN = { word: "not checked", sign: "", meaning: "not part of this check" };
