@@ -89,7 +89,7 @@ class DryRun:
 
         compiled = tf.function(step, autograph=False)
         states = trace.replica.states()
-        run = compiled.get_concrete_function(states, trace.specs)
+        run = compiled.get_concrete_function(states, batch)
         return _Run(run, about, trace.replica, trace.stand_ins)
 
     def _eager(self) -> _Run:

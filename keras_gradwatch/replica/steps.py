@@ -141,8 +141,12 @@ class _Way:
         self.replica = Replica(model, dropout, objective, wanted)
         # XLA needs to know the shapes of what is drawn.
         self._of_any_size = of_any_size and not model.jit_compile
-        key = batches.signature_of_any_size if self._of_any_size else batches.signature
-        self.traces: Traces[StepTrace] = Traces(self._traced, key)
+        self.traces: Traces[StepTrace] = Traces(self._traced, self._signature)
+
+    def _signature(self, batch):
+        if self._of_any_size:
+            return batches.signature_of_any_size(batch)
+        return batches.signature(batch)
 
     def _traced(self, batch):
         replica, states = self.replica, self.replica.states()
@@ -151,6 +155,7 @@ class _Way:
                 return traced(replica, states, batch, batches.of_any_size(batch))
             except Exception:  # the model's own code, which may need to know the size
                 logger.debug("A step can't be traced for any size.", exc_info=True)
+                self._of_any_size = False
         try:
             return traced(replica, states, batch)
         except Exception:

@@ -51,10 +51,13 @@ class Traces(Generic[T]):
             raise self._refused[key].with_traceback(None) from None
         if key not in self._known:
             try:
-                self._known[key] = self._trace(batch, *more)
+                found = self._trace(batch, *more)
             except Exception as error:
-                self._refused[key] = error
+                self._refused[self._signature(batch)] = error
                 raise
+            # By what it turned out to serve.
+            key = self._signature(batch)
+            self._known[key] = found
         while len(self._known) > _MOST:
             del self._known[next(iter(self._known))]
         return self._known[key]
