@@ -38,6 +38,7 @@ from keras_gradwatch.check.reporting import (
 from keras_gradwatch.check.settings import Settings
 from keras_gradwatch.check.subject import Subject
 from keras_gradwatch.check.subset import Subset
+from keras_gradwatch.check.suspects import look_here
 from keras_gradwatch.check.training_effects import remarks, with_training
 from keras_gradwatch.check.training_step import TrainingStep
 from keras_gradwatch.errors import UncheckableError
@@ -327,7 +328,10 @@ class GradientChecker:
     def _notes_on(self, loss):
         """What else a reader should know of one loss."""
         if any(v.verdict == FAIL for v in loss.variables):
-            look = self._subject.where_to_look(loss.problem.stages, loss.variables)
+            problem, variables = loss.problem, loss.variables
+            look = look_here(problem, variables) or self._subject.where_to_look(
+                problem.stages, variables
+            )
             if look is not None:
                 yield look
         yield from on_precision(loss.problem)

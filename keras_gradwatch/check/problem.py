@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from keras_gradwatch.check.evaluation.evaluator import Evaluator, view
+from keras_gradwatch.check.evaluation.evaluator import Evaluator
 from keras_gradwatch.check.numerics.directions import Direction, Perturbation, scale_of
 from keras_gradwatch.check.numerics.loss_at_point import NEARBY
 from keras_gradwatch.check.numerics.noise import Noise
@@ -22,10 +22,14 @@ from keras_gradwatch.findings.notes import LossNotFinite, LossNotRepeatable
 from keras_gradwatch.findings.place import Place
 from keras_gradwatch.findings.raised import refused
 from keras_gradwatch.framework.dtypes import lowest
+from keras_gradwatch.framework.graphs import view
 from keras_gradwatch.replica import diagnose
 from keras_gradwatch.replica.cuts import Cut, cut_between, follower
+from keras_gradwatch.replica.lift.alone import Alone
+from keras_gradwatch.replica.lift.shares import Shares, Step
+from keras_gradwatch.replica.lift.trace import Trace
 from keras_gradwatch.replica.outline import Stage, outline
-from keras_gradwatch.replica.replica import Weight
+from keras_gradwatch.replica.replica import Replica, Weight
 
 logger = logging.getLogger("keras_gradwatch")
 
@@ -226,6 +230,40 @@ class ReplicaProblem:
         if self._lifted is None:  # Python code, which may raise what it likes
             return not isinstance(error, UncheckableError)
         return isinstance(error, tf.errors.InvalidArgumentError)
+
+    @property
+    def traced(self) -> tuple[Replica, Trace]:
+        """The replica, and what its code was traced to."""
+        return self._evaluator.replica, self._lifted.trace
+
+    @property
+    def shares(self) -> Shares | None:
+        """What each operation adds to the error; None of code that has no graph."""
+        return self._evaluator.graphs_for(self._states, self._batch).shares
+
+    def alone(self, step: Step) -> Alone:
+        """One operation of the loss, cut out."""
+        return Alone(self._lifted, step, self._flat(self._values))
+
+    def changes(
+        self, shares: Shares, moves: Iterable[Sequence[np.ndarray]]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What each group of operations says of the change of the loss.
+
+        Args:
+            shares: The groups.
+            moves: By what the weights are moved: for each a flat array, or more.
+        """
+
+        def moved(move):
+            self.evaluations += 1
+            change = zip(self._values, move, strict=True)
+            return self._flat([v + np.reshape(u, v.shape) for v, u in change])
+
+        return shares.changes(self._flat(self._values), map(moved, moves))
+
+    def _flat(self, values):
+        return self._lifted.flat(values, self._values, self._states, self._batch)
 
     def _in_one_call(self):
         """How many losses to ask for at once: between calls, Ctrl-C gets through."""

@@ -161,7 +161,7 @@ def _blocked(problem, variable, verdict, cause) -> tuple[str, Cause | None]:
     is_seen = verdict == FAIL or isinstance(cause, _SEEN)
     if cut is not None and (verdict == BLOCKED or (cut.is_whole and is_seen)):
         missing = gradient is None
-        return BLOCKED, causes.Blocked(cut.operation, cut.place, is_missing=missing)
+        return BLOCKED, causes.Blocked(cut.operation, cut.place, cut.line, missing)
     return verdict, cause
 
 

@@ -20,7 +20,7 @@ from keras_gradwatch.findings.manner import (
     ZERO,
     Manner,
 )
-from keras_gradwatch.findings.place import Place
+from keras_gradwatch.findings.place import Line, Place
 from keras_gradwatch.findings.report import GradientReport
 from keras_gradwatch.findings.variable import VariableReport
 from keras_gradwatch.findings.verdicts import FAIL, PASS, VERDICTS
@@ -98,7 +98,7 @@ class Digest:
             (v.path, v.target, v.verdict, v.relative_error, _packed(v.manner))
             for v in self.variables
         ]
-        places = [(place.name, place.kind) for place in self.places]
+        places = [_packed_place(place) for place in self.places]
         head = (self.step, self.verdict, self.reason, self.tolerance, places)
         return json.dumps([FORMAT, *head, rows])
 
@@ -119,7 +119,7 @@ class Digest:
             in_words = look
             rows = [(*row[:4], row[4] and (IN_WORDS, None, row[4])) for row in rows]
         else:
-            places = tuple(Place(*place) for place in look)
+            places = tuple(_place(*place) for place in look)
         variables = tuple(_variable(*row) for row in rows)
         return cls(step, verdict, reason, tolerance, places, variables, in_words)
 
@@ -141,6 +141,8 @@ class Digest:
         yield from (self.reason, self.look_in_words)
         for place in self.places:
             yield from (place.name, place.kind)
+            if place.line is not None:
+                yield from (place.line.file, place.line.function)
         for variable in self.variables:
             yield from (variable.path, variable.target)
 
@@ -173,7 +175,7 @@ def digest(report: GradientReport) -> Digest:
         report.verdict,
         report.reason,
         report.tolerance,
-        report.places,
+        tuple(Place(p.name, p.kind, p.line) for p in report.places),
         variables,
     )
 
@@ -263,3 +265,13 @@ def _rounded(value):
     if value is None or not math.isfinite(value):
         return None
     return float(f"{value:.2g}")
+
+
+def _packed_place(place: Place) -> tuple:
+    line = place.line
+    code = () if line is None else (line.file, line.number, line.function)
+    return (place.name, place.kind, *code)
+
+
+def _place(name: str, kind: str, *code: Any) -> Place:
+    return Place(name, kind, Line(*code) if code else None)

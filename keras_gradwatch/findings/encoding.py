@@ -18,11 +18,11 @@ from keras_gradwatch.findings.causes import CAUSES
 from keras_gradwatch.findings.handed import Handed
 from keras_gradwatch.findings.notes import NOTES
 from keras_gradwatch.findings.pattern import Pattern
-from keras_gradwatch.findings.place import Place
+from keras_gradwatch.findings.place import Line, Place
 
 # The key of the name of a class, and the classes that carry theirs.
 CLASS = "is"
-_CLASSES = {c.__name__: c for c in (*CAUSES, *NOTES, Handed, Pattern, Place)}
+_CLASSES = {c.__name__: c for c in (*CAUSES, *NOTES, Handed, Line, Pattern, Place)}
 
 
 def encode(value: Any) -> Any:

@@ -43,6 +43,11 @@ class Look(Note):
 
 
 @dataclass(frozen=True)
+class LookHere(Look):
+    """Each of these operations is wrong by itself, on the values of training."""
+
+
+@dataclass(frozen=True)
 class LookAtOwnWeights(Look):
     """Only the layer's own weights are wrong; what lies before it is right."""
 
@@ -364,6 +369,7 @@ class Said(Note):
 
 
 NOTES = (
+    LookHere,
     LookAtOwnWeights,
     LookBetween,
     LookToTheLoss,

@@ -11,6 +11,11 @@ TRANSPOSED = "transposed"
 REVERSED = "reversed"
 ENTRY = "entry"
 SLICE = "slice"
+# Of a backward pass by itself: what it is handed has no say; it returns what was
+# broadcast, not the sum.
+UNSCALED = "unscaled"
+UNSUMMED = "unsummed"
+NONFINITE = "nonfinite"
 
 
 @dataclass(frozen=True)

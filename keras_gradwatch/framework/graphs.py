@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 _LOW = {
@@ -33,6 +34,9 @@ COLLECTIVE = {
     "CollectiveAllToAllV3",
     "NcclAllReduce",
 }
+
+# Their backward pass has a name of its own, and is that of the function.
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 
 # Ops that count as stateful and change nothing.
 QUIET = {
@@ -160,6 +164,50 @@ def is_readable(value: Any) -> bool:
     return getattr(tensor, "graph", here) is here
 
 
+def backward_name(operation: tf.Operation) -> str:
+    """What TensorFlow calls the backward pass that an operation has instead of its own.
+
+    Args:
+        operation: The operation.
+
+    Returns:
+        The name; empty if it has its own. That of a call of a function counts as such.
+    """
+    return _backward_name(operation.node_def)
+
+
+def suspects_inside(operation: tf.Operation) -> set[str]:
+    """What a loop, a branch or a call may do to a gradient in its functions.
+
+    Args:
+        operation: The operation.
+
+    Returns:
+        The `backward_name` of each operation in them that has one, and the name of each
+        that stops the gradient.
+    """
+    library, found = functions_of(operation.graph), set[str]()
+    waiting, seen = list(called(operation.node_def)), set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name not in library:
+            continue
+        seen.add(name)
+        for node in library[name].node_def:
+            waiting += called(node)
+            if node.op == "StopGradient":
+                found.add(f"{name}/{node.name}")
+            elif _backward_name(node):
+                found.add(_backward_name(node))
+    return found
+
+
+def _backward_name(node):
+    if node.op in _CALLS or "_gradient_op_type" not in node.attr:
+        return ""
+    return node.attr["_gradient_op_type"].s.decode()
+
+
 def functions_of(graph: tf.Graph) -> dict[str, Any]:
     """The definitions of the functions that a graph knows, by their names."""
     return {f.signature.name: f for f in graph.as_graph_def().library.function}
@@ -239,3 +287,8 @@ def dense(gradient: Any, dtype: Any = tf.float64) -> tf.Tensor:
         shape = tf.cast(gradient.dense_shape, gradient.indices.dtype)
         return tf.scatter_nd(gradient.indices[:, None], gradient.values, shape)
     return gradient if dtype is None else tf.cast(gradient, dtype)
+
+
+def view(tensor: tf.Tensor) -> np.ndarray:
+    """The entries of a tensor, not copied: they are not to be written to."""
+    return np.asarray(memoryview(tensor))

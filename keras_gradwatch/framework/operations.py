@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tensorflow.python.eager import context
-from tensorflow.python.framework import kernels, op_def_registry
+from tensorflow.python.framework import kernels, op_def_registry, ops
 
 # Seed of the draws of code that runs for a check only.
 _APART = "keras_gradwatch"
@@ -39,6 +39,22 @@ def has_kernel(name: str, attributes: Mapping[str, Any], device: str = "CPU") ->
         all(_allows(constraint, attributes) for constraint in kernel.constraint)
         for kernel in known
     )
+
+
+def backward_of(operation: Any) -> Callable | None:
+    """What a tape calls for the gradient of an operation of a graph.
+
+    Args:
+        operation: A `tf.Operation`.
+
+    Returns:
+        A function of the operation and a gradient for each of its outputs, the one of
+        a `tf.custom_gradient` too; None if no gradient goes through.
+    """
+    try:
+        return ops.get_gradient_function(operation)
+    except LookupError:
+        return None
 
 
 @functools.cache

@@ -39,11 +39,13 @@ class Cut:
             `"Round"`; empty if that is not known.
         place: The layer that it belongs to, None if none, or if not known.
         is_whole: Whether it is known that no way passes it by.
+        line: The line of the user's code that it comes from; empty if not known.
     """
 
     operation: str
     place: Place | None
     is_whole: bool
+    line: str = ""
 
 
 def cut_between(replica: Replica, trace: Trace, weight: int) -> Cut | None:
@@ -66,7 +68,8 @@ def cut_between(replica: Replica, trace: Trace, weight: int) -> Cut | None:
         names = flow.inside()
         return Cut(next(iter(names), ""), None, is_whole)
     place = _place(replica, trace.places.owner(first.name))
-    return Cut(_called(first), place, is_whole)
+    line = trace.places.line(first.name)
+    return Cut(_called(first), place, is_whole, str(line or ""))
 
 
 def follower(replica: Replica, trace: Trace, weight: int) -> Place | None:

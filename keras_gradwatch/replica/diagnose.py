@@ -33,8 +33,10 @@ def assert_pure(replica: Replica, places: Places, effects: Iterable[Effect]) -> 
     """
     for effect in effects:
         what, remedy = _told(effect)
+        line = places.line(effect.at)
+        where = effect.node if line is None else f"{effect.node}; {line}"
         raise UncheckableError(
-            f"{_owner(replica, places, effect.at)} {what} ({effect.node}): differences "
+            f"{_owner(replica, places, effect.at)} {what} ({where}): differences "
             f"then say nothing about its gradient. {remedy}."
         )
 

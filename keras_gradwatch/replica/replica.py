@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,11 +148,11 @@ class Replica:
             UncheckableError: If the model assigns to a trainable weight.
         """
         if self.objective.call is not None:
-            with self._replay(values, states) as replay:
+            with self.replayed(values, states) as replay:
                 return self._run_step(batch, replay, wanted=self.objective.call)
         # The tape is asked inside: what is computed again there, as by
         # `tf.recompute_grad`, must read these values too.
-        with self._replay(values, states) as replay:
+        with self.replayed(values, states) as replay:
             with tf.GradientTape() as tape:
                 watch(tape, values)
                 loss = self._default_loss(values, batch, replay)
@@ -177,13 +177,13 @@ class Replica:
             batch: The same.
         """
         if self.objective.call is None:
-            with self._replay(values, states) as replay:
+            with self.replayed(values, states) as replay:
                 return tf.cast(self._default_loss(values, batch, replay), tf.float64)
         weights = None
         if self.objective.weighted and still is not None:
-            with self._replay(still, states) as replay:
+            with self.replayed(still, states) as replay:
                 weights = self._run_step(batch, replay).weights
-        with self._replay(values, states, still) as replay:
+        with self.replayed(values, states, still) as replay:
             call = self._run_step(batch, replay)
         return total(call.targets, call.weights if weights is None else weights)
 
@@ -213,7 +213,7 @@ class Replica:
         """
         recording = Recording()
         with (
-            self._replay(values, states) as replay,
+            self.replayed(values, states) as replay,
             recorded(self.model, recording, lambda call: with_gradients, replay),
         ):
             self.model.train_step(batch)
@@ -236,7 +236,7 @@ class Replica:
             # What it reports has no part in its loss.
             patches = [Patch(self.model, "compute_metrics", lambda *args, **kw: {})]
         with (
-            self._replay(values, states, as_step=True) as replay,
+            self.replayed(values, states, as_step=True) as replay,
             recorded(self.model, recording, lambda call: True, replay),
             applied(patches),
         ):
@@ -257,7 +257,13 @@ class Replica:
         return recording.calls[objective.call or 0]
 
     @contextlib.contextmanager
-    def _replay(self, values, states, still=None, as_step=False):
+    def replayed(
+        self,
+        values: Sequence[Any],
+        states: Sequence[tf.Tensor],
+        still: Sequence[Any] | None = None,
+        as_step: bool = False,
+    ) -> Iterator[Any]:
         """Puts other values in the place of the model's variables.
 
         Args:

@@ -264,3 +264,9 @@ def test_names_and_default_seeds_of_what_is_built_next(rng):
         return new.name, dense.name, new.seed_generator.state.numpy().tolist()
 
     assert build(True) == build(False)
+
+
+def test_a_refusal_names_the_line(rng):
+    report = _check(Plain(_numpy, name="culprit"), rng)
+    line = _numpy.__code__.co_firstlineno + 1
+    assert f"test_uncheckable.py:{line}, in _numpy)" in report.reason

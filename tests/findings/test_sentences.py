@@ -259,4 +259,6 @@ def test_no_code_depends_on_the_words(tmp_path, monkeypatch, capsys):
     assert "'HALVED'~(HALVED)" in shouted
     assert after == before
     assert before["exit code"] == 1
-    assert before["places"][0] == (Place("halved", "Halved"),)
+    (place,) = before["places"][0]
+    assert (place.name, place.kind) == ("halved", "Halved")
+    assert place.line.function == "call"

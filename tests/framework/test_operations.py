@@ -98,3 +98,21 @@ def test_running_at_once_within_a_graph():
         assert not tf.executing_eagerly()
         with operations.eager_mode():
             assert float(tf.constant(2.0) + 1.0) == 3.0
+
+
+def test_the_backward_pass_of_an_operation():
+    @tf.custom_gradient
+    def half(x):
+        return tf.identity(x), lambda upstream: 0.5 * upstream
+
+    with tf.Graph().as_default():
+        x = tf.constant([1.0, 2.0])
+        (by_hand,) = (
+            op for op in [half(x).op, half(x).op.inputs[0].op] if op.type == "IdentityN"
+        )
+        backward = operations.backward_of(by_hand)
+        _, found = backward(by_hand, *[tf.ones_like(t) for t in by_hand.outputs])
+        with tf.compat.v1.Session() as session:
+            assert session.run(found).tolist() == [0.5, 0.5]
+        assert operations.backward_of(tf.stop_gradient(x).op) is None
+        assert operations.backward_of(tf.bitwise.invert(tf.constant([1])).op) is None

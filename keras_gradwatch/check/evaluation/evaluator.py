@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras_gradwatch.check.evaluation.perturbations import MOST, Perturbation
 from keras_gradwatch.check.evaluation.tracing import Graphs, graphs_of
 from keras_gradwatch.errors import UncheckableError
+from keras_gradwatch.framework.graphs import view
 from keras_gradwatch.replica.lift.trace import Trace, traced_alone
 from keras_gradwatch.replica.replica import Replica
 from keras_gradwatch.replica.traces import Traces
@@ -127,8 +128,3 @@ class Evaluator:
         except Exception as error:  # the model's own code runs, and may do all
             logger.debug("Tracing the model failed.", exc_info=True)
             raise self.replica.unreplayable(error) from error
-
-
-def view(tensor: tf.Tensor) -> np.ndarray:
-    """The entries of a float64 tensor, not copied: they are not to be written to."""
-    return np.asarray(memoryview(tensor))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ from keras_gradwatch.framework.graphs import dense
 from keras_gradwatch.framework.isolation import same_raw_variables
 from keras_gradwatch.replica import diagnose
 from keras_gradwatch.replica.lift.lifted import Lifted
+from keras_gradwatch.replica.lift.shares import Shares
 from keras_gradwatch.replica.lift.trace import Trace
 from keras_gradwatch.replica.precision import DOUBLE, SINGLE, TRAINING
 from keras_gradwatch.replica.replica import Replica
@@ -57,6 +59,11 @@ class Graphs:
     present: Sequence[bool]
     low_precision: dict[str, list[str]]
     lifted: Lifted | None = None
+
+    @functools.cached_property
+    def shares(self) -> Shares | None:
+        """What each operation adds to an error; made when something is wrong."""
+        return None if self.lifted is None else Shares(self.lifted)
 
 
 def graphs_of(

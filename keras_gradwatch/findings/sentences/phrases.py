@@ -14,7 +14,7 @@ from keras_gradwatch.findings.manner import (
     ZERO,
     Manner,
 )
-from keras_gradwatch.findings.place import Place
+from keras_gradwatch.findings.place import LOSS, Place
 from keras_gradwatch.findings.text import listed
 
 # Layers shown before the number of the others: as many as fit on a line.
@@ -22,19 +22,34 @@ _PLACES = 4
 
 
 def places(found: Sequence[Place]) -> str:
-    """The names of layers, such as `"'a' (Dense) and 'b' (Swish)"`.
+    """The names of layers, such as `"'a' (Dense) and 'b' (Swish)"`, with their lines.
 
     Args:
         found: The layers, in the order of the forward pass.
     """
-    shown = [_place(place) for place in found[:_PLACES]]
+    shown = [spot(place) for place in found[:_PLACES]]
     if len(found) > _PLACES:
-        shown.append(f"{len(found) - _PLACES} more up to {_place(found[-1])}")
+        shown.append(f"{len(found) - _PLACES} more up to {spot(found[-1])}")
     return listed(shown, len(shown)) if shown else ""
 
 
-def _place(place):
-    return f"{place.name!r} ({place.kind})"
+def spot(found: Place) -> str:
+    """A place with its line, such as `"'a' (Swish), train.py:41, in swish"`.
+
+    Args:
+        found: The `Place`.
+    """
+    parts = []
+    if found.kind == LOSS:
+        parts.append(f"the loss {found.name!r}")
+    elif found.name:
+        parts.append(f"{found.name!r} ({found.kind})")
+    line, operation = found.line, found.operation
+    if line is not None:
+        parts.append(str(line))
+    if operation and (line is None or operation != line.function):
+        parts.append(f"operation {operation}")
+    return ", ".join(parts)
 
 
 def manner(found: Manner | None) -> str:

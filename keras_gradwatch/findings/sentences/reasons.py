@@ -44,7 +44,7 @@ def because(cause: causes.Cause | None, subject: str = LOSS) -> str:
         case causes.Misshapen(gradient, variable):
             return (
                 f"The {derivative} has the shape {gradient}, and the variable "
-                f"{variable}: sum it over the axes that are broadcast."
+                f"{variable}: {_advice_on_shape(gradient, variable)}."
             )
         case causes.NotLinear():
             return _not_linear(cause, derivative)
@@ -211,6 +211,18 @@ def _not_all_told(found, subject):
         f"{missing[:1].upper()}{missing[1:]}. {found.right} of "
         f"{counted(found.count, 'variable')} right."
     )
+
+
+def _advice_on_shape(gradient, variable):
+    if len(gradient) == len(variable) and sorted(gradient) == sorted(variable):
+        return "it is transposed"
+    aligned = gradient[len(gradient) - len(variable) :]
+    is_broadcast = len(gradient) >= len(variable) and all(
+        own in (1, size) for own, size in zip(variable, aligned, strict=True)
+    )
+    if is_broadcast:
+        return "sum it over the axes that are broadcast"
+    return "a gradient has the shape of its variable"
 
 
 def _mismatch(found, subject):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from keras_gradwatch.findings import notes
-from keras_gradwatch.findings.sentences.phrases import handed_on, places
+from keras_gradwatch.findings import notes, pattern
+from keras_gradwatch.findings.sentences.phrases import handed_on, places, spot
 from keras_gradwatch.findings.text import and_others, first_of, share_of
 from keras_gradwatch.findings.vocabulary import LOSS
 
 # Names shown before "and others": as many as fit on a line.
 _LAYERS = 5
+# Places shown before the number of the others: each has a line of its own, or nearly.
+_SPOTS = 4
 
 
 def note(found: notes.Note, subject: str = LOSS) -> str:
@@ -137,6 +139,8 @@ def refusal(found: notes.Refusal, subject: str = LOSS) -> str:
 
 
 def _look(found):
+    if isinstance(found, notes.LookHere):
+        return _look_here(found.places)
     look = f"Look first at {places(found.places)}"
     match found:
         case notes.LookAtOwnWeights():
@@ -155,6 +159,52 @@ def _look(found):
                 f"whose gradient is wrong, and {right!r}, whose gradient is right."
             )
     return f"{look}."
+
+
+def _look_here(found):
+    shown = [f"{spot(place)}{_looks_like(place.pattern)}" for place in found[:_SPOTS]]
+    if len(found) > _SPOTS:
+        shown.append(f"{len(found) - _SPOTS} more places")
+    many = len(found) > 1
+    what = "each of these backward passes" if many else "this backward pass"
+    return (
+        f"Look first at {'; and at '.join(shown)}. Checked by itself, on the values of "
+        f"this step, {what} is wrong."
+    )
+
+
+def _looks_like(found):
+    """What a mistake looks like, in brackets; empty if that is not known."""
+    match found.kind if found else None:
+        case None:
+            return ""
+        case pattern.SCALED:
+            text = (
+                f"its gradient is {found.factor or 0:.4g} times what differences give"
+            )
+        case pattern.SIGN:
+            text = "its gradient has the wrong sign"
+        case pattern.ZERO:
+            text = "its gradient is zero"
+        case pattern.TRANSPOSED:
+            text = "its gradient is transposed"
+        case pattern.REVERSED:
+            text = f"its gradient is reversed along axis {found.axis}"
+        case pattern.ENTRY:
+            text = f"only entry {list(found.index)} of its gradient is wrong"
+        case pattern.SLICE:
+            name = {0: "row", 1: "column"}.get(found.axis, "slice")
+            where = f"{name} {found.index} (axis {found.axis})"
+            text = f"only {where} of its gradient is wrong"
+        case pattern.UNSCALED:
+            text = "its gradient is not multiplied by the upstream gradient"
+        case pattern.UNSUMMED:
+            text = "its gradient is not summed over the axes that were broadcast"
+        case pattern.NONFINITE:
+            text = "its gradient is not finite"
+        case _:
+            raise ValueError(f"Expected a kind of pattern. Received: {found!r}")
+    return f" ({text})"
 
 
 def _underflow(found):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from keras_gradwatch.framework.graphs import dense
-from keras_gradwatch.replica.lift import surgery
+from keras_gradwatch.replica.lift import severed, surgery
 from keras_gradwatch.replica.lift.surgery import moved
 from keras_gradwatch.replica.lift.trace import Trace
 from keras_gradwatch.replica.lift.widening import wide
@@ -41,29 +41,20 @@ class Lifted:
 
     def __init__(self, trace: Trace, states: Sequence[tf.Tensor], batch: Any):
         self.trace = trace
-        graph, call = trace.graph, trace.call
-        definition = graph.as_graph_def()
+        call = trace.call
         self._place = self._places()
-        inside = [t for outside, t in graph.captures if id(outside) in self._place]
-        given = (
-            {t.op.name for t in graph.inputs},
-            {t.op.name for t in inside if t.dtype == tf.resource},
-        )
+        self._specs = self._specs_of(states, batch)
         # A weight for each target, or none.
         self._weights = call.weights or [None] * len(call.targets)
         loss = [*call.targets, *(w for w in self._weights if w is not None)]
         scale = [] if trace.scale is None else [trace.scale]
         self._is_rows = [isinstance(g, tf.IndexedSlices) for g in trace.gradients]
         gradients = [t for g in trace.gradients if g is not None for t in _parts(g)]
-        parts = [
-            surgery.lifted(definition, *given, [t.name for t in wanted], trace.spans)
-            for wanted in (loss, [*loss, *scale, *gradients])
-        ]
+        parts = self._lifted([loss, [*loss, *scale, *gradients]])
         self.effects, self.drawing = parts[1].effects, parts[1].drawing
         self.rounded = parts[1].rounded - parts[0].rounded
-        specs = self._specs(states, batch)
-        self.loss = tf.compat.v1.wrap_function(self._loss(parts[0]), specs)
-        self.gradient = tf.compat.v1.wrap_function(self._gradient(parts[1]), specs)
+        self.loss = self.compiled(self._loss(parts[0]))
+        self.gradient = self.compiled(self._gradient(parts[1]))
 
     def flat(
         self,
@@ -85,6 +76,58 @@ class Lifted:
         rest = [*states, *(t for t in flat if tf.is_tensor(t))]
         return [*values, *still, *map(_wide, rest)]
 
+    def evaluated(
+        self, tensors: Sequence[tf.Tensor], cut: Sequence[tf.Tensor] = ()
+    ) -> Callable:
+        """Other tensors of the trace, in float64.
+
+        Args:
+            tensors: Of its graph, those that were added since among them.
+            cut: Tensors that are given instead of being computed.
+
+        Returns:
+            A function of what `flat` returns, and of a tensor for each of `cut`, to be
+            called in a graph.
+        """
+        definition = self.trace.graph.as_graph_def()
+        names = severed.cut(definition, cut)
+        known = {id(t): k for k, t in enumerate(cut)}
+        others = [t for t in tensors if id(t) not in known]
+        (part,) = self._lifted([others], definition, names)
+
+        def values(flat, given=()):
+            found = self._imported(part, flat, dict(zip(names, given, strict=True)))
+            rest = iter(found)
+            return [
+                given[known[id(t)]] if id(t) in known else next(rest) for t in tensors
+            ]
+
+        return values
+
+    def compiled(self, function: Callable) -> Any:
+        """A concrete function of what `flat` returns.
+
+        Args:
+            function: The function.
+        """
+        return tf.compat.v1.wrap_function(function, self._specs)
+
+    def _lifted(self, wanted, definition=None, names=()):
+        graph = self.trace.graph
+        if definition is None:
+            definition = graph.as_graph_def()
+        inside = [t for outside, t in graph.captures if id(outside) in self._place]
+        given = (
+            {*(t.op.name for t in graph.inputs), *names},
+            {t.op.name for t in inside if t.dtype == tf.resource},
+        )
+        return [
+            surgery.lifted(
+                definition, *given, [t.name for t in tensors], self.trace.spans
+            )
+            for tensors in wanted
+        ]
+
     def _places(self):
         """The place of each variable that stands for an argument, by its handle."""
         trace, places = self.trace, dict[int, int]()
@@ -95,7 +138,7 @@ class Lifted:
             places |= {id(handle): 2 * count + k for handle in handles}
         return places
 
-    def _specs(self, states, batch):
+    def _specs_of(self, states, batch):
         weights = [tf.TensorSpec(shape, tf.float64) for shape in self.trace.shapes]
         rest = self.flat([], [], states, batch)
         return [*weights, *weights, *(tf.TensorSpec(t.shape, t.dtype) for t in rest)]
@@ -143,7 +186,7 @@ class Lifted:
         weights = [None if w is None else next(rest) for w in self._weights]
         return found[:count], None if all(w is None for w in weights) else weights
 
-    def _imported(self, part, flat):
+    def _imported(self, part, flat, cut=None):
         trace, count = self.trace, len(self.trace.variables)
         own = trace.graph.inputs[: len(trace.graph.inputs) - len(trace.graph.captures)]
         first = 2 * count
@@ -153,6 +196,7 @@ class Lifted:
         batch = flat[first + len(trace.known) :]
         leaves = [t for k, t in enumerate(own) if k not in states]
         given |= {t.op.name: v for t, v in zip(leaves, batch, strict=True)}
+        given |= cut or {}
         here = tf.compat.v1.get_default_graph()
         for outside, t in trace.graph.captures:
             name, place = t.op.name, self._place.get(id(outside))

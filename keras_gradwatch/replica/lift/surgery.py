@@ -60,12 +60,18 @@ class Part:
         given = {key: value for key, value in given.items() if key in self.used}
         if NUMBER in self.used:
             given[NUMBER] = draws.number().read_value()
-        return tf.graph_util.import_graph_def(
-            self.definition,
-            input_map=given,
-            return_elements=[ref if ":" in ref else f"{ref}:0" for ref in self.outputs],
-            name=name,
+        nodes = self.definition.node
+        read = {ref.split(":")[0] for node in nodes for ref in node.input}
+        computed = [ref for ref in self.outputs if ref not in given]
+        found = iter(
+            tf.graph_util.import_graph_def(
+                self.definition,
+                input_map={key: value for key, value in given.items() if key in read},
+                return_elements=[ref if ":" in ref else f"{ref}:0" for ref in computed],
+                name=name,
+            )
         )
+        return [given[ref] if ref in given else next(found) for ref in self.outputs]
 
 
 def lifted(

@@ -7,7 +7,9 @@ its graph, not of another trace.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +37,8 @@ class Trace:
             number of the input of the graph.
         spans: Between which operations reads of a weight move with it; None: all.
         places: Which layer made which operation.
+        replayed: Opens what the model's code was traced in: a backward pass that is
+            asked again reads the same.
     """
 
     graph: tf.Graph
@@ -45,6 +49,7 @@ class Trace:
     known: tuple[tuple[tuple[Any, ...], int | None], ...]
     spans: tuple[Span, ...] | None
     places: Places
+    replayed: Callable[[], contextlib.AbstractContextManager]
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
@@ -75,6 +80,7 @@ class StepTrace:
         stand_ins: The variables that stand for the weights.
         places: Which layer made which operation.
         specs: Of what batches it was traced.
+        replayed: Opens what the model's code was traced in.
     """
 
     function: Any
@@ -84,6 +90,7 @@ class StepTrace:
     stand_ins: list[tf.Variable]
     places: Places
     specs: Any
+    replayed: Callable[[], contextlib.AbstractContextManager]
 
     def loss(self, replica: Replica) -> Trace:
         """What the graph has of the loss of a replica.
@@ -119,6 +126,7 @@ class StepTrace:
             if call.tape is None
             else self.recording.spans.get(call.tape, ()),
             places=self.places,
+            replayed=self.replayed,
         )
 
     def _unscaled(self, call):
@@ -181,8 +189,10 @@ def traced(
     """
     stand_ins = replica.stand_ins()
     made: list[tuple] = []
+    inside: list[tf.Tensor] = []
 
     def step(states, batch):
+        inside[:] = states
         recording = replica.recorded_step(stand_ins, states, batch)
         tensors = list({id(t): t for t in _tensors(recording)}.values())
         made[:] = [(recording, tensors)]
@@ -202,6 +212,7 @@ def traced(
         stand_ins=stand_ins,
         places=places,
         specs=specs,
+        replayed=functools.partial(replica.replayed, stand_ins, inside, as_step=True),
     )
 
 

@@ -52,18 +52,8 @@ def test_a_right_layer_passes():
     assert verdicts(report) == {"x": "PASS", "mine/w": "PASS"}
 
 
-@pytest.mark.parametrize(
-    ("order", "note"),
-    [
-        (
-            "wab",
-            ". The mistake lies in the backward pass between 'inputs'",
-        ),
-        ("awb", ". The mistake lies in the backward pass between 'a'"),
-        ("abw", "."),
-    ],
-)
-def test_in_a_layer_of_layers_the_report_says_where_to_look(order, note):
+@pytest.mark.parametrize("order", ["wab", "awb", "abw"])
+def test_in_a_layer_of_layers_the_report_says_where_to_look(order):
     class Wrong(layers.Layer):
         def call(self, x):
             return tf.custom_gradient(lambda x: (tf.tanh(x), lambda dy: dy))(x)
@@ -73,5 +63,14 @@ def test_in_a_layer_of_layers_the_report_says_where_to_look(order, note):
     report = kgw.check_layer(Block(*(parts[p] for p in order)), X)
     assert len(report.failures) == 1 + 2 * order.index("w")
     (look,) = (n for n in report.notes if n.startswith("Look first at"))
-    assert look.startswith(f"Look first at 'bad' (Wrong){note}")
+    assert look.startswith("Look first at 'block/bad' (Wrong), test_parts_faults.py:")
     assert "loss" not in look
+
+
+def test_a_gradient_of_the_shape_the_other_way_round_is_transposed():
+    @tf.custom_gradient
+    def square(x):
+        return x * x, lambda upstream: tf.transpose(2.0 * upstream * x)
+
+    report = kgw.check_function(square, np.ones((2, 3)))
+    assert "(3, 2), and the variable (2, 3): it is transposed." in str(report)

@@ -13,6 +13,6 @@ from tests.support.faults import (  # noqa: F401  (each registers its faults)
     tensorflow_own,
     weights,
 )
-from tests.support.faults.library import FAULTS
+from tests.support.faults.library import FAULTS, MISTAKES
 
-__all__ = ["FAULTS"]
+__all__ = ["FAULTS", "MISTAKES"]

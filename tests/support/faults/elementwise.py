@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tests.support.faults.library import fault, sandwich, with_backward
+from tests.support.faults.library import (
+    MISTAKES,
+    Mistake,
+    fault,
+    sandwich,
+    with_backward,
+)
 
 
 def _between(name, forward, backward, **options):
     """Registers a sandwich whose middle has a wrong backward pass."""
+    usual = {k: v for k, v in options.items() if k in ("activation", "spread")}
+    MISTAKES[name] = Mistake(forward, backward, **usual)
 
     @fault(name, "below")
     def build(wrong, rng):

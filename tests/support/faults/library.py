@@ -37,6 +37,26 @@ class Fault:
 FAULTS: dict[str, Fault] = {}
 
 
+@dataclass(frozen=True)
+class Mistake:
+    """A function of one tensor with a wrong backward pass, to be put anywhere.
+
+    Args:
+        forward: The function; its result has the shape of its argument.
+        backward: `backward(dy, x)`.
+        activation: What comes before it.
+        spread: How large the weights before it are.
+    """
+
+    forward: Callable
+    backward: Callable
+    activation: str | None = "tanh"
+    spread: float = 1.0
+
+
+MISTAKES: dict[str, Mistake] = {}
+
+
 def fault(name: str, *upstream: str, twin: str | None = "PASS"):
     """Registers a builder `build(wrong, rng)` in the table."""
 

@@ -1,0 +1,105 @@
+"""Where a mistake stands: the operations whose backward pass is wrong by itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from keras_gradwatch.check.by_itself import pattern_of
+from keras_gradwatch.check.numerics.guilt import (
+    DIRECTIONS,
+    SIGNED_STEPS,
+    guilty,
+    slopes_of,
+)
+from keras_gradwatch.check.problem import ReplicaProblem
+from keras_gradwatch.findings.notes import LookHere
+from keras_gradwatch.findings.pattern import ZERO, Pattern
+from keras_gradwatch.findings.place import Place
+from keras_gradwatch.findings.variable import VariableReport
+from keras_gradwatch.findings.verdicts import FAIL
+from keras_gradwatch.replica.lift.shares import Step
+from keras_gradwatch.replica.spots import place_of
+
+logger = logging.getLogger("keras_gradwatch")
+
+# How many operations are cut out, to see what their mistakes look like: as many as a
+# note shows.
+_PATTERNS = 4
+
+
+def look_here(
+    problem: ReplicaProblem, variables: Sequence[VariableReport]
+) -> LookHere | None:
+    """The operations that spoil the gradients that failed, None if none is known to.
+
+    Args:
+        problem: The loss at the point.
+        variables: The reports of its variables, some of them wrong.
+    """
+    wrong = [v.verdict == FAIL for v in variables]
+    try:
+        places = _places(problem, _guilty_groups(problem, wrong))
+    except Exception:  # the code of a backward pass, asked once more
+        logger.debug("The places of a mistake could not be told.", exc_info=True)
+        return None
+    return LookHere(places) if places else None
+
+
+def _places(problem: ReplicaProblem, groups: Sequence[list[Step]]) -> tuple[Place, ...]:
+    """The places of some groups, in the order of the forward pass."""
+    replica, trace = problem.traced
+    found: dict[Place, Place] = {}
+    for group in reversed(groups):
+        place = place_of(replica, trace, group)
+        if place not in found:
+            known = _pattern(problem, group) if len(found) < _PATTERNS else None
+            found[place] = replace(place, pattern=known)
+    return tuple(found.values())
+
+
+def _pattern(problem: ReplicaProblem, group: Sequence[Step]) -> Pattern | None:
+    """What the mistake of one operation looks like."""
+    if len(group) > 1:  # with lists between
+        return None
+    (step,), shares = group, problem.shares
+    known = {} if shares is None else shares.patterns
+    if step.misshapen is not None:
+        return Pattern(step.misshapen)
+    if not step.made:
+        return Pattern(ZERO)
+    if step not in known:
+        try:
+            known[step] = pattern_of(problem.alone(step))
+        except Exception:  # cut out, code may do what it never did before
+            logger.debug("An operation could not be cut out.", exc_info=True)
+            known[step] = None
+    return known[step]
+
+
+def _guilty_groups(
+    problem: ReplicaProblem, wrong: Sequence[bool]
+) -> Sequence[list[Step]]:
+    shares = problem.shares
+    if shares is None:  # code that has no graph
+        return []
+    misshapen = [
+        g for g in shares.groups if any(step.misshapen is not None for step in g)
+    ]
+    if misshapen:
+        return misshapen
+    rng = np.random.default_rng(0)
+    moves = []
+    for _ in range(DIRECTIONS):
+        direction = [
+            scale * rng.standard_normal(size) * is_wrong
+            for scale, size, is_wrong in zip(
+                problem.scales, problem.sizes, wrong, strict=True
+            )
+        ]
+        moves += [[step * u for u in direction] for step in SIGNED_STEPS]
+    slopes = [slopes_of(rows) for rows in problem.changes(shares, moves)]
+    return [shares.groups[k] for k in guilty(*slopes)]

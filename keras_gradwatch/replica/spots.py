@@ -1,0 +1,52 @@
+"""Where in a model, and in the code, a group of operations stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from keras_gradwatch.findings.place import CODE, LOSS, Line, Place
+from keras_gradwatch.framework import lines
+from keras_gradwatch.framework.graphs import suspects_inside
+from keras_gradwatch.replica.lift.shares import Step
+from keras_gradwatch.replica.lift.trace import Trace
+from keras_gradwatch.replica.places import Places, full_names
+from keras_gradwatch.replica.replica import Replica
+
+
+def place_of(replica: Replica, trace: Trace, group: Sequence[Step]) -> Place:
+    """The layer or loss that made some operations, and their line.
+
+    Args:
+        replica: The `Replica`.
+        trace: What its code was traced to.
+        group: The operations.
+    """
+    # Of a loop with its lists, that is the loop.
+    step = max(group, key=lambda s: len(s.operation.inputs))
+    name = step.operation.name
+    layer, loss = trace.places.owner(name), trace.places.loss(name)
+    line, operation = _code(step, trace.places)
+    where = None if line is None else Line(*line)
+    if layer is not None:
+        known = full_names(replica.model).get(id(layer), layer.name)
+        return Place(known, type(layer).__name__, where, operation)
+    return Place(loss, LOSS if loss else CODE, where, operation)
+
+
+def _code(step: Step, places: Places) -> tuple[tuple[str, int, str] | None, str]:
+    """The line, and what the operation is called."""
+    operation, backward = step.operation, step.backward
+    if not step.is_handwritten:
+        inside = suspects_inside(operation)
+        only = places.handwritten(inside.pop()) if len(inside) == 1 else None
+        if only is None:
+            return lines.line_of(operation), operation.type
+        operation = only
+    behind = (t.op for t in operation.inputs)
+    found = (lines.decorated_by(op, operation) for op in behind)
+    decorated = next((line for line in found if line is not None), None)
+    line = lines.line_of_backward(backward) or decorated or lines.line_of(operation)
+    if line is None:
+        return None, operation.type
+    name = (decorated or line)[2]
+    return (*line[:2], name), name
