@@ -22,6 +22,7 @@ from keras_gradwatch.check.numerics.loss_at_point import Problem
 from keras_gradwatch.check.numerics.noise import Noise
 from keras_gradwatch.check.numerics.patterns import find_pattern, still_fits
 from keras_gradwatch.check.numerics.plan import Clock, Draws, Plan, choose
+from keras_gradwatch.check.numerics.plateaus import with_stairs
 from keras_gradwatch.check.numerics.screen import Screened, screen
 from keras_gradwatch.check.numerics.symmetric import Even, along_symmetric
 from keras_gradwatch.findings.pattern import Pattern
@@ -193,6 +194,8 @@ class _Comparing:
         closely = self._close_looks(items, unclear)
         if closely >= 1 and unclear and not is_fresh:  # not by a noise of the past
             comparator = self._comparator(self._measured(variables))
+        if self.problem.is_precise and unclear:
+            comparator, items, unclear = self._past_stairs(comparator, items, unclear)
         left_out: list[SlopeComparison] = []
         if unclear:
             items, left_out = self._look_closely(comparator, items, unclear, closely)
@@ -204,6 +207,24 @@ class _Comparing:
         items += [item for item in left_out if item.is_faint]
         patterns = self._patterns(comparator, items, sorted(wrong))
         return Found([*items, *screened.items], patterns, pending, symmetric)
+
+    def _past_stairs(
+        self,
+        comparator: Comparator,
+        items: list[SlopeComparison],
+        unclear: list[int],
+    ) -> tuple[Comparator, list[SlopeComparison], list[int]]:
+        """Compares anew, with larger steps, where the loss turns out to be rounded."""
+        rough, again = with_stairs(comparator, items, unclear)
+        if again:
+            self.tell("looking past rounding inside the loss")
+            found, still = first_looks(rough, [items[i].direction for i in again])
+            found, still = look_again(rough, found, still, self.clock.pairs())
+            for i, item in zip(again, found, strict=True):
+                items[i] = item
+            unclear = [i for i in unclear if i not in again]
+            unclear = sorted([*unclear, *(again[i] for i in still)])
+        return rough, items, unclear
 
     def _close_looks(
         self, items: Sequence[SlopeComparison], unclear: Sequence[int]
