@@ -50,6 +50,7 @@ class Found:
         symmetric: Variables that were compared along symmetric changes alone.
         known: Variables that an earlier check found wrong, and of which this one shows
             neither that nor that they are right.
+        stairs: How high the stairs of the loss are, where such were found.
     """
 
     items: list[SlopeComparison]
@@ -57,6 +58,7 @@ class Found:
     pending: set[int] = field(default_factory=set)
     symmetric: dict[int, Even] = field(default_factory=dict)
     known: set[int] = field(default_factory=set)
+    stairs: float = 0.0
 
     def of(self, variable: int) -> list[SlopeComparison]:
         """The comparisons of one variable."""
@@ -194,8 +196,10 @@ class _Comparing:
         closely = self._close_looks(items, unclear)
         if closely >= 1 and unclear and not is_fresh:  # not by a noise of the past
             comparator = self._comparator(self._measured(variables))
+        stairs = 0.0
         if self.problem.is_precise and unclear:
-            comparator, items, unclear = self._past_stairs(comparator, items, unclear)
+            comparator, stairs, again = with_stairs(comparator, items, unclear)
+            items, unclear = self._past_stairs(comparator, items, unclear, again)
         left_out: list[SlopeComparison] = []
         if unclear:
             items, left_out = self._look_closely(comparator, items, unclear, closely)
@@ -206,25 +210,26 @@ class _Comparing:
         # Lost in noise, and not worth a close look: they were compared all the same.
         items += [item for item in left_out if item.is_faint]
         patterns = self._patterns(comparator, items, sorted(wrong))
-        return Found([*items, *screened.items], patterns, pending, symmetric)
+        found = [*items, *screened.items]
+        return Found(found, patterns, pending, symmetric, stairs=stairs)
 
     def _past_stairs(
         self,
         comparator: Comparator,
         items: list[SlopeComparison],
         unclear: list[int],
-    ) -> tuple[Comparator, list[SlopeComparison], list[int]]:
-        """Compares anew, with larger steps, where the loss turns out to be rounded."""
-        rough, again = with_stairs(comparator, items, unclear)
-        if again:
-            self.tell("looking past rounding inside the loss")
-            found, still = first_looks(rough, [items[i].direction for i in again])
-            found, still = look_again(rough, found, still, self.clock.pairs())
-            for i, item in zip(again, found, strict=True):
-                items[i] = item
-            unclear = [i for i in unclear if i not in again]
-            unclear = sorted([*unclear, *(again[i] for i in still)])
-        return rough, items, unclear
+        again: list[int],
+    ) -> tuple[list[SlopeComparison], list[int]]:
+        """Compares anew, with larger steps, where the loss turned out to be rounded."""
+        if not again:
+            return items, unclear
+        self.tell("looking past rounding inside the loss")
+        found, still = first_looks(comparator, [items[i].direction for i in again])
+        found, still = look_again(comparator, found, still, self.clock.pairs())
+        for i, item in zip(again, found, strict=True):
+            items[i] = item
+        unclear = [i for i in unclear if i not in again]
+        return items, sorted([*unclear, *(again[i] for i in still)])
 
     def _close_looks(
         self, items: Sequence[SlopeComparison], unclear: Sequence[int]

@@ -46,7 +46,7 @@ _CLEAR, _MOST = 30.0, 4
 
 def with_stairs(
     comparator: Comparator, items: Sequence[SlopeComparison], unclear: Sequence[int]
-) -> tuple[Comparator, list[int]]:
+) -> tuple[Comparator, float, list[int]]:
     """Looks for stairs in the loss where small and large steps tell different slopes.
 
     And where noise that was measured in small steps is more than float64 has.
@@ -57,8 +57,8 @@ def with_stairs(
         unclear: Positions of the items that ask for a closer look.
 
     Returns:
-        A comparator whose noise is that of the stairs, and positions of the items to
-        compare anew with it: none if there are no stairs.
+        A comparator whose noise is that of the stairs, how high they are, and positions
+        of the items to compare anew: 0 and none if there are no stairs.
     """
     problem = comparator.problem
     off = [i for i in unclear if _is_off(items[i])]
@@ -74,18 +74,18 @@ def with_stairs(
     found = [_stairs(comparator, items[i].direction) for i in _spread(changed)]
     height = max(found, default=0.0)
     if not height:
-        return comparator, []
+        return comparator, 0.0, []
     noise = list(comparator.noise)
     for k in {items[i].direction.variable for i in changed}:
         noise[k] = noise[k] | Noise(height, height / max(abs(problem.level), height))
-    return replace(comparator, noise=noise), changed
+    return replace(comparator, noise=noise), height / NOISE_FACTOR, changed
 
 
-def _is_off(item):
+def _is_off(item: SlopeComparison) -> bool:
     return item.word == MISMATCH or (not item.direction.is_coordinate and item.deviates)
 
 
-def _spread(positions):
+def _spread(positions: Sequence[int]) -> list[int]:
     """A few of them, from the first to the last."""
     chosen = np.linspace(0, len(positions) - 1, min(len(positions), _MOST))
     return [positions[int(k)] for k in chosen]
