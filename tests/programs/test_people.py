@@ -7,6 +7,8 @@ import keras_gradwatch as kgw
 from tests.support.models import Middle
 from tests.support.people import PROGRAMS, language, pictures, several  # noqa: F401
 
+# A mask that ends where nobody needs it any more.
+pytestmark = pytest.mark.filterwarnings("ignore:Layer 'middle' .* was passed an input")
 # Of the trainable variables, so many have to be told within three checks.
 TOLD = 0.95
 # One of each family; all others are marked `long`.
