@@ -81,6 +81,7 @@ class _Loss:
         problem: The loss at the point; None if not even that could be computed.
         refusal: Why it was not compared; None if it was.
         variables: The reports of its variables, if it was compared.
+        stairs: How high its stairs are, if it has some.
         close_seconds: How long it was looked at closely.
         symmetric: Variables that were compared along symmetric changes alone.
     """
@@ -88,6 +89,7 @@ class _Loss:
     problem: ReplicaProblem | None = None
     refusal: Refusal | None = None
     variables: tuple[VariableReport, ...] = ()
+    stairs: float = 0.0
     close_seconds: float = 0.0
     symmetric: frozenset[int] = frozenset()
 
@@ -248,8 +250,14 @@ class GradientChecker:
             for k in range(len(shapes))
         )
         variables = self._subject.probed(number, evaluator, problem, batch, variables)
-        symmetric = frozenset(found.symmetric)
-        return _Loss(problem, None, variables, clock.close_seconds(), symmetric)
+        return _Loss(
+            problem,
+            None,
+            variables,
+            found.stairs,
+            clock.close_seconds(),
+            frozenset(found.symmetric),
+        )
 
     def _look_at_training(
         self, prepared, batch, losses
@@ -334,7 +342,7 @@ class GradientChecker:
             )
             if look is not None:
                 yield look
-        yield from on_precision(loss.problem)
+        yield from on_precision(loss.problem, loss.stairs)
         yield from on_edges(loss.problem)
         yield from on_symmetric(loss.symmetric, loss.variables)
 

@@ -45,6 +45,8 @@ _ROUNDOFF = {"float64": 1e-13, "float32": 1e-5, "bfloat16": 0.1, "float16": 0.02
 # above the rounding of a weight to that precision (80, 6 and 20 times the distance of
 # neighbours at 1), and small enough for differences to vanish. Chosen, not measured.
 _SPACING = {"float32": 1e-5, "bfloat16": 5e-2, "float16": 2e-2}
+# A move of weights, as a share, that float64 shows, 450 roundings, and float32 doesn't.
+_UNSEEN = 1e-13
 # How far apart two losses of the same weights may be, as a share: a sum in another
 # order is off by far less in float64, and what is random by far more. Chosen, not
 # measured.
@@ -310,6 +312,20 @@ class ReplicaProblem:
         for k in variables:
             noise[k] = noise_of(self, [k], self.rng, spacing)
         return noise
+
+    def rounding(self) -> tuple[str, str] | None:
+        """The type of an operation that rounds in secret, and its layer, if known."""
+        if self._lifted is None:
+            return None
+        values = [
+            v * (1 + _UNSEEN * self.rng.choice([-1.0, 1.0], v.shape))
+            for v in self._values
+        ]
+        flat, moved = (
+            self._lifted.flat(v, v, self._states, self._batch)
+            for v in (self._values, values)
+        )
+        return diagnose.rounding(self._evaluator.replica, self._lifted, flat, moved)
 
     def assert_checkable(self) -> None:
         """Makes sure that differences of the loss mean something.

@@ -27,6 +27,7 @@ from keras_gradwatch.findings.notes import (
     Refusal,
     Refused,
     RoundedConstants,
+    Stairs,
     SymmetricOnly,
 )
 from keras_gradwatch.findings.variable import Comparison, VariableReport
@@ -202,8 +203,16 @@ def is_telling(variables: Sequence[VariableReport]) -> bool:
     return any(v.verdict in (FAIL, PASS, EXPECTED) or _is_pending(v) for v in variables)
 
 
-def on_precision(problem: ReplicaProblem) -> Iterator[Note]:
-    """Where one loss goes through less than float64."""
+def on_precision(problem: ReplicaProblem, stairs: float) -> Iterator[Note]:
+    """Where one loss goes through less than float64.
+
+    Args:
+        problem: The problem that was compared.
+        stairs: How high the stairs of the loss are, as far as they were seen.
+    """
+    if stairs:
+        operation, layer = problem.rounding() or ("", "")
+        yield Stairs(stairs / abs(problem.level), operation, layer)
     for dtype, layers in sorted(problem.low_precision.items()):
         yield LowPrecision(dtype, tuple(layers))
     if problem.rounded:

@@ -122,6 +122,22 @@ class RaisedNearby(Note):
 
 
 @dataclass(frozen=True)
+class Stairs(Note):
+    """The loss is rounded inside, although all of it is float64 by its types.
+
+    Args:
+        height: How far that moves the loss, as a share of it.
+        operation: The type of the operation that rounds; empty if it can't be told.
+        layer: The layer that it belongs to; empty if it can't be told.
+    """
+
+    severity: ClassVar[str] = LIMIT
+    height: float
+    operation: str = ""
+    layer: str = ""
+
+
+@dataclass(frozen=True)
 class RoundedConstants(Note):
     """A backward pass computes with constants that its code rounded to half precision.
 
@@ -377,6 +393,7 @@ NOTES = (
     LowPrecision,
     RaisedNearby,
     SymmetricOnly,
+    Stairs,
     RoundedConstants,
     Refused,
     LossNotFinite,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import tensorflow as tf
 
 from keras_gradwatch.errors import UncheckableError
 from keras_gradwatch.framework import graphs
-from keras_gradwatch.replica import randomness
+from keras_gradwatch.replica import randomness, stairs
 from keras_gradwatch.replica.lift.library import Effect
 from keras_gradwatch.replica.lift.lifted import SCOPE, Lifted
 from keras_gradwatch.replica.lift.trace import Trace
@@ -144,6 +144,28 @@ def rounded(replica: Replica, lifted: Lifted) -> tuple[str, ...]:
     known, places = distinct_names(replica.model), lifted.trace.places
     names = [known.get(id(places.owner(n)), "the loss") for n in sorted(lifted.rounded)]
     return tuple(dict.fromkeys(names))
+
+
+def rounding(
+    replica: Replica, lifted: Lifted, flat: Sequence, moved: Sequence
+) -> tuple[str, str] | None:
+    """The type of an operation that rounds though it is float64, and its layer.
+
+    Args:
+        replica: The `Replica`.
+        lifted: Its lifted graphs.
+        flat: Arguments of its loss.
+        moved: The same with all weights moved, less far than a stair is wide.
+
+    Returns:
+        None if it can't be told.
+    """
+    found = stairs.rounding(lifted, flat, moved)
+    if found is None:
+        return None
+    operation, name = found
+    layer = lifted.trace.places.owner(name)
+    return operation, distinct_names(replica.model).get(id(layer), "the loss")
 
 
 def switched_off(replica: Replica) -> tuple[str, ...]:

@@ -37,6 +37,34 @@ def _in_a_function(x):
     return x * tf.random.uniform(tf.shape(x), dtype=x.dtype)
 
 
+def _in_rounds(x):
+    """Nothing, if each round of the loop draws the same."""
+
+    def body(i, first, y):
+        drawn = tf.random.uniform([])
+        return i + 1, drawn, y + (drawn - first) * x
+
+    drawn = tf.random.uniform([])
+    return tf.while_loop(lambda i, *_: i < 2, body, (0, drawn, tf.zeros_like(x)))[2]
+
+
+@tf.function
+def _in_calls(x):
+    """Nothing, if each call of a function draws the same."""
+    return (_in_a_function(x) - _in_a_function(x)) * tf.random.uniform([])
+
+
+def _in_a_map(x):
+    return tf.map_fn(lambda row: row * tf.random.uniform([4]), x)
+
+
+def _in_a_branch_in_a_loop(x):
+    def body(i, y):
+        return i + 1, tf.cond(i > 0, lambda: _in_a_function(y), lambda: y + 1.0)
+
+    return tf.while_loop(lambda i, y: i < 2, body, (0, x))[1]
+
+
 def _chosen(x):
     rows = tf.random.categorical(tf.zeros([1, 4]), 3)[0]
     return x * tf.cast(1 + tf.reduce_sum(rows), x.dtype)
@@ -60,7 +88,15 @@ DRAWS = {
     "loop": _in_a_loop,
     "branch": _in_a_branch,
     "function": _in_a_function,
+    "rounds": _in_rounds,
+    "calls": _in_calls,
+    "map": _in_a_map,
+    "branch in a loop": _in_a_branch_in_a_loop,
 }
+
+
+def _long(name):
+    return pytest.param(name, marks=pytest.mark.long)
 
 
 @pytest.fixture
@@ -112,8 +148,11 @@ def test_a_generator_of_tensorflow(data):
     np.testing.assert_array_equal(layer.generator.state.numpy(), state)
 
 
-def test_each_check_has_a_draw_of_its_own(data):
-    model = between(_around(DRAWS["normal"]))
+@pytest.mark.parametrize(
+    "name", ["normal", "branch in a loop", *map(_long, ("loop", "branch", "map"))]
+)
+def test_each_check_has_a_draw_of_its_own(name, data):
+    model = between(_around(DRAWS[name]))
     model.optimizer.learning_rate = 0.0
     x, y = data
     check = kgw.GradientCheck(warmup_steps=0, check_freq=1, time_budget=1e-9, verbose=0)

@@ -187,10 +187,11 @@ class Generating(layers.Layer):
         self.generator = tf.random.Generator.from_seed(3)
 
     def call(self, x):
-        return x * self.generator.uniform(tf.shape(x))
+        shape = tf.shape(x)
+        return x * self.generator.uniform(shape) + self.generator.normal(shape)
 
 
-@lifted(drawn=True)
+@lifted()
 def generator_of_tensorflow(rng, *fault):
     return around(rng, fault, Generating())
 

@@ -23,6 +23,7 @@ from keras_gradwatch.check.numerics.loss_at_point import Problem
 from keras_gradwatch.check.numerics.noise import Noise
 from keras_gradwatch.check.numerics.patterns import find_pattern, still_fits
 from keras_gradwatch.check.numerics.plan import Clock, Draws, Plan, choose
+from keras_gradwatch.check.numerics.plateaus import with_stairs
 from keras_gradwatch.check.numerics.screen import Screened, screen
 from keras_gradwatch.check.numerics.symmetric import Even, along_symmetric
 from keras_gradwatch.findings.pattern import Pattern
@@ -52,6 +53,7 @@ class Found:
             neither that nor that they are right.
         beyond: What was found away from the point, of variables of which nothing
             shows there.
+        stairs: How high the stairs of the loss are, where such were found.
     """
 
     items: list[SlopeComparison]
@@ -60,6 +62,7 @@ class Found:
     symmetric: dict[int, Even] = field(default_factory=dict)
     known: set[int] = field(default_factory=set)
     beyond: dict[int, Beyond] = field(default_factory=dict)
+    stairs: float = 0.0
 
     def of(self, variable: int) -> list[SlopeComparison]:
         """The comparisons of one variable."""
@@ -198,6 +201,10 @@ class _Comparing:
         closely = self._close_looks(items, unclear)
         if closely >= 1 and unclear and not is_fresh:  # not by a noise of the past
             comparator = self._comparator(self._measured(variables))
+        stairs = 0.0
+        if self.problem.is_precise and unclear:
+            comparator, stairs, again = with_stairs(comparator, items, unclear)
+            items, unclear = self._past_stairs(comparator, items, unclear, again)
         left_out: list[SlopeComparison] = []
         if unclear:
             items, left_out = self._look_closely(comparator, items, unclear, closely)
@@ -208,7 +215,26 @@ class _Comparing:
         # Lost in noise, and not worth a close look: they were compared all the same.
         items += [item for item in left_out if item.is_faint]
         patterns = self._patterns(comparator, items, sorted(wrong))
-        return Found([*items, *screened.items], patterns, pending, symmetric)
+        found = [*items, *screened.items]
+        return Found(found, patterns, pending, symmetric, stairs=stairs)
+
+    def _past_stairs(
+        self,
+        comparator: Comparator,
+        items: list[SlopeComparison],
+        unclear: list[int],
+        again: list[int],
+    ) -> tuple[list[SlopeComparison], list[int]]:
+        """Compares anew, with larger steps, where the loss turned out to be rounded."""
+        if not again:
+            return items, unclear
+        self.tell("looking past rounding inside the loss")
+        found, still = first_looks(comparator, [items[i].direction for i in again])
+        found, still = look_again(comparator, found, still, self.clock.pairs())
+        for i, item in zip(again, found, strict=True):
+            items[i] = item
+        unclear = [i for i in unclear if i not in again]
+        return items, sorted([*unclear, *(again[i] for i in still)])
 
     def look_beyond(self, found: Found) -> dict[int, Beyond]:
         """Looks away from the point at variables of which nothing shows there."""

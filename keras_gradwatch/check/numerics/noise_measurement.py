@@ -111,15 +111,24 @@ def measure_noise(values: np.ndarray) -> Noise:
     values = np.asarray(values, dtype=np.float64)
     if not np.all(np.isfinite(values)):
         return Noise(np.inf)
-    differences, levels = values, []
+    largest = float(np.max(np.abs(values)))
+    rounding = 2 * _rounding(values)
+    floor = max(NOISE_FACTOR * float(np.median(levels(values)[1:])), rounding * largest)
+    return Noise(floor, max(rounding, floor / largest) if largest else rounding)
+
+
+def levels(values: np.ndarray) -> list[float]:
+    """The noise of values at equally spaced points, by each order of differences.
+
+    Args:
+        values: Finite, at least 3.
+    """
+    differences, found = values, []
     for k in range(1, len(values) - 1):
         differences = np.diff(differences)
         gamma = factorial(k) ** 2 / factorial(2 * k)
-        levels.append(np.sqrt(gamma * np.mean(differences**2)))
-    largest = float(np.max(np.abs(values)))
-    rounding = 2 * _rounding(values)
-    floor = max(NOISE_FACTOR * float(np.median(levels[1:])), rounding * largest)
-    return Noise(floor, max(rounding, floor / largest) if largest else rounding)
+        found.append(float(np.sqrt(gamma * np.mean(differences**2))))
+    return found
 
 
 def _rounding(values: np.ndarray) -> float:

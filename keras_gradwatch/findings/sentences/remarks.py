@@ -45,6 +45,13 @@ def note(found: notes.Note, subject: str = LOSS) -> str:
                 "and the gradient is that for changes that keep it symmetric, as of a "
                 "Cholesky factor: it was compared along such changes."
             )
+        case notes.Stairs(height, operation, layer):
+            what = f"{operation} in {layer}" if operation else "an operation in it"
+            return (
+                f"The {subject} moves in stairs of about {height:.0e} of its value: "
+                f"{what} rounds, though its type is float64. There the steps of the "
+                "differences are larger than the stairs, and the error bars wider."
+            )
         case notes.RoundedConstants(layers):
             return (
                 f"The backward pass of {and_others(layers, _LAYERS)} computes with "

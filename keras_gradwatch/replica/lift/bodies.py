@@ -12,13 +12,13 @@ import tensorflow as tf
 from keras_gradwatch.framework import operations
 from keras_gradwatch.framework.graphs import QUIET
 from keras_gradwatch.replica.lift import draws
+from keras_gradwatch.replica.lift.fixed import FixedDraws
 from keras_gradwatch.replica.lift.library import Effect, Functions
 from keras_gradwatch.replica.lift.nodes import (
     Draft,
     Names,
     Node,
     Slot,
-    defaults,
     described,
     named_in,
 )
@@ -28,6 +28,7 @@ from keras_gradwatch.replica.lift.rules import (
     KEPT,
     LOOPS,
     PASSED_ON,
+    TAKING,
     WITHOUT_EFFECT,
     can_run,
 )
@@ -38,8 +39,7 @@ from keras_gradwatch.replica.lift.widening import (
 )
 from keras_gradwatch.replica.lift.writes import ASSIGNS, READS, Writes, writes
 
-# Name of an input of the graph that says which draws come: see `draws.number`.
-NUMBER = "number_of_the_draws"
+_INT64 = tf.int64.as_datatype_enum
 
 
 class Body:
@@ -58,7 +58,6 @@ class Body:
         draft: The new nodes.
         effects: What they still do.
         reads: Whether they read a variable, a table or the like.
-        drawing: Names of those that draw at random.
     """
 
     def __init__(
@@ -74,17 +73,19 @@ class Body:
         self._functions, self._names, self._writes = functions, names, writes
         self._scope, self._in_loop = scope, in_loop
         self._old = {node.name: node for node in nodes}
-        # By their order, not by their names: those of another trace may differ.
-        drawing = [node.name for node in self._old.values() if draws.is_draw(node.op)]
-        self._draws = {name: number for number, name in enumerate(drawing)}
         self._known: dict[str, Node] = {}
         self._refs: dict[tuple, str] = {}
         self._done: set[str] = set()
         self._values = set(values)
         self.draft = Draft(names)
+        self._draws = FixedDraws(self._old.values(), functions.drawing, self.draft)
         self.effects: list[Effect] = []
         self.reads = False
-        self.drawing: list[str] = []
+
+    @property
+    def drawing(self) -> list[str]:
+        """Names of the nodes that draw at random."""
+        return self._draws.names
 
     def is_value(self, ref: str) -> bool:
         """Whether an old reference is a handle whose variable's value is given."""
@@ -115,7 +116,18 @@ class Body:
         """References to what must be lifted before a node."""
         node = self._node(name)
         writers = self._writes.before(node.node) or ()
-        return [*node.inputs, *(ref for writer in writers for ref in writer.input[:2])]
+        refs = [ref for writer in writers for ref in writer.input[:2]]
+        if node.op == draws.GENERATOR:
+            refs += self._asked_before(node) or ()
+        return [*node.inputs, *refs]
+
+    def _asked_before(self, node):
+        """What was asked before of the generator that a node asks; None: who knows.
+
+        In functions that is another thing in each call.
+        """
+        known = not self._scope and self._writes.before(node.node) == []
+        return self._draws.earlier(node.node) if known else None
 
     def _node(self, name) -> Node:
         if name not in self._known:
@@ -135,18 +147,17 @@ class Body:
         elif self._reads_value(node):
             self._read(node, given)
         elif node.op == draws.GENERATOR:
-            self.drawing.append(name)
-            state = draws.generator_state(self._draws[name])
-            self._settle(node, [self._numbered(f"{name}/state", state)])
-        elif name in self._draws:
-            self._draw(node, given, draws.frozen(node.op, self._draws[name]))
+            earlier = self._asked_before(node)
+            earlier = None if earlier is None else list(map(self._new, earlier))
+            self._settle(node, [self._draws.state(name, given[0], earlier)])
+        elif draws.is_draw(node.op):
+            have = self._types(node)
+            self._put(*self._draws.draw(node, given, have), node)
         elif node.op in self._functions.library:
             values = [self.is_value(ref) for ref in node.inputs]
             function = self._functions.lifted(node.op, values, self._in_loop)
             if function.reads:
                 self._note_stale(node)
-            if function.draws:
-                self.drawing.append(name)
             self._call(node, given, function)
         elif any(self._calls(value) for value in node.attributes.values()):
             self._control(node, given)
@@ -221,51 +232,6 @@ class Body:
 
     # Operations.
 
-    def _draw(self, node, given, draw):
-        name, have = node.node.name, self._types(node)
-        self.drawing.append(name)
-        if draw.of_each:
-            given = [self._whole_shape(name, given, have), *given[1:]]
-        refs, types = [], []
-        for k, what in enumerate(draw.inputs):
-            if isinstance(what, int):
-                refs.append(given[what])
-                types.append(have[what])
-            else:
-                refs.append(self._numbered(f"{name}/draw{k}", what))
-                types.append(tf.as_dtype(what.dtype).as_datatype_enum)
-        defined = operations.definition(draw.op)
-        attributes = defaults(defined)
-        attributes |= {new: node.attributes[own] for new, own in draw.types.items()}
-        made = tf.compat.v1.NodeDef(name=name, op=draw.op)
-        self._put(Node(made, defined, attributes), refs, types, node)
-
-    def _numbered(self, name, array):
-        """A constant; if it is the key of a draw, another one in each check."""
-        constant = self.draft.constant(name, array)
-        dtype = tf.as_dtype(array.dtype)
-        # Functions and loops do not get at the inputs of the graph.
-        if self._scope or dtype not in (tf.int64, tf.uint64) or not array.any():
-            return constant
-        draft, kind = self.draft, dtype.as_datatype_enum
-        ref = draft.cast(NUMBER, tf.int64.as_datatype_enum, kind, f"{name}/number")
-        return draft.add(f"{name}/key", "BitwiseXor", [constant, ref], {"T": kind})
-
-    def _whole_shape(self, name, given, have):
-        """The shape of all that is drawn: so much for each entry of a parameter."""
-        entries = self.draft.add(
-            f"{name}/entries", "Shape", [given[1]], {"T": have[1], "out_type": have[0]}
-        )
-        axis = self.draft.constant(f"{name}/axis", np.int32(0))
-        whole = self.draft.add(
-            f"{name}/whole",
-            "ConcatV2",
-            [given[0], entries, axis],
-            {"T": have[0], "Tidx": tf.int32.as_datatype_enum},
-        )
-        self.draft.nodes[-1].attr["N"].i = 2
-        return whole
-
     def _plain(self, node, given):
         """Any other operation: in double if that can be, else as it is."""
         functions, have = self._functions, self._types(node)
@@ -326,16 +292,33 @@ class Body:
     def _control(self, node, given):
         """A call, a loop or a branch."""
         first, in_loop = int(node.op in BRANCHES), node.op in LOOPS
+        takes, gives = ("T", "T") if in_loop else ("Tin", "Tout")
         values = [self.is_value(ref) for ref in node.inputs]
-        attributes, called = self._widened(node), []
-        for value in attributes.values():
-            if self._calls(value):
-                for one in [value.func] if value.func.name else value.list.func:
-                    function = self._functions.lifted(
-                        one.name, values[first:], in_loop or self._in_loop
-                    )
-                    one.name = function.name
-                    called.append(function)
+        types, attributes = self._types(node), self._widened(node)
+        named = self._named(attributes)
+        called = [
+            self._functions.lifted(one.name, values[first:], in_loop or self._in_loop)
+            for one in named
+        ]
+        returns = values if in_loop else _all_return(called)
+        _mark(attributes, takes, values[first:])
+        _mark(attributes, gives, returns)
+        if any(function.draws for function in called):
+            number = self._draws.number(node.node.name)
+            again = attributes["body"].func.name if in_loop else ""
+            called = [
+                self._functions.numbered(f, one.name == again)
+                for f, one in zip(called, named, strict=True)
+            ]
+            if node.op not in TAKING:
+                self._note(node, Effect(node.op, self._where(node)))
+            else:
+                given, types = [*given, number], [*types, _INT64]
+                attributes[takes].list.type.append(_INT64)
+                if in_loop and attributes["output_shapes"].list.shape:
+                    attributes["output_shapes"].list.shape.add()
+        for one, function in zip(named, called, strict=True):
+            one.name = function.name
         if in_loop and writes(node.node, self._functions.library):
             # What asks whether to go on would read what the loop has written.
             asks = attributes["cond"].func.name
@@ -343,22 +326,25 @@ class Body:
                 self.effects.append(Effect(node.op, self._where(node), is_stale=True))
         if any(function.reads for function in called):
             self._note_stale(node)
-        if any(function.draws for function in called):
-            self.drawing.append(node.node.name)
         effects = [effect for function in called for effect in function.effects]
         self._note(node, *effects)
-        returns = values if in_loop else _all_return(called)
-        takes = "T" if in_loop else "Tin"
-        _mark(attributes, takes, values[first:])
-        _mark(attributes, "T" if in_loop else "Tout", returns)
         op = node.op if effects else WITHOUT_EFFECT.get(node.op, node.op)
         made = tf.compat.v1.NodeDef(name=node.node.name, op=op)
         new = Node(made, operations.definition(op), attributes)
-        self._write(new, given, self._types(node), node.node.name)
+        self._write(new, given, types, node.node.name)
         refs = [
             self._names.ref(node.node.name, new.outs, k) for k in range(len(node.outs))
         ]
         self._settle(node, refs, returns)
+
+    def _named(self, attributes):
+        """Where in some attributes functions are named."""
+        return [
+            one
+            for value in attributes.values()
+            if self._calls(value)
+            for one in ([value.func] if value.func.name else value.list.func)
+        ]
 
     def _call(self, node, given, function):
         """Calls a function in the place of an operation."""
@@ -366,8 +352,11 @@ class Body:
         returns = function.returns or (False,) * len(node.outs)
         op = "StatefulPartitionedCall" if function.effects else "PartitionedCall"
         self._note(node, *function.effects)
+        types = self._types(node)
+        if function.draws:
+            given, types = [*given, self._draws.number(name)], [*types, _INT64]
         new = self.draft.open(name, op, given)
-        new.attr["Tin"].list.type.extend(self._types(node))
+        new.attr["Tin"].list.type.extend(types)
         new.attr["Tout"].list.type.extend(
             DOUBLE if flag else self._wide(dtype)
             for flag, (_, _, dtype) in zip(returns, node.outs, strict=True)

@@ -1,14 +1,26 @@
-"""Random operations with a state, as stateless ones with a fixed key."""
+"""Random operations with a state, as stateless ones with a fixed key.
+
+Each key is one for its place, mixed with a number that is another one in each check.
+Functions and loops don't get at the inputs of the graph: they are handed the number as
+one more argument, each call and each round of a loop another one.
+"""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from keras_gradwatch.replica.lift.nodes import functions_of
+
+# Name of an input of the graph, and of an argument of each function that draws.
+NUMBER = "number_of_the_draws"
+# What a loop adds to its number in each round: 2^64 over the golden ratio, so that the
+# numbers of many rounds stay far apart (Weyl's sequence, as in SplitMix64).
+ROUND = np.uint64(0x9E3779B97F4A7C15).astype(np.int64)
 _PHILOX = np.int32(1)
 _number: list[tf.Variable] = []  # made when it is first asked for
 
@@ -92,6 +104,30 @@ def is_draw(op: str) -> bool:
     return op in _MADE or op == GENERATOR
 
 
+def drawing(library: Mapping[str, Any]) -> set[str]:
+    """Names of the functions that draw, by themselves or by what they call.
+
+    Args:
+        library: The functions by their names.
+    """
+    callers: dict[str, set[str]] = {}
+    waiting = []
+    for name, function in library.items():
+        for node in function.node_def:
+            if is_draw(node.op):
+                waiting.append(name)
+            for called in functions_of(node):
+                if called in library:
+                    callers.setdefault(called, set()).add(name)
+    found: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += callers.get(name, ())
+    return found
+
+
 def frozen(op: str, number: int) -> Draw:
     """The stateless operation in the place of a draw.
 
@@ -106,6 +142,15 @@ def generator_state(number: int) -> Any:
     """What `GENERATOR` returns, fixed."""
     seed = _seed(number)
     return np.array([seed, 0, seed], np.int64)
+
+
+def mark(number: int) -> np.int64:
+    """What tells the draws of one call of a function from those of others.
+
+    Args:
+        number: Which of the calls it is.
+    """
+    return np.int64(_seed(f"call {number}"))
 
 
 def _seed(number):

@@ -37,7 +37,8 @@ class Function:
             empty if none does.
         effects: What it still does.
         reads: Whether it reads a variable, a table or the like.
-        draws: Whether it draws at random.
+        draws: Whether it draws at random: it then takes one argument more, the last,
+            which says which draws come.
     """
 
     definition: Any
@@ -57,6 +58,7 @@ class Functions(Protocol):
 
     Attributes:
         library: The old functions by their names.
+        drawing: Names of those of them that draw at random.
         widening: What becomes of types.
         device: For whose kernels it is lifted.
         kept: Operations that stay in their own precision for want of a kernel.
@@ -64,6 +66,7 @@ class Functions(Protocol):
     """
 
     library: Mapping[str, Any]
+    drawing: set[str]
     widening: Widening
     device: str
     kept: set[str]
@@ -77,6 +80,15 @@ class Functions(Protocol):
             values: For each of its arguments, whether that is the handle of a
                 variable whose value is given.
             in_loop: Whether it is run again and again.
+        """
+
+    def numbered(self, function: Function, again: bool) -> Function:
+        """The same function, handed the number of its draws even if it does not draw.
+
+        Args:
+            function: A lifted function.
+            again: Whether it is the body of a loop: it then returns the number of the
+                next round, too.
         """
 
     def added(self, function: Any) -> Function:

@@ -56,6 +56,8 @@ WITHOUT_EFFECT = {
 LOOPS = ("While", "StatelessWhile")
 # What a branch is chosen by comes before what it takes.
 BRANCHES = ("If", "StatelessIf", "Case", "StatelessCase")
+# What hands to functions as many arguments as it is given itself.
+TAKING = {"PartitionedCall", "StatefulPartitionedCall", *LOOPS, *BRANCHES}
 # Hints of the old graph: for placing, for gradients of whole functions, for shapes.
 DROPPED = ("_class", "_gradient_op_type", "_output_shapes")
 

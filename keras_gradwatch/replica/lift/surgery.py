@@ -12,18 +12,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import tensorflow as tf
 
 from keras_gradwatch.replica.lift import draws
-from keras_gradwatch.replica.lift.bodies import NUMBER, Body
+from keras_gradwatch.replica.lift.bodies import Body
+from keras_gradwatch.replica.lift.draws import NUMBER
 from keras_gradwatch.replica.lift.library import Effect, Function
-from keras_gradwatch.replica.lift.nodes import FunctionNames, GraphNames
+from keras_gradwatch.replica.lift.nodes import Draft, FunctionNames, GraphNames
 from keras_gradwatch.replica.lift.widening import DOUBLE, Widening
 from keras_gradwatch.replica.lift.writes import FunctionWrites, GraphWrites
 
+_INT64 = tf.int64.as_datatype_enum
 # Of lifted functions: TensorFlow knows functions by name, in the whole process.
 _NUMBERS = itertools.count()
 
@@ -155,6 +157,7 @@ class _Library:
 
     def __init__(self, library, widening, device):
         self.library, self.widening, self.device = library, widening, device
+        self.drawing = draws.drawing(library)
         self.kept: set[str] = set()
         self.rounded: set[str] = set()
         self.made: dict[str, Any] = {}
@@ -172,6 +175,25 @@ class _Library:
         for one in (*others, definition):
             self.made[one.signature.name] = one
         return Function(definition)
+
+    def numbered(self, function: Function, again: bool) -> Function:
+        if function.draws and not again:
+            return function
+        new = type(function.definition)()
+        new.CopyFrom(function.definition)
+        new.signature.name += "_in_rounds" if again else "_numbered"
+        if not function.draws:
+            new.signature.input_arg.add(name=NUMBER, type=_INT64)
+        if again:
+            draft, types = Draft(FunctionNames([])), {"T": _INT64}
+            step = draft.constant(f"{NUMBER}/round", draws.ROUND)
+            result = new.signature.output_arg.add(name=f"{NUMBER}_next", type=_INT64)
+            new.ret[result.name] = draft.add(
+                f"{NUMBER}/next", "AddV2", [NUMBER, step], types
+            )
+            new.node_def.extend(draft.nodes)
+        self.made[new.signature.name] = new
+        return replace(function, definition=new, draws=True)
 
     def _made(self, name, values, in_loop):
         old = self.library[name]
@@ -196,6 +218,8 @@ class _Library:
             dtype = self.widening.dtype(argument.type)
             dtype = DOUBLE if argument.name in own else dtype
             new.signature.input_arg.add(name=argument.name, type=dtype)
+        if body.drawing:
+            new.signature.input_arg.add(name=NUMBER, type=_INT64)
         for argument, ref, flag in zip(
             old.signature.output_arg, refs, returns, strict=True
         ):

@@ -1,0 +1,59 @@
+"""Programs as people write them: told in full within three checks, faults found."""
+
+import keras
+import pytest
+
+import keras_gradwatch as kgw
+from tests.support.models import Middle
+from tests.support.people import PROGRAMS, language, pictures, several  # noqa: F401
+
+# A mask that ends where nobody needs it any more.
+pytestmark = pytest.mark.filterwarnings("ignore:Layer 'middle' .* was passed an input")
+# Of the trainable variables, so many have to be told within three checks.
+TOLD = 0.95
+# One of each family; all others are marked `long`.
+SHORT = ("adversaries", "distillation", "rendering")
+NAMES = [
+    pytest.param(name, marks=() if name in SHORT else pytest.mark.long)
+    for name in PROGRAMS
+]
+
+
+def is_told(variable):
+    """Whether a verdict says what is the case, right or wrong."""
+    words = {c.word for c in variable.coordinates + variable.directions}
+    return variable.verdict != "INCONCLUSIVE" or words == {"zero"}
+
+
+def _checked(name, wrong, rng, steps, **options):
+    program = PROGRAMS[name](rng, Middle(wrong, name="middle"))
+    check = kgw.GradientCheck(
+        warmup_steps=1, check_freq=1, expected=program.expected, verbose=0, **options
+    )
+    program.fit(steps, [check])
+    return check.reports
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_program_is_told_in_full(name, rng):
+    keras.utils.set_random_seed(0)
+    reports = _checked(name, False, rng, 4)
+    assert len(reports) == 3
+    assert {r.verdict for r in reports} == {"PASS"}, str(reports[0])
+    assert {r.dtype for r in reports} == {"float64"}
+    variables = [v for report in reports for v in report.variables]
+    told = {v.path for v in variables if is_told(v)}
+    assert len(told) >= TOLD * len({v.path for v in variables}), str(reports[-1])
+
+
+@pytest.mark.filterwarnings("ignore::keras_gradwatch.GradientMismatchWarning")
+@pytest.mark.parametrize("name", NAMES)
+def test_a_fault_in_it_is_found_and_located(name, rng):
+    keras.utils.set_random_seed(0)
+    (report,) = _checked(name, True, rng, 2)
+    assert report.verdict == "FAIL", str(report)
+    assert "middle" in [place.name for place in report.places], str(report)
+
+
+def test_there_are_ten_at_least():
+    assert len(PROGRAMS) >= 10
