@@ -2,8 +2,10 @@
 
     python -m keras_gradwatch LOGDIR [--json]
 
-The exit code is 1 if a gradient is wrong, or if an event can't be read; 2 if not all
-is known: no report was found, or one in which something was not told.
+The exit code is 1 if a gradient is wrong, or if an event can't be read; 3 if gradients
+are right, but something keeps weights from learning: an alert was given, or a check
+warns of what becomes of its gradients; 2 if not all is known: no report was found, or
+one in which something was not told.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from keras_gradwatch.findings.text import plain
 from keras_gradwatch.findings.verdicts import FAIL, PASS
 from keras_gradwatch.tensorboard.reader import Run, read_runs
 
-RIGHT, WRONG, UNKNOWN = 0, 1, 2
+RIGHT, WRONG, UNKNOWN, ALARMED = 0, 1, 2, 3
 _JSON_HELP = (
     "for machines: of each run the headline, alerts, the verdict of each check, and "
     "the whole of the last report"
@@ -37,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m keras_gradwatch",
         description="What the gradient checks below a log directory found.",
         epilog="Exit code: 0 right, 1 a gradient is wrong or an event can't be read, "
-        "2 not all is known.",
+        "2 not all is known, 3 an alert, or a warning of what becomes of gradients.",
     )
     parser.add_argument("logdir", help="log_dir of the callback, or one above it")
     parser.add_argument("--json", action="store_true", help=_JSON_HELP)
@@ -71,7 +73,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verdicts = {line.verdict for _, line in found if line}
     if FAIL in verdicts or lost:
         return WRONG
+    if any(map(_is_alarmed, runs)):
+        return ALARMED
     return RIGHT if verdicts == {PASS} else UNKNOWN
+
+
+def _is_alarmed(run: Run) -> bool:
+    """Whether a run has an alert, or a warning in its newest training."""
+    newest = trainings(run.digests)[-1] if run.checks else ()
+    return bool(run.alerts) or any(check.warning for check in newest)
 
 
 def _lines(run: Run, line: Headline | None) -> Iterator[str]:
@@ -109,6 +119,7 @@ def _data(run: Run, line: Headline | None) -> dict[str, Any]:
         "run": run.name,
         "verdict": line.verdict if line else None,
         "headline": line.sentence if line else None,
+        "warning": run.digests[-1].warning if run.checks else "",
         "alerts": [json.loads(alert.to_json()) for alert in run.alerts],
         "damaged": run.damaged,
         "history": [{"step": d.step, "verdict": d.verdict} for d in run.digests],

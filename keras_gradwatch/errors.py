@@ -39,7 +39,7 @@ class GradwatchWarning(UserWarning):
 
 
 class GradientMismatchWarning(GradwatchWarning):
-    """A check during training found a wrong gradient in the user's model."""
+    """A check found a wrong gradient, or that weights learn by something else."""
 
 
 class GradientAlertWarning(GradwatchWarning):

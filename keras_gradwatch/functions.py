@@ -67,7 +67,8 @@ def check_gradients(
             leaves them on and repeats the same draw in every evaluation. Any other
             draw is repeated in either case.
         expected: Patterns (`fnmatch`) of paths of variables whose mismatch is
-            intended, such as `"*quantiser*"`.
+            intended, such as `"*quantiser*"`, or what training makes of their
+            gradient: negates it, drops it.
         time_budget: Seconds that it may take, tracing apart. All variables are
             screened in any case, and at least one that looks wrong is looked at
             closely. No limit if None.
@@ -117,8 +118,10 @@ def assert_gradients(
         The `GradientReport`, whose verdict is PASS.
 
     Raises:
-        GradientMismatchError: If a gradient is wrong. An `AssertionError`
-            whose text is the table, and whose `report` is the report.
+        GradientMismatchError: If a gradient is wrong, or if it is not what the
+            weights learn by: it underflows, or the training step hands its optimizer
+            another one. An `AssertionError` whose text is the table, and whose
+            `report` is the report.
         UncheckableError: If something could not be told, or no gradient gets through
             to a variable: the verdict is then INCONCLUSIVE.
     """

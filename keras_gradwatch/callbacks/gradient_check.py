@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from keras_gradwatch.callbacks import workers
 from keras_gradwatch.callbacks.allowance import Allowance
 from keras_gradwatch.callbacks.console import say
 from keras_gradwatch.callbacks.ending import end_training
+from keras_gradwatch.callbacks.pointing import warn
 from keras_gradwatch.callbacks.watcher import Watcher, attempt
 from keras_gradwatch.check.checker import GradientChecker
 from keras_gradwatch.check.progress import SILENCE, Progress
@@ -71,13 +71,15 @@ class GradientCheck(Watcher):
         tolerance: Largest relative error that counts as agreement.
         dropout: `"bypass"` switches dropout off in the check, `"freeze"`
             repeats one draw of it.
-        expected: Patterns of paths of variables whose mismatch is intended.
-        on_failure: What to do when a gradient is wrong. `"warn"` issues a
-            `GradientMismatchWarning`, `"stop"` also ends training after this
-            step, `"raise"` raises `GradientMismatchError` out of `fit`. So does
-            `"stop"` beside `keras.callbacks.BackupAndRestore`, which would delete its
-            backup if `fit` just ended. A check that breaks only warns, unless this is
-            `"raise"`.
+        expected: Patterns of paths of variables whose mismatch is intended, or what
+            training makes of their gradient.
+        on_failure: What to do when a gradient is wrong, or when it is not what the
+            weights learn by: it underflows, or the step hands its optimizer another
+            one. `"warn"` issues a `GradientMismatchWarning`, `"stop"` also ends
+            training after this step, `"raise"` raises `GradientMismatchError` out of
+            `fit`. So does `"stop"` beside `keras.callbacks.BackupAndRestore`, which
+            would delete its backup if `fit` just ended. A check that breaks only
+            warns, unless this is `"raise"`.
         time_budget: Seconds that a check may take, tracing apart. If None, a check
             takes 20 training steps at most, and all checks together 3.5 % of the time
             that training takes, as measured in the run: what does not fit is left
@@ -136,6 +138,7 @@ class GradientCheck(Watcher):
         self._epochs_without = 0
         # Whether what is due in this epoch waits for another step.
         self._is_put_off = False
+        # Labels of variables, and warnings: what was told in this fit.
         self._known_failures: set[str] = set()
 
     def __getstate__(self):
@@ -222,7 +225,7 @@ class GradientCheck(Watcher):
             # What was shown meanwhile ends its own line; the bar of Keras does not.
             start = "" if progress.shown else "\n"
             say(f"{start}{report if self.verbose == 2 else report.headline}")
-        if report.verdict == FAIL:
+        if report.verdict == FAIL or report.severe:
             self._react(report)
 
     def _progress(self, chief):
@@ -240,6 +243,7 @@ class GradientCheck(Watcher):
             end_training(self, GradientMismatchError(report))
         # The whole table when something new is wrong, not at each check again.
         failures = {v.label for v in report.failures}
+        failures |= {type(note).__name__ for note in report.severe}
         if not failures <= self._known_failures:
             self._known_failures |= failures
-            warnings.warn(str(report), GradientMismatchWarning, stacklevel=2)
+            warn(str(report), GradientMismatchWarning)

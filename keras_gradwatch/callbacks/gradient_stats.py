@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from keras_gradwatch.arguments import DROPOUT, refuse
 from keras_gradwatch.callbacks import workers
 from keras_gradwatch.callbacks.console import say
 from keras_gradwatch.callbacks.ending import end_training
+from keras_gradwatch.callbacks.pointing import warn
 from keras_gradwatch.callbacks.watcher import Watcher, attempt
 from keras_gradwatch.errors import GradientAlertWarning
 from keras_gradwatch.findings.alert import Alert
@@ -252,7 +252,7 @@ class GradientStats(Watcher):
             raise GradientAlertError(alert)
         if self.on_failure == "stop":
             end_training(self, GradientAlertError(alert))
-        warnings.warn(str(alert), GradientAlertWarning, stacklevel=2)
+        warn(str(alert), GradientAlertWarning)
 
 
 def _same(one, other):

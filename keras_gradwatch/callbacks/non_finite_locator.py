@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-import warnings
 from typing import Any
 
 import keras
@@ -16,6 +15,7 @@ from keras_gradwatch.callbacks import standing_iterator, workers
 from keras_gradwatch.callbacks.console import say
 from keras_gradwatch.callbacks.ending import end_training
 from keras_gradwatch.callbacks.next_batch import take_back, watch_next_call
+from keras_gradwatch.callbacks.pointing import warn
 from keras_gradwatch.callbacks.watcher import ON_FAILURE, attempt
 from keras_gradwatch.errors import GradwatchWarning, NonFiniteWarning
 from keras_gradwatch.findings.nonfinite import NonFinite
@@ -171,7 +171,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
             return
         if isinstance(found, Harmless):
             text = words.harmless(found.step, found.seen)
-            warnings.warn(text, GradwatchWarning, stacklevel=2)
+            warn(text, GradwatchWarning)
         elif found is not None:
             self._hand_out(found)
 
@@ -188,7 +188,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
             raise NonFiniteError(finding)
         if self.on_failure == "stop":
             end_training(self, NonFiniteError(finding))
-        warnings.warn(str(finding), NonFiniteWarning, stacklevel=2)
+        warn(str(finding), NonFiniteWarning)
 
     def _show(self, finding: NonFinite) -> None:
         """In TensorBoard and on the console."""
@@ -225,10 +225,9 @@ class NonFiniteLocator(keras.callbacks.Callback):
         """Lets training go on without us."""
         self._present_session().give_up()
         logger.debug("NonFiniteLocator could not do its work.", exc_info=error)
-        warnings.warn(
+        warn(
             "NonFiniteLocator could not do its work at step "
             f"{iterations(self.model)}; training goes on without it. "
             f"{type(error).__name__}: {error}",
             GradwatchWarning,
-            stacklevel=2,
         )

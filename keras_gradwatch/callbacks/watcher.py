@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import logging
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ import keras
 from keras_gradwatch.arguments import is_count, refuse
 from keras_gradwatch.callbacks import standing_iterator
 from keras_gradwatch.callbacks.next_batch import show_next_batch, take_back
+from keras_gradwatch.callbacks.pointing import warn
 from keras_gradwatch.callbacks.schedule import Schedule
 from keras_gradwatch.errors import GradwatchWarning
 from keras_gradwatch.framework import batch as batches
@@ -100,14 +100,13 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
         self._take_back()
         standing_iterator.forget(self.model)
         if not self._looks:
-            warnings.warn(
+            warn(
                 f"No {self._what} ran: training ended after "
                 f"{iterations(self.model)} optimizer iterations, and "
                 f"{self._schedule.describe()}. Train longer, or lower `warmup_steps` "
                 "or `check_freq`. In a loop of your own that calls neither `fit` nor "
                 "`train_on_batch`, pass a batch to check on as `data`.",
                 GradwatchWarning,
-                stacklevel=2,
             )
 
     def broke(self, error: Exception) -> None:
@@ -122,11 +121,10 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
         if what in self._said:
             return
         self._said.add(what)
-        warnings.warn(
+        warn(
             f"A {self._what} could not be made at step {iterations(self.model)}; "
             f"training goes on. {what}",
             GradwatchWarning,
-            stacklevel=2,
         )
 
     def _take_back(self):

@@ -24,6 +24,7 @@ from keras_gradwatch.check.evaluation.evaluator import Evaluator
 from keras_gradwatch.check.numerics.compare import compare
 from keras_gradwatch.check.numerics.history import History
 from keras_gradwatch.check.numerics.plan import Plan
+from keras_gradwatch.check.on_purpose import notes_on
 from keras_gradwatch.check.problem import ReplicaProblem
 from keras_gradwatch.check.progress import SILENCE, Silence
 from keras_gradwatch.check.reporting import (
@@ -39,7 +40,11 @@ from keras_gradwatch.check.settings import Settings
 from keras_gradwatch.check.subject import Subject
 from keras_gradwatch.check.subset import Subset
 from keras_gradwatch.check.suspects import look_here
-from keras_gradwatch.check.training_effects import remarks, with_training
+from keras_gradwatch.check.training_effects import (
+    gradients_by_size,
+    remarks,
+    with_training,
+)
 from keras_gradwatch.check.training_step import TrainingStep
 from keras_gradwatch.errors import UncheckableError
 from keras_gradwatch.findings.notes import Note, Refusal, TrainingUnseen
@@ -279,14 +284,18 @@ class GradientChecker:
             logger.debug("The training step could not be run.", exc_info=True)
             note = TrainingUnseen(f"{type(error).__name__}: {error}")
             return losses, [note], False
-        losses = list(losses)
+        losses, own_trained = list(losses), [trained[k] for k in taken]
+        of_size = gradients_by_size([losses[k].variables for k in taken], own_trained)
         for k in taken:
             own = losses[k]
-            variables = with_training(own.problem, own.variables, step, trained[k])
+            variables = with_training(
+                own.problem, own.variables, step, trained[k], of_size
+            )
             losses[k] = replace(own, variables=variables)
         everything = [v for k in taken for v in losses[k].variables]
         exact = [losses[k].problem.level for k in taken]
-        notes = list(remarks(everything, step, [trained[k] for k in taken], exact))
+        declared = self._subject.declared(self._settings.expected)
+        notes = list(remarks(everything, step, own_trained, exact, declared))
         if is_traced:  # tracing comes on top
             prepared.step_seconds = time.perf_counter() - began
         return losses, notes, True
@@ -342,6 +351,7 @@ class GradientChecker:
             )
             if look is not None:
                 yield look
+        yield from notes_on(loss.problem, loss.variables)
         yield from on_precision(loss.problem, loss.stairs)
         yield from on_edges(loss.problem)
         yield from on_symmetric(loss.symmetric, loss.variables)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from keras_gradwatch.findings.causes import StraightThrough
 from keras_gradwatch.findings.notes import (
     Look,
     LookAtOwnWeights,
@@ -57,23 +56,6 @@ def where_to_look(
     if has_loss:
         return LookToTheLoss(places, wrong=named.name)
     return LookAtThese(places)
-
-
-def straight_through(stages: Sequence[Stage], path: str) -> StraightThrough | None:
-    """Why the gradient of a variable is not meant to agree, None if it is.
-
-    Quantised layers of Keras round, and pass the gradient on as if they did not.
-
-    Args:
-        stages: The layers in the order of the forward pass.
-        path: Path of the variable.
-    """
-    names = [stage.name for stage in stages if path in stage.paths]
-    after = next((i for i, s in enumerate(stages) if path in s.paths), len(stages))
-    rounding = [
-        s.name for s in stages[after:] if s.is_quantized and s.name not in names
-    ]
-    return StraightThrough(rounding[0]) if rounding else None
 
 
 def _place(stage):

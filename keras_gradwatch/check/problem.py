@@ -6,6 +6,7 @@ import functools
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -25,10 +26,12 @@ from keras_gradwatch.framework.dtypes import lowest
 from keras_gradwatch.framework.graphs import view
 from keras_gradwatch.replica import diagnose
 from keras_gradwatch.replica.cuts import Cut, cut_between, follower
+from keras_gradwatch.replica.known import Known, assigned
 from keras_gradwatch.replica.lift.alone import Alone
 from keras_gradwatch.replica.lift.shares import Shares, Step
 from keras_gradwatch.replica.lift.trace import Trace
 from keras_gradwatch.replica.outline import Stage, outline
+from keras_gradwatch.replica.places import distinct_names
 from keras_gradwatch.replica.replica import Replica, Weight
 
 logger = logging.getLogger("keras_gradwatch")
@@ -110,6 +113,9 @@ class ReplicaProblem:
             None if gradient is None or k in self.misshapen else gradient.ravel()
             for k, gradient in enumerate(found)
         ]
+        for k, weight in enumerate(replica.weights):
+            if weight.is_overwritten:  # that is no gradient: there is none
+                self.gradients[k] = np.zeros(self.sizes[k])
         self.peaks = [0.0 if g is None else _peak(g) for g in self.gradients]
         self.roundoff = _ROUNDOFF[self.dtype] * max(self.peaks, default=0.0)
 
@@ -140,8 +146,28 @@ class ReplicaProblem:
     @functools.cached_property
     def stages(self) -> tuple[Stage, ...]:
         """The layers in the order in which the loss goes through them."""
-        trace = None if self._lifted is None else self._lifted.trace
-        return outline(self._evaluator.replica, trace)
+        return outline(self._evaluator.replica, self.trace)
+
+    @property
+    def trace(self) -> Trace | None:
+        """What the model's code was traced to; None of code that has no graph."""
+        return None if self._lifted is None else self._lifted.trace
+
+    @property
+    def intended(self) -> tuple[Known, ...]:
+        """What libraries do on purpose on the way to the loss."""
+        return () if self._lifted is None else self._lifted.intended
+
+    @property
+    def assigned(self) -> list[Known]:
+        """Where the loss depends on weights by what is assigned to a variable."""
+        lifted = self._lifted
+        return [] if lifted is None else assigned(lifted.trace, lifted.assigned)
+
+    def name_of(self, layer: Any) -> str:
+        """The name of a layer, distinct in the model; of none, `"the loss"`."""
+        names = distinct_names(self._evaluator.replica.model)
+        return names.get(id(layer), "the loss")
 
     def cut(self, variable: int) -> Cut | None:
         """What without a derivative stands between a weight and the loss.

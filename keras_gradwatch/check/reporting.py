@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from keras_gradwatch.check.localisation import straight_through
 from keras_gradwatch.check.numerics.compare import Found
 from keras_gradwatch.check.numerics.conclusion import conclude, coverage
 from keras_gradwatch.check.numerics.history import History
 from keras_gradwatch.check.numerics.loss_at_point import is_still
+from keras_gradwatch.check.on_purpose import intended
 from keras_gradwatch.check.problem import ReplicaProblem
 from keras_gradwatch.check.settings import Settings
 from keras_gradwatch.errors import UncheckableError
@@ -115,10 +115,7 @@ def _judged(
         cause = _taken_away(problem, variable)
     if verdict in (FAIL, BLOCKED) and _is_expected(weight.path, settings.expected):
         verdict = EXPECTED
-    if verdict == FAIL:
-        meant = straight_through(problem.stages, weight.path)
-        verdict, cause = (EXPECTED, meant) if meant else (FAIL, cause)
-    return verdict, cause
+    return intended(problem, variable, verdict, cause)
 
 
 def _taken_away(problem, variable) -> causes.TrulyZero:

@@ -98,6 +98,13 @@ class Subject(Protocol):
             dtype: The precision of training.
         """
 
+    def declared(self, expected: Sequence[str]) -> Sequence[str]:
+        """Patterns of paths for which nothing that training does is severe.
+
+        Args:
+            expected: What the user declared.
+        """
+
     def where_to_look(
         self, stages: Sequence[Stage], variables: Sequence[VariableReport]
     ) -> Look | None:
@@ -169,6 +176,9 @@ class WholeModel:
 
     def is_trained(self, number: int, dtype: str) -> bool:
         return True
+
+    def declared(self, expected: Sequence[str]) -> Sequence[str]:
+        return expected
 
     def where_to_look(
         self, stages: Sequence[Stage], variables: Sequence[VariableReport]

@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.framework import graphs
 from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.framework.graphs import dense
-from keras_gradwatch.framework.optimizers import optimizers
+from keras_gradwatch.framework.optimizers import optimizers, scales_loss
 from keras_gradwatch.replica.dry_run import DryRun
 from keras_gradwatch.replica.steps import Steps
 from keras_gradwatch.replica.train_step import Objective
@@ -43,6 +42,22 @@ class Trained:
     siblings: list[list[np.ndarray]]
 
 
+@dataclass(frozen=True)
+class Scaling:
+    """An optimizer whose loss scale is forgotten on one side.
+
+    Args:
+        optimizer: Name of the optimizer that scales.
+        other: Name of another one that is handed its gradients, and divides by no
+            scale. Empty if the loss is not scaled.
+        paths: Of the variables whose gradients are too small, or too large.
+    """
+
+    optimizer: str
+    other: str
+    paths: tuple[str, ...]
+
+
 class TrainingStep:
     """The model's whole training step, in the precision of training.
 
@@ -58,7 +73,7 @@ class TrainingStep:
     def __init__(self, steps: Steps, dropout: str, objectives: Sequence[Objective]):
         self._model, self._objectives = steps.model, objectives
         self._dry_run = DryRun(steps, dropout, self._wanted)
-        self._unscaled: set[str] = set()
+        self._forgotten: tuple[Scaling, ...] = ()
         self.dtype = internals.lowest_compute_dtype(steps.model)
 
     @property
@@ -67,8 +82,7 @@ class TrainingStep:
         scales = [
             float(optimizer.scale_loss(tf.constant(1.0)))
             for _, optimizer in optimizers(self._model)
-            if isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-            or optimizer.loss_scale_factor is not None
+            if scales_loss(optimizer)
         ]
         return max(scales, default=None)
 
@@ -85,8 +99,7 @@ class TrainingStep:
         Returns:
             A `Trained` for each objective.
         """
-        tensors, (plans, unscaled) = self._dry_run.run(batch)
-        self._unscaled.update(unscaled)
+        tensors, (plans, self._forgotten) = self._dry_run.run(batch)
         tensors = [t.numpy() for t in tensors]
         return tuple(self._read(plan, tensors, plans) for plan in plans)
 
@@ -95,14 +108,14 @@ class TrainingStep:
         known = {id(v) for o in self._objectives for v in o.variables}
         return [v.path for v in self._model.trainable_variables if id(v) not in known]
 
-    def unscaled(self) -> list[str]:
-        """Optimizers that divide by a loss scale although no loss was scaled."""
-        return sorted(self._unscaled)
+    def forgotten(self) -> tuple[Scaling, ...]:
+        """Loss scales that are forgotten, in the loss or afterwards."""
+        return self._forgotten
 
     def _wanted(self, recording):
         tensors: list[tf.Tensor] = []
         plans = [_plan(objective, recording, tensors) for objective in self._objectives]
-        return tensors, (plans, _unscaled(recording, self._model))
+        return tensors, (plans, _forgotten(recording, self._model))
 
     def _read(self, plan, tensors, plans):
         scale = 1.0
@@ -172,7 +185,8 @@ def _plan(objective, recording, tensors):
             )
             if target is variable
         ]
-        if not recording.updates or not all(map(graphs.is_readable, found)):
+        by_hand = not found and id(variable) in recording.assigned
+        if not recording.updates or not all(map(graphs.is_readable, found)) or by_hand:
             return None
         return [put(gradient) for gradient in found]
 
@@ -187,11 +201,24 @@ def _plan(objective, recording, tensors):
     )
 
 
-def _unscaled(recording, model):
+def _forgotten(recording, model):
+    """The loss scales that a step applies on one side only."""
     names = {id(optimizer): name for name, optimizer in optimizers(model)}
-    return [
-        names.get(id(update.optimizer), update.optimizer.name)
-        for update in recording.updates
-        if isinstance(update.optimizer, keras.optimizers.LossScaleOptimizer)
-        and id(update.optimizer) not in recording.scaled
-    ]
+
+    def name_of(optimizer):
+        return names.get(id(optimizer), optimizer.name)
+
+    known = [o for _, o in optimizers(model)] + [u.optimizer for u in recording.updates]
+    asked = [o for o in known if scales_loss(o) and id(o) in recording.scaled]
+    scaled = {*map(id, asked), *recording.scaled_by_hand}
+    served = {id(update.optimizer) for update in recording.updates}
+    idle = [o for o in asked if id(o) not in served]
+    found = []
+    for update in recording.updates:
+        optimizer, paths = update.optimizer, tuple(v.path for v in update.variables)
+        if scales_loss(optimizer):
+            if id(optimizer) not in scaled:
+                found.append(Scaling(name_of(optimizer), "", paths))
+        elif idle:
+            found.append(Scaling(name_of(idle[0]), name_of(optimizer), paths))
+    return tuple(dict.fromkeys(found))

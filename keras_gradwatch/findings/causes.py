@@ -252,15 +252,22 @@ class NothingCompared(Cause):
     """No comparison told anything."""
 
 
+# Of EXPECTED.
+
+
 @dataclass(frozen=True)
-class StraightThrough(Cause):
-    """A quantised layer after the variable hands the gradient straight through.
+class Intended(Cause):
+    """A library does something to the gradient on purpose.
 
     Args:
-        layer: Name of that layer.
+        key: What, a key of `intentions.INTENTIONS`.
+        layer: Name of the layer that does it; empty if it is none.
+        is_compared: Whether all the rest of the way was compared, and is right.
     """
 
+    key: str
     layer: str
+    is_compared: bool
 
 
 # Of a whole check that is INCONCLUSIVE.
@@ -352,7 +359,7 @@ CAUSES = (
     NonFiniteNearby,
     TooSmall,
     NothingCompared,
-    StraightThrough,
+    Intended,
     VariablesPending,
     NotAllTold,
     NothingTold,

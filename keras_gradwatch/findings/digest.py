@@ -77,6 +77,7 @@ class Digest:
         places: The layers to look at first. Empty if that is not known.
         variables: A `VariableDigest` for each variable, in the order of the model.
         look_in_words: The same as `places`, of a digest of an earlier version.
+        warning: What keeps weights from learning besides: a sentence, or empty.
     """
 
     step: int
@@ -86,6 +87,7 @@ class Digest:
     places: tuple[Place, ...]
     variables: tuple[VariableDigest, ...]
     look_in_words: str = ""
+    warning: str = ""
 
     @property
     def look_at(self) -> str:
@@ -100,7 +102,8 @@ class Digest:
         ]
         places = [_packed_place(place) for place in self.places]
         head = (self.step, self.verdict, self.reason, self.tolerance, places)
-        return json.dumps([FORMAT, *head, rows])
+        more = [self.warning] if self.warning else []
+        return json.dumps([FORMAT, *head, rows, *more])
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Digest:
@@ -112,7 +115,7 @@ class Digest:
         data = json.loads(text)
         known = data[0] if isinstance(data, list) and data else None
         encoding.assert_known(known, text, "a digest", (FORMAT, 2, 1))
-        _, step, verdict, reason, tolerance, look, rows = data
+        _, step, verdict, reason, tolerance, look, rows, *more = data
         places: tuple[Place, ...] = ()
         in_words = ""
         if known == 1:  # it has words where there are data by now
@@ -121,7 +124,8 @@ class Digest:
         else:
             places = tuple(_place(*place) for place in look)
         variables = tuple(_variable(*row) for row in rows)
-        return cls(step, verdict, reason, tolerance, places, variables, in_words)
+        head = (step, verdict, reason, tolerance, places, variables)
+        return cls(*head, in_words, *more)
 
     def __post_init__(self):
         # It may come from a damaged file, and one bad digest must not hide the others.
@@ -138,7 +142,7 @@ class Digest:
             raise ValueError(f"Expected the digest of a report. Received: {self!r:.80}")
 
     def _words(self):
-        yield from (self.reason, self.look_in_words)
+        yield from (self.reason, self.look_in_words, self.warning)
         for place in self.places:
             yield from (place.name, place.kind)
             if place.line is not None:
@@ -177,6 +181,7 @@ def digest(report: GradientReport) -> Digest:
         report.tolerance,
         tuple(Place(p.name, p.kind, p.line) for p in report.places),
         variables,
+        warning=report.warning,
     )
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 # The tape returned None, and the optimizer is handed something all the same.
 UNRETURNED = "unreturned"
 NOTHING = "nothing"
+# Of a step of several losses: gradients of the others alone.
+ONLY_OF_OTHER_LOSSES = "only of other losses"
 ZEROS = "zeros"
 # A multiple of the gradient itself.
 MULTIPLE = "multiple"

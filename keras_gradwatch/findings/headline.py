@@ -63,6 +63,16 @@ def headline(digests: Sequence[Digest]) -> Headline:
         digests: All checks of the run in the order of writing, one at least.
     """
     checks = trainings(digests)[-1]
+    found = _of_verdicts(checks)
+    warned = [check for check in checks if check.warning]
+    if not warned:
+        return found
+    when = "" if warned[-1] is checks[-1] else f"Step {warned[-1].step}: "
+    warning = plain(warned[-1].warning, 4 * _ROOM)
+    return Headline(found.verdict, f"{when}{warning} {found.sentence}")
+
+
+def _of_verdicts(checks: Sequence[Digest]) -> Headline:
     newest = checks[-1]
     if newest.verdict == FAIL:
         return Headline(FAIL, _what_is_wrong(checks))

@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import dataclass, field, replace
 
 from keras_gradwatch.findings.handed import Handed
 from keras_gradwatch.findings.place import Place
 
-# How bad it is: something keeps weights from learning as they should; something was
-# not seen, or less sharply; a help to the reader.
+# How bad it is: something keeps weights from learning as they should, and nobody
+# declared it; something was not seen, or less sharply; good to know.
 SEVERE, LIMIT, HINT = "severe", "limit", "hint"
 SEVERITIES = (SEVERE, LIMIT, HINT)
 
@@ -21,11 +20,11 @@ SEVERITIES = (SEVERE, LIMIT, HINT)
 class Note:
     """Base class of all notes.
 
-    Attributes:
-        severity: One of `SEVERITIES`.
+    Args:
+        severity: One of `SEVERITIES`. Some notes are severe or not, by what they say.
     """
 
-    severity: ClassVar[str] = HINT
+    severity: str = field(default=HINT, kw_only=True)
 
 
 # Where to look.
@@ -93,7 +92,7 @@ class LowPrecision(Note):
         layers: The layers that compute in it.
     """
 
-    severity: ClassVar[str] = LIMIT
+    severity: str = field(default=LIMIT, kw_only=True)
     dtype: str
     layers: tuple[str, ...]
 
@@ -117,7 +116,7 @@ class RaisedNearby(Note):
         text: What it raised, in a line.
     """
 
-    severity: ClassVar[str] = LIMIT
+    severity: str = field(default=LIMIT, kw_only=True)
     text: str
 
 
@@ -131,7 +130,7 @@ class Stairs(Note):
         layer: The layer that it belongs to; empty if it can't be told.
     """
 
-    severity: ClassVar[str] = LIMIT
+    severity: str = field(default=LIMIT, kw_only=True)
     height: float
     operation: str = ""
     layer: str = ""
@@ -145,7 +144,7 @@ class RoundedConstants(Note):
         layers: The layers whose gradient it is.
     """
 
-    severity: ClassVar[str] = LIMIT
+    severity: str = field(default=LIMIT, kw_only=True)
     layers: tuple[str, ...]
 
 
@@ -157,7 +156,7 @@ class Refusal(Note):
         target: Name of the loss; empty for a single one, or for all.
     """
 
-    severity: ClassVar[str] = LIMIT
+    severity: str = field(default=LIMIT, kw_only=True)
     target: str
 
     def of(self, target: str) -> Refusal:
@@ -219,7 +218,7 @@ class TrainingUnseen(Note):
         error: What it raised.
     """
 
-    severity: ClassVar[str] = LIMIT
+    severity: str = field(default=LIMIT, kw_only=True)
     error: str
 
 
@@ -231,7 +230,7 @@ class LeftOut(Note):
         paths: Of these variables.
     """
 
-    severity: ClassVar[str] = LIMIT
+    severity: str = field(default=LIMIT, kw_only=True)
     paths: tuple[str, ...]
 
 
@@ -248,7 +247,8 @@ class NotDifferentiated(Note):
     kinds: tuple[str, ...]
 
 
-# What goes wrong in the precision of training, or after the tape.
+# What goes wrong in the precision of training, or after the tape. What of it is severe,
+# who makes the note knows.
 
 
 @dataclass(frozen=True)
@@ -261,7 +261,6 @@ class TrainingLossNotFinite(Note):
         exact: The loss in float64.
     """
 
-    severity: ClassVar[str] = SEVERE
     dtype: str
     loss: float
     exact: float
@@ -275,8 +274,22 @@ class LossNotScaled(Note):
         optimizer: Name of the optimizer on the model.
     """
 
-    severity: ClassVar[str] = SEVERE
+    severity: str = field(default=SEVERE, kw_only=True)
     optimizer: str
+
+
+@dataclass(frozen=True)
+class ScaledInVain(Note):
+    """A loss is scaled for an optimizer that is handed no gradient: another one is.
+
+    Args:
+        optimizer: Name of that optimizer on the model.
+        other: Name of one that is handed gradients, and divides by no scale.
+    """
+
+    severity: str = field(default=SEVERE, kw_only=True)
+    optimizer: str
+    other: str
 
 
 @dataclass(frozen=True)
@@ -290,7 +303,6 @@ class Underflow(Note):
         loss_scale: By what the loss is scaled, None if it is not.
     """
 
-    severity: ClassVar[str] = SEVERE
     dtype: str
     share: float
     labels: tuple[str, ...]
@@ -308,7 +320,6 @@ class Overflow(Note):
         is_scaled: Whether the loss is scaled: the optimizer then skips the step.
     """
 
-    severity: ClassVar[str] = SEVERE
     dtype: str
     share: float
     labels: tuple[str, ...]
@@ -325,7 +336,6 @@ class RoundedOff(Note):
         labels: Of the variables, the worst first.
     """
 
-    severity: ClassVar[str] = SEVERE
     dtype: str
     error: float
     labels: tuple[str, ...]
@@ -340,9 +350,32 @@ class HandedOn(Note):
         handed: What their optimizers get.
     """
 
-    severity: ClassVar[str] = SEVERE
     labels: tuple[str, ...]
     handed: Handed
+
+
+@dataclass(frozen=True)
+class AssignedAndRead(Note):
+    """What a step assigns to a variable is read again: no gradient flows through that.
+
+    Args:
+        layers: Where it is read.
+    """
+
+    layers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FlawedOperation(Note):
+    """On the way from wrong variables to the loss, TensorFlow's own gradient is flawed.
+
+    Args:
+        operation: Its name, a key of `intentions.FLAWS`.
+        layers: Whose operation it is.
+    """
+
+    operation: str
+    layers: tuple[str, ...]
 
 
 # On `expected`: the list must not rot.
@@ -404,10 +437,13 @@ NOTES = (
     NotDifferentiated,
     TrainingLossNotFinite,
     LossNotScaled,
+    ScaledInVain,
     Underflow,
     Overflow,
     RoundedOff,
     HandedOn,
+    AssignedAndRead,
+    FlawedOperation,
     ExpectedMatchesNothing,
     ExpectedIsRight,
     Said,

@@ -12,7 +12,7 @@ from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE
 
 
 class GradientMismatchError(GradwatchError, AssertionError):
-    """A gradient is wrong. `report` holds what was found."""
+    """A gradient is wrong, or what becomes of it. `report` holds what was found."""
 
     def __init__(self, report: GradientReport):
         super().__init__(str(report))
@@ -48,11 +48,11 @@ def passing(report: GradientReport) -> GradientReport:
     """The same report.
 
     Raises:
-        GradientMismatchError: If its verdict is FAIL.
+        GradientMismatchError: If its verdict is FAIL, or a note of it is severe.
         UncheckableError: If it is INCONCLUSIVE.
     """
     __tracebackhide__ = True  # pytest then points at the line of the test
-    if report.verdict == FAIL:
+    if report.verdict == FAIL or report.severe:
         raise GradientMismatchError(report)
     if report.verdict == INCONCLUSIVE:
         raise UncheckableError(str(report))

@@ -31,6 +31,7 @@ class VariableStats:
             step; None if no step was seen.
         histogram: `(edges, counts)`, one edge more than counts; None if not asked
             for, or if the gradient has no finite entries.
+        dtype: The precision in which its layer computes. Empty if that is not known.
     """
 
     path: str
@@ -46,6 +47,7 @@ class VariableStats:
     weight_norm: float | None = None
     update_norm: float | None = None
     histogram: tuple | None = field(default=None, repr=False)
+    dtype: str = ""
 
     @property
     def label(self) -> str:

@@ -11,10 +11,10 @@ from keras_gradwatch.findings.earlier_reports import upgraded
 from keras_gradwatch.findings.encoding import decode, encode, read, write
 from keras_gradwatch.findings.figure import draw
 from keras_gradwatch.findings.html import to_html
-from keras_gradwatch.findings.notes import Look, Note, Refusal
+from keras_gradwatch.findings.notes import SEVERE, Look, Note, Refusal
 from keras_gradwatch.findings.place import Place
 from keras_gradwatch.findings.table import number, table
-from keras_gradwatch.findings.text import listed, plain
+from keras_gradwatch.findings.text import counted, listed, plain
 from keras_gradwatch.findings.variable import Comparison, VariableReport
 from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE, PASS, VERDICTS
 from keras_gradwatch.findings.vocabulary import LOSS, SECOND
@@ -119,9 +119,23 @@ class GradientReport:
         return sentences.note(note, self.subject)
 
     @property
+    def severe(self) -> tuple[Note, ...]:
+        """What keeps weights from learning though their gradients may be right."""
+        return tuple(note for note in self.remarks if note.severity == SEVERE)
+
+    @property
+    def warning(self) -> str:
+        """The first of `severe` in one sentence, and how many more there are."""
+        told = [sentences.brief(note, self.subject) for note in self.severe]
+        told = list(dict.fromkeys(told))
+        if len(told) < 2:
+            return "".join(told)
+        return f"{told[0]} (And {counted(len(told) - 1, 'more warning')}.)"
+
+    @property
     def passed(self) -> bool:
-        """Whether the verdict is PASS."""
-        return self.verdict == PASS
+        """Whether the verdict is PASS, and nothing is severe."""
+        return self.verdict == PASS and not self.severe
 
     @property
     def failures(self) -> tuple[VariableReport, ...]:
@@ -145,7 +159,8 @@ class GradientReport:
     @property
     def headline(self) -> str:
         """The finding in one line."""
-        where = f"Gradient check at step {self.step}: {self.verdict}"
+        first = f"{plain(self.warning, 4 * _NAME)} " if self.severe else ""
+        where = f"Gradient check at step {self.step}: {first}{self.verdict}"
         if self.verdict == INCONCLUSIVE:
             return f"{where}. {self.reason}"
         counts = ", ".join(f"{self.count(v)} {v}" for v in VERDICTS if self.count(v))

@@ -34,10 +34,12 @@ class SmallGradient(Symptom):
 
     Args:
         largest: Path of the layer with the largest.
+        underflows: Whether it is so small that some of it may have underflowed.
     """
 
     kind: ClassVar[str] = VANISHING
     largest: str
+    underflows: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,16 +103,42 @@ class OvergrownEntries(Symptom):
 
 @dataclass(frozen=True)
 class NoGradient(Symptom):
-    """All gradients of a layer are exactly zero."""
+    """All gradients of a layer are exactly zero.
+
+    Args:
+        may_underflow: Whether the layer computes in float16, and nothing is scaled.
+    """
 
     kind: ClassVar[str] = DEAD
+    may_underflow: bool = False
 
 
 @dataclass(frozen=True)
 class IdleUnits(Symptom):
-    """The share `value` of the units of a layer gets a gradient of exactly zero."""
+    """The share `value` of the units of a layer gets a gradient of exactly zero.
+
+    Args:
+        may_underflow: Whether the layer computes in float16, and nothing is scaled.
+    """
 
     kind: ClassVar[str] = DEAD
+    may_underflow: bool = False
+
+
+@dataclass(frozen=True)
+class UnderflowingGradient(Symptom):
+    """The share `value` of the units of a layer in float16 gets none.
+
+    And what others get is so small that more of it may be lost.
+
+    Args:
+        peak: The largest entry of these gradients, as scaled.
+        scale: By what the loss is scaled.
+    """
+
+    kind: ClassVar[str] = DEAD
+    peak: float
+    scale: float
 
 
 SYMPTOMS = (
@@ -122,4 +150,5 @@ SYMPTOMS = (
     OvergrownEntries,
     NoGradient,
     IdleUnits,
+    UnderflowingGradient,
 )

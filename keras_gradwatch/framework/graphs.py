@@ -155,6 +155,27 @@ def captured_by(target: tf.Tensor) -> set[int]:
     return found
 
 
+def is_multiplied(target: tf.Tensor, factor: float) -> bool:
+    """Whether a constant factor is in what a tensor of a graph is computed from."""
+    wanted, seen = [target.op], set()
+    while wanted:
+        op = wanted.pop()
+        if op.type == "Mul":
+            constants = filter(None, map(_number, op.inputs))
+            if any(np.isclose(c, factor) for c in constants):
+                return True
+        if op not in seen:
+            seen.add(op)
+            wanted.extend(t.op for t in op.inputs)
+    return False
+
+
+def _number(tensor):
+    """The number that a constant holds, None if it is none."""
+    value = tf.get_static_value(tensor) if tensor.op.type == "Const" else None
+    return float(value) if value is not None and np.size(value) == 1 else None
+
+
 def is_readable(value: Any) -> bool:
     """Whether a tensor can be read here: it is of no branch or loop inside."""
     if value is None or tf.executing_eagerly():

@@ -23,6 +23,12 @@ def optimizers(model: keras.Model) -> list[tuple[str, keras.optimizers.Optimizer
     return found
 
 
+def scales_loss(optimizer: keras.optimizers.Optimizer) -> bool:
+    """Whether an optimizer divides what it is handed by the scale of the loss."""
+    is_wrapper = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    return is_wrapper or optimizer.loss_scale_factor is not None
+
+
 def iterations(model: keras.Model) -> int:
     """Optimizer iterations done so far; of several optimizers, the most."""
     done = [

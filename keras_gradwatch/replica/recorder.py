@@ -82,6 +82,9 @@ class Recording:
         updates: What it handed to optimizers.
         scaled: Ids of the optimizers that it asked to scale a loss.
         scalings: What they scaled, as they did.
+        scaled_by_hand: Ids of those by whose scale it multiplied a loss without asking;
+            without a graph there is no telling.
+        assigned: Ids of the trainable variables that it gave values by itself.
         spans: For each tape, by its number, which operations of the graph it recorded.
         refused: Why the loss of a tape can't be checked, by the number of the tape.
     """
@@ -90,6 +93,8 @@ class Recording:
     updates: list[Update] = field(default_factory=list)
     scaled: set[int] = field(default_factory=set)
     scalings: list[Scaling] = field(default_factory=list)
+    scaled_by_hand: set[int] = field(default_factory=set)
+    assigned: set[int] = field(default_factory=set)
     spans: dict[int | None, tuple[Span, ...]] = field(default_factory=dict)
     refused: dict[int | None, UncheckableError] = field(default_factory=dict)
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_gradwatch.errors import UncheckableError
 from keras_gradwatch.framework import keras_internals as internals
+from keras_gradwatch.replica.known import ASSIGNED
 from keras_gradwatch.replica.recorder import Stage
 
 
@@ -33,7 +34,7 @@ class Scope(keras.StatelessScope):
 
     def add_update(self, update: tuple[Any, Any]) -> None:
         variable, value = update
-        value = tf.stop_gradient(value)
+        value = tf.stop_gradient(value, name=ASSIGNED)
         if variable.trainable:
             for tape in self.tapes:
                 tape.watch(value)
@@ -134,6 +135,12 @@ class Replay(Stage):
             "whether the gradient is right. Check a model without that layer, "
             "or compute the changed weight instead of assigning it."
         )
+
+    def assigned(self) -> set[int]:
+        """Ids of the weights to which the code gave other values than at its start."""
+        now = map(self.scope.get_current_value, self.trainable)
+        held = zip(self.trainable, now, self._start, strict=True)
+        return {id(v) for v, value, start in held if value is not start}
 
     def _moves(self, number):
         return self._still is not None and number == self._tape

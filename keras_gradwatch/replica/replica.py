@@ -15,19 +15,29 @@ from keras_gradwatch.framework.isolation import untouched
 from keras_gradwatch.framework.model import read_variable, states_of
 from keras_gradwatch.framework.patches import Patch, applied
 from keras_gradwatch.replica import precision, randomness
+from keras_gradwatch.replica.known import is_overwritten
 from keras_gradwatch.replica.precision import SINGLE
 from keras_gradwatch.replica.recorder import Call, Recording, recorded, total
 from keras_gradwatch.replica.replay import Replay, Scope, full_tracebacks, inlined
+from keras_gradwatch.replica.scales import scaled_by_hand
 from keras_gradwatch.replica.spans import Tapes
 from keras_gradwatch.replica.train_step import Objective
 
 
 @dataclass(frozen=True)
 class Weight:
-    """A trainable variable of the live model, as the replica knows it."""
+    """A trainable variable of the live model, as the replica knows it.
+
+    Args:
+        path: Its path, made distinct.
+        shape: Its shape.
+        is_overwritten: Whether what the tape returns for it is no gradient, but its
+            next value.
+    """
 
     path: str
     shape: tuple[int, ...]
+    is_overwritten: bool = False
 
 
 class Replica:
@@ -61,7 +71,7 @@ class Replica:
         self._states = states_of(model, self._trainable)
         paths = _unique([v.path for v in self._trainable])
         self.weights = tuple(
-            Weight(path, tuple(v.shape))
+            Weight(path, tuple(v.shape), is_overwritten(v))
             for path, v in zip(paths, self._trainable, strict=True)
         )
 
@@ -217,6 +227,7 @@ class Replica:
             recorded(self.model, recording, lambda call: with_gradients, replay),
         ):
             self.model.train_step(batch)
+            recording.assigned = replay.assigned()
             if at_end is not None:
                 at_end(replay.scope.get_current_value)
         return recording
@@ -241,8 +252,10 @@ class Replica:
             applied(patches),
         ):
             self.model.train_step(batch)
-        recording.spans = replay.spans(tf.compat.v1.get_default_graph())
-        recording.refused = replay.refused
+            recording.assigned = replay.assigned()
+        graph = tf.compat.v1.get_default_graph()
+        recording.spans, recording.refused = replay.spans(graph), replay.refused
+        recording.scaled_by_hand = scaled_by_hand(recording, graph)
         return recording
 
     def _run_step(self, batch, replay, wanted=None):

@@ -23,6 +23,7 @@ from keras_gradwatch.findings.symptom import (
     OvergrownEntries,
     SmallGradient,
     Symptom,
+    UnderflowingGradient,
 )
 
 # A step that moves the weights by more than their own size is no step: usual ones are
@@ -38,6 +39,11 @@ _GROWTH = 1e3
 # whose terms cancel, as in a policy gradient. Chosen, not measured: far below what
 # losses begin with.
 _SMALLEST_LOSS = 1e-2
+
+# The smallest number that float16 holds with all its digits, 2^-14. Where no gradient
+# of a layer gets that far, what is zero has underflowed; where some are larger, it may
+# as well be dead.
+_FLOAT16 = 2.0**-14
 
 
 @dataclass(frozen=True)
@@ -155,13 +161,13 @@ class Alarms:
             layers: dict[str, list] = {}
             for v in variables:
                 layers.setdefault(_place(v.layer or v.path, target), []).append(v)
-            yield from self._dead(layers)
+            yield from self._dead(layers, reading.loss_scale)
             explodes = list(self._exploding(target, loss, layers))
             # Beside what explodes all else is small.
-            yield from explodes or self._vanishing(layers)
+            yield from explodes or self._vanishing(layers, reading.loss_scale)
         yield from _too_large_an_update(reading)
 
-    def _vanishing(self, layers):
+    def _vanishing(self, layers, scale):
         # Biases and scales alone say little: before a normalisation their true
         # gradient is zero.
         norms = {
@@ -177,7 +183,10 @@ class Alarms:
             # is scaled down on purpose, as in ConvNeXt, keeps nothing from others.
             if share >= limit:
                 return
-            yield _Case(SmallGradient(name, share, largest), limit, rank=-share)
+            held = layers[name]
+            underflows = _is_half(held) and _largest(held, scale) < _FLOAT16
+            symptom = SmallGradient(name, share, largest, underflows)
+            yield _Case(symptom, limit, rank=-share)
 
     def _exploding(self, target, loss, layers):
         known = max(abs(loss), self._largest_loss.get(target, _SMALLEST_LOSS))
@@ -201,7 +210,7 @@ class Alarms:
             symptom = OvergrownEntries(variable.label, count, first, last)
         return _Case(symptom, threshold=0.0, rank=math.inf, at_once=True)
 
-    def _dead(self, layers):
+    def _dead(self, layers, scale):
         limit = self._thresholds.dead
         if limit > 1:
             return
@@ -209,11 +218,21 @@ class Alarms:
             idle = max(
                 (v.idle_units for v in held if v.idle_units is not None), default=0
             )
-            if all(not v.norm for v in held):
-                # Worse than any share of its units, 1 at most.
-                yield _Case(NoGradient(name, 1.0), limit, rank=2.0)
-            elif idle >= limit:
-                yield _Case(IdleUnits(name, idle), limit, rank=idle)
+            is_gone = all(not v.norm for v in held)
+            if not is_gone and idle < limit:
+                continue
+            # Of a layer without any, those of the others tell.
+            told = [v for row in layers.values() for v in row] if is_gone else held
+            largest = _largest([v for v in told if _is_half([v])], scale)
+            may_underflow = _is_half(held) and scale == 1
+            symptom: Symptom = IdleUnits(name, idle, may_underflow)
+            if _is_half(held) and largest < _FLOAT16:
+                share = 1.0 if is_gone else idle
+                symptom = UnderflowingGradient(name, share, largest, scale)
+            elif is_gone:
+                symptom = NoGradient(name, 1.0, may_underflow)
+            # Without any is worse than any share of its units, 1 at most.
+            yield _Case(symptom, limit, rank=2.0 if is_gone else idle)
 
 
 def _too_large_an_update(reading):
@@ -234,6 +253,16 @@ def _too_large_an_update(reading):
             rank=ratio,
             at_once=ratio > _AT_ONCE * _LARGEST_UPDATE,
         )
+
+
+def _is_half(variables):
+    """Whether a layer computes in float16, by its variables."""
+    return any(v.dtype == "float16" for v in variables)
+
+
+def _largest(variables, scale):
+    """The largest entry of some gradients, as it is while the loss is scaled."""
+    return scale * max((v.largest for v in variables), default=0.0)
 
 
 def _place(layer, target):

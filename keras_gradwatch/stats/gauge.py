@@ -54,6 +54,12 @@ class Gauge:
             {id(v): v for o in self._objectives for v in o.variables}.values()
         )
         self._histograms = histograms
+        # Of the innermost layer that holds it: it comes last.
+        self._dtypes = {
+            id(v): internals.inner_policy(layer).compute_dtype
+            for layer in internals.all_layers(steps.model)
+            for v in layer.trainable_variables
+        }
         self._dry_run = DryRun(steps, dropout, self._wanted)
         self._copied = tf.function(self._copy, autograph=False)
         self._moved = tf.function(self._move, autograph=False)
@@ -70,7 +76,14 @@ class Gauge:
         scale = _scale(scaled)
         losses = losses.numpy() / scale
         variables = [
-            _stats(objective, variable, row, histogram, scale)
+            _stats(
+                objective,
+                variable,
+                self._dtypes.get(id(variable)) or "",
+                row,
+                histogram,
+                scale,
+            )
             for (objective, variable), row, histogram in zip(
                 present, figures.numpy(), histograms.numpy(), strict=True
             )
@@ -211,7 +224,7 @@ def _rows(rows, width):
     return tf.stack(rows) if rows else tf.zeros([0, width], tf.float64)
 
 
-def _stats(objective, variable, figures, histogram, scale):
+def _stats(objective, variable, dtype, figures, histogram, scale):
     norm, mean, largest, zeros, idle, nonfinite = figures.tolist()
     return VariableStats(
         path=variable.path,
@@ -225,6 +238,7 @@ def _stats(objective, variable, figures, histogram, scale):
         idle_units=None if np.isnan(idle) else idle,
         nonfinite=int(nonfinite),
         histogram=_edges(histogram, scale),
+        dtype=dtype,
     )
 
 

@@ -86,6 +86,8 @@ def test_underflow_is_found_and_named_with_the_remedy(data):
     assert max(v.vanished for v in report.variables) > 0.1
     (note,) = report.notes
     assert "underflows" in note
+    assert "does not learn" in report.headline
+    assert not report.passed
     assert "LossScaleOptimizer" in note
     # The remedy helps.
     mended = network(
@@ -101,7 +103,9 @@ def test_underflow_is_found_and_named_with_the_remedy(data):
 
 def test_a_scale_that_is_too_small_is_named(data):
     report = kgw.check_gradients(network("mixed_float16", 1e-5, loss_scaled(1)), *data)
-    assert "scaled by 1. Raise `initial_scale`" in " ".join(report.notes)
+    told = " ".join(report.notes)
+    assert "underflows although the loss is scaled by 1" in told
+    assert "Raise `initial_scale`" in told
 
 
 def test_overflow_fails_unless_the_loss_is_scaled(data):

@@ -24,7 +24,7 @@ from keras_gradwatch.findings.examples import (
 )
 from keras_gradwatch.findings.handed import ANOTHER_VALUE, MULTIPLE, Handed
 from keras_gradwatch.findings.headline import headline
-from keras_gradwatch.findings.notes import NOTES, SEVERITIES, Look
+from keras_gradwatch.findings.notes import NOTES, SEVERE, SEVERITIES, Look
 from keras_gradwatch.findings.pattern import ENTRY, SLICE, Pattern
 from keras_gradwatch.findings.place import Place
 from keras_gradwatch.findings.symptom import SYMPTOMS
@@ -47,10 +47,12 @@ FIELDS = {
     "first": (0, 2),
     "gradient": (2,),
     "handed": Handed(MULTIPLE, 0.5),
+    "is_compared": True,
     "is_partial": True,
     "is_missing": True,
     "height": 6e-8,
     "is_scaled": True,
+    "key": "renorm",
     "kinds": ("int32",),
     "labels": ("a/kernel", "b/kernel"),
     "largest": "b",
@@ -61,25 +63,31 @@ FIELDS = {
     "line": "train.py:41",
     "loss": float("nan"),
     "loss_scale": None,
+    "may_underflow": True,
     "norm": 0.5,
     "numerical": 2.0,
     "once": 1.5,
-    "operation": "CTCLoss",
     "open_rows": (1, 2),
+    "operation": "Cumprod",
     "optimizer": "optimizer",
+    "other": "other_optimizer",
     "path": "a/kernel",
     "paths": ("a/kernel",),
     "pattern": Pattern(ENTRY, index=(1, 2)),
     "place": Place("a", "Dense"),
+    "peak": 1e-6,
     "places": (Place("a", "Dense"), Place("b", "Swish")),
     "refused": ("critic",),
     "relative_error": 1e-9,
     "right": "c",
+    "scale": 8.0,
+    "severity": SEVERE,
     "share": 0.125,
     "size": 9,
     "target": "critic",
     "text": "As it was told.",
     "untold": ("b/kernel",),
+    "underflows": True,
     "value": 2.0,
     "variable": (1, 2),
     "where": "a",

@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
@@ -196,6 +197,52 @@ def test_it_stops_or_raises_as_asked():
     assert again.alert == caught.value.alert
 
 
+def small(y_true, y_pred):
+    return 1e-7 * keras.ops.mean((y_true - y_pred) ** 2, axis=-1)
+
+
+def in_half(loss, bias=0.0, optimizer="sgd", dtype="mixed_float16"):
+    """The message of the alert on a net of ReLU that computes in float16."""
+    keras.utils.set_random_seed(0)
+    dead = keras.initializers.Constant(bias)
+    stack = [layers.Dense(16, "relu", dtype=dtype, bias_initializer=dead)]
+    stack += [layers.Dense(1, dtype=dtype)]
+    model = keras.Sequential([keras.Input((8,)), *stack])
+    model.compile(optimizer, loss)
+    stats = kgw.GradientStats(check_freq=1, verbose=0)
+    x = numbers(64, 8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", kgw.GradientAlertWarning)
+        model.fit(x, x[:, :1], batch_size=16, epochs=2, verbose=0, callbacks=[stats])
+    return " ".join(alert.message for alert in stats.alerts)
+
+
+def test_underflow_in_float16_is_not_called_dead_relu():
+    said = in_half(small)
+    assert "underflows in float16" in said
+    assert "LossScaleOptimizer" in said
+    assert "ReLU" not in said
+    scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD())
+    assert in_half(small, optimizer=scaled) == ""
+
+
+@pytest.mark.long
+def test_a_scale_that_is_too_small_is_named():
+    scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(), 2.0)
+    smaller = in_half(lambda y, p: 1e-2 * small(y, p), optimizer=scaled)
+    assert "scaled by 2: raise `initial_scale`" in smaller
+
+
+@pytest.mark.parametrize(
+    "dtype", ["mixed_float16", pytest.param("float32", marks=pytest.mark.long)]
+)
+def test_dead_units_are_not_called_underflow(dtype):
+    said = in_half("mse", bias=-100.0, dtype=dtype)
+    assert "ReLU" in said
+    assert ("float16" in said) == (dtype != "float32")
+    assert "underflows" not in said
+
+
 def test_a_gradient_that_is_nan_does_not_wait():
     x = numbers(64, 8)
     x[5, 2] = np.nan
@@ -253,7 +300,7 @@ def test_alerts_are_written_and_read_back(tmp_path):
         check=False,
     )
     assert "ALERT Dead gradients at step 4" in done.stdout
-    assert done.returncode == 2  # alerts are no verdict on a gradient
+    assert done.returncode == 3
 
 
 def test_an_alert_goes_to_json_and_back():

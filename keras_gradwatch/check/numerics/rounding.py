@@ -14,11 +14,17 @@ from keras_gradwatch.findings.handed import (
     MULTIPLE,
     NOTHING,
     OF_ANOTHER,
+    ONLY_OF_OTHER_LOSSES,
     PART_OF_SUM,
     UNRETURNED,
     ZEROS,
     Handed,
 )
+
+# How likely a chance may be that is ruled out. Two random directions of n entries are
+# within an angle p of each other in about p^(n-1) of all cases: at 1e-4, two entries
+# will do in float32, four in bfloat16.
+_BY_CHANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,10 @@ def handed_on(
     """
     given = [h for h in handed if h is not None]
     if gradient is None:
-        return Handed(UNRETURNED) if given else None
+        values = list(map(_double, given))
+        foreign_ones = (_of_another(value, others, precision) for value in values)
+        other = next(filter(None, foreign_ones), Handed(UNRETURNED))
+        return other if given else None
     if not given:
         return Handed(NOTHING)
     if not siblings and all(h is gradient for h in given):
@@ -91,7 +100,7 @@ def handed_on(
     foreign = [h for h in given if not _is_multiple(h, siblings, precision)]
     found = [_describe(gradient, h, others, siblings, precision) for h in foreign]
     if not found:
-        return Handed(NOTHING) if siblings else None
+        return Handed(ONLY_OF_OTHER_LOSSES) if siblings else None
     strange = list(dict.fromkeys(filter(None, found)))
     if None in found:
         return replace(strange[0], is_beside=True) if strange else None
@@ -109,16 +118,15 @@ def _describe(
     if np.array_equal(handed, gradient, equal_nan=True):
         return None
     if not handed.any():
-        return Handed(ZEROS)
+        is_finite = np.isfinite(gradient).all()
+        return Handed(ZEROS if is_finite else INSTEAD_OF_NONFINITE)
     factor = _factor(gradient, handed, precision)
     if factor is not None:
         is_one = abs(factor - 1) <= precision
         return None if is_one else Handed(MULTIPLE, _digits(factor))
-    for path, other in others.items():
-        factor = _factor(_double(other), handed, precision)
-        if factor is not None:
-            is_one = abs(factor - 1) <= precision
-            return Handed(OF_ANOTHER, None if is_one else _digits(factor), path)
+    of_another = _of_another(handed, others, precision)
+    if of_another is not None:
+        return of_another
     share = _share_of_sum(gradient, siblings, handed, precision)
     if share is not None:
         return Handed(PART_OF_SUM, _digits(share))
@@ -127,6 +135,35 @@ def _describe(
     norm = norm_of(gradient)
     away = norm_of(handed - gradient) / norm if norm else np.inf
     return Handed(ANOTHER_VALUE, distance=float(away))
+
+
+def _of_another(
+    handed: np.ndarray, others: Mapping[str, np.ndarray], precision: float
+) -> Handed | None:
+    """Whose gradient it is; None if it is that of none of `others`."""
+    if not handed.any():
+        return None
+    for path, other in others.items():
+        double = _double(other)
+        if np.array_equal(handed, double):
+            return Handed(OF_ANOTHER, None, path)
+        factor = _factor(double, handed, precision)
+        if factor is not None and is_telling(handed.size, precision):
+            is_one = abs(factor - 1) <= precision
+            return Handed(OF_ANOTHER, None if is_one else _digits(factor), path)
+    return None
+
+
+def is_telling(size: int, precision: float) -> bool:
+    """Whether so many entries are hardly a multiple of others by chance.
+
+    Of a single entry, any value is a multiple of any other.
+
+    Args:
+        size: How many entries there are.
+        precision: How far they may be off.
+    """
+    return precision ** (size - 1) <= _BY_CHANCE
 
 
 def _digits(factor: float) -> float:

@@ -215,6 +215,9 @@ class Part:
         paths, kinds = zip(*self.model.others, strict=True)
         return (NotDifferentiated(paths, kinds),)
 
+    def declared(self, expected: Sequence[str]) -> Sequence[str]:
+        return ("*",)  # a part learns nothing by itself
+
     def where_to_look(
         self, stages: Sequence[Stage], variables: Sequence[VariableReport]
     ) -> Look | None:

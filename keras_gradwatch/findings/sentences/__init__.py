@@ -9,13 +9,14 @@ stand in several sentences.
 from keras_gradwatch.findings.sentences.blamed import blamed
 from keras_gradwatch.findings.sentences.phrases import handed_on, manner, places
 from keras_gradwatch.findings.sentences.reasons import because
-from keras_gradwatch.findings.sentences.remarks import note, refusal
+from keras_gradwatch.findings.sentences.remarks import brief, note, refusal
 from keras_gradwatch.findings.sentences.symptoms import alarm
 
 __all__ = [
     "alarm",
     "because",
     "blamed",
+    "brief",
     "handed_on",
     "manner",
     "note",

@@ -100,6 +100,8 @@ def _what(found):
             return "a gradient that the tape did not return"
         case handed.NOTHING | handed.ZEROS:
             return found.kind
+        case handed.ONLY_OF_OTHER_LOSSES:
+            return "the gradient of another loss alone"
         case handed.MULTIPLE:
             return f"{factor:.3g} times the gradient"
         case handed.OF_ANOTHER:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from keras_gradwatch.findings import causes, pattern
+from keras_gradwatch.findings.intentions import INTENTIONS, OVERWRITTEN
 from keras_gradwatch.findings.text import and_others, counted, listed, share_of
 from keras_gradwatch.findings.vocabulary import LOSS, derivative_of
 
@@ -115,12 +116,8 @@ def because(cause: causes.Cause | None, subject: str = LOSS) -> str:
             return "What agreed is too small to have shown an error."
         case causes.NothingCompared():
             return "Nothing could be compared."
-        case causes.StraightThrough(layer):
-            return (
-                f"Layer {layer!r} after it is quantised: it rounds, and passes the "
-                "gradient straight through, so differences can't tell whether it is "
-                "right."
-            )
+        case causes.Intended():
+            return _intended(cause, derivative)
         case causes.VariablesPending(labels):
             return (
                 f"A sweep over {counted(len(labels), 'variable')} is off; no time was "
@@ -223,6 +220,20 @@ def _advice_on_shape(gradient, variable):
     if is_broadcast:
         return "sum it over the axes that are broadcast"
     return "a gradient has the shape of its variable"
+
+
+def _intended(found, derivative):
+    known = INTENTIONS[found.key]
+    if found.key == OVERWRITTEN:
+        who, rest = f"Its {derivative} is none: the variable", "nothing to compare"
+    else:
+        who = f"Layer {found.layer!r} after it" if found.layer else "What follows it"
+        rest = (
+            "but for that, it agrees with differences"
+            if found.is_compared
+            else f"so differences can't tell whether the {derivative} is right up to it"
+        )
+    return f"{who} {known.what}, as its library intends ({known.source}): {rest}."
 
 
 def _mismatch(found, subject):

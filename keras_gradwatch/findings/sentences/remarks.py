@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from keras_gradwatch.findings import notes, pattern
+from keras_gradwatch.findings import handed, notes, pattern
+from keras_gradwatch.findings.intentions import FLAWS
 from keras_gradwatch.findings.sentences.phrases import handed_on, places, spot
 from keras_gradwatch.findings.text import and_others, first_of, share_of
 from keras_gradwatch.findings.vocabulary import LOSS
@@ -70,15 +71,29 @@ def note(found: notes.Note, subject: str = LOSS) -> str:
             return f"Not differentiated: {', '.join(each)}."
         case notes.LossNotScaled(optimizer):
             return (
-                f"The training step hands gradients to {optimizer!r}, a "
-                "LossScaleOptimizer that divides them by its scale, but does not scale "
-                f"the loss. Differentiate `self.{optimizer}.scale_loss(loss)`."
+                f"{_not_scaled(optimizer)} Differentiate "
+                f"`self.{optimizer}.scale_loss(loss)`."
+            )
+        case notes.ScaledInVain(optimizer, other):
+            return (
+                f"{_in_vain(optimizer, other)} Hand the gradients to "
+                f"`self.{optimizer}`, or differentiate the loss as it is."
             )
         case notes.HandedOn(labels, what):
             return (
                 f"For {first_of(labels)} the training step hands the optimizer "
-                f"{handed_on(what)}."
+                f"{handed_on(what)}{_effect(what) if _is_severe(found) else ''}."
             )
+        case notes.AssignedAndRead(layers):
+            return (
+                f"In {and_others(layers, _LAYERS)} a variable is read after it was "
+                "assigned in the same step: no gradient flows through an assignment, "
+                "but differences see what it does. Compute with what is assigned "
+                "instead of reading it again, or pass it through `tf.stop_gradient` "
+                "and declare that with `expected`."
+            )
+        case notes.FlawedOperation(operation, layers):
+            return _flawed(operation, layers)
         case notes.ExpectedMatchesNothing(path):
             return f"expected={path!r} matches no variable."
         case notes.ExpectedIsRight(path):
@@ -87,6 +102,52 @@ def note(found: notes.Note, subject: str = LOSS) -> str:
                 "now: it can go."
             )
     return _in_training(found, subject)
+
+
+def brief(found: notes.Note, subject: str = LOSS) -> str:
+    """A severe note in one sentence, for a headline: what is wrong, no remedy.
+
+    Args:
+        found: The `Note`.
+        subject: What was differentiated, one of `vocabulary.SUBJECTS`.
+    """
+    match found:
+        case notes.LossNotScaled(optimizer):
+            return _not_scaled(optimizer)
+        case notes.ScaledInVain(optimizer, other):
+            return _in_vain(optimizer, other)
+        case notes.Underflow():
+            return f"{_vanishes(found)}."
+    return note(found, subject)
+
+
+def _is_severe(found):
+    return found.severity == notes.SEVERE
+
+
+def _effect(what):
+    """What comes of it that an optimizer is handed something wrong."""
+    if what.kind in (handed.NOTHING, handed.ZEROS):
+        return ", so these weights do not learn"
+    if what.kind == handed.OF_ANOTHER:
+        return ", so these weights move by what is meant for others"
+    if what.factor is not None and what.factor < 0:
+        return ", so the step goes uphill"
+    return ""
+
+
+def _not_scaled(optimizer):
+    return (
+        f"The training step hands gradients to {optimizer!r}, an optimizer that "
+        "divides them by a loss scale, but does not scale the loss."
+    )
+
+
+def _in_vain(optimizer, other):
+    return (
+        f"The training step scales the loss for the optimizer {optimizer!r}, but hands "
+        f"the gradients to {other!r}, which does not divide them by the scale."
+    )
 
 
 def _in_training(found, subject):
@@ -143,6 +204,15 @@ def refusal(found: notes.Refusal, subject: str = LOSS) -> str:
                 "not be compared."
             )
     raise TypeError(f"Expected a refusal. Received: {found!r}")
+
+
+def _flawed(operation, layers):
+    flaw = FLAWS[operation]
+    where = f" ({flaw.issue})" if flaw.issue else ""
+    return (
+        f"On the way is {flaw.name}, in {and_others(layers, _LAYERS)}: TensorFlow's "
+        f"own gradient of it is wrong {flaw.when}{where}."
+    )
 
 
 def _look(found):
@@ -215,21 +285,31 @@ def _looks_like(found):
 
 
 def _underflow(found):
+    what = f"{_vanishes(found)}."
+    if found.dtype != "float16":
+        return what
+    if found.loss_scale is None:
+        return (
+            f"{what} Scale the loss: wrap the optimizer in "
+            "`keras.optimizers.LossScaleOptimizer`. (`compile` does so by itself only "
+            "for a model whose own dtype policy is mixed_float16.)"
+        )
+    return (
+        f"{what} Raise `initial_scale`, or keep the layers where it gets small in "
+        "float32."
+    )
+
+
+def _vanishes(found):
     what = (
         f"In {found.dtype}, the precision of training, {share_of(found.share)} of the "
         f"gradient of {first_of(found.labels)} is exactly zero and in float64 it is "
         "not"
     )
     if found.dtype != "float16":
-        return f"{what}: it is too small for that precision."
-    if found.loss_scale is None:
-        return (
-            f"{what}: it underflows, and these weights do not learn. Scale the loss: "
-            "wrap the optimizer in `keras.optimizers.LossScaleOptimizer`. (`compile` "
-            "does so by itself only for a model whose own dtype policy is "
-            "mixed_float16.)"
-        )
-    return (
-        f"{what}: it underflows although the loss is scaled by {found.loss_scale:g}. "
-        "Raise `initial_scale`, or keep the layers where it gets small in float32."
-    )
+        return f"{what}: it is too small for that precision"
+    scaled = ""
+    if found.loss_scale is not None:
+        scaled = f" although the loss is scaled by {found.loss_scale:g}"
+    end = ", and what has no gradient does not learn" if _is_severe(found) else ""
+    return f"{what}: it underflows{scaled}{end}"

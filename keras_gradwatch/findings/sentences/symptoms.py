@@ -24,7 +24,7 @@ def alarm(found: Sequence[Symptom]) -> str:
     if others:
         more = some_of([other.where for other in others], _LAYERS)
         parts.append(f"So it is with {len(others)} more: {more}.")
-    return " ".join([*parts, _ADVICE[worst.kind]])
+    return " ".join([*parts, _advice(worst)])
 
 
 def _seen(found):
@@ -63,6 +63,12 @@ def _seen(found):
                 f"{100 * value:.0f}% of the units of {where!r} get a gradient of "
                 "exactly zero."
             )
+        case symptom.UnderflowingGradient(peak=peak):
+            return (
+                f"{100 * value:.0f}% of the units of {where!r}, which computes in "
+                "float16, get a gradient of exactly zero, and no entry is larger than "
+                f"{peak:.1e}: what is below 6e-08 underflows in float16."
+            )
     raise TypeError(f"Expected a symptom. Received: {found!r}")
 
 
@@ -73,6 +79,33 @@ def _entries(found):
     )
 
 
+def _advice(found):
+    match found:
+        case symptom.UnderflowingGradient(scale=1.0):
+            return f"{_SCALE} What is zero then as well is dead, not small."
+        case symptom.UnderflowingGradient(scale=scale):
+            return (
+                f"The loss is scaled by {scale:g}: raise `initial_scale`, or keep the "
+                "layers where it gets small in float32."
+            )
+        case symptom.SmallGradient(underflows=True):
+            return f"It computes in float16, where so small a number is lost. {_SCALE}"
+        case (
+            symptom.NoGradient(may_underflow=True)
+            | symptom.IdleUnits(may_underflow=True)
+        ):
+            return (
+                f"{_ADVICE[DEAD]} It computes in float16 and the loss is not scaled: "
+                "what is too small for float16 is zero as well."
+            )
+    return _ADVICE[found.kind]
+
+
+_SCALE = (
+    "Scale the loss: wrap the optimizer in `keras.optimizers.LossScaleOptimizer`. "
+    "`compile` does so by itself only for a model whose own dtype policy is "
+    "mixed_float16."
+)
 _ADVICE = {
     VANISHING: (
         "It hardly learns. Deep stacks of saturating activations do this: try "
@@ -86,8 +119,8 @@ _ADVICE = {
     DEAD: (
         "Units of ReLU that are never active do this (a large negative bias, too high "
         "a learning rate), and so do parts that the loss does not depend on, "
-        "`tf.stop_gradient`, sample weights of zero, batch normalisation of a single "
-        "example, and float16 without loss scaling."
+        "`tf.stop_gradient`, sample weights of zero, and batch normalisation of a "
+        "single example."
     ),
     NONFINITE: "`keras_gradwatch.NonFiniteLocator` finds where they come from.",
 }

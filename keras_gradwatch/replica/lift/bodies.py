@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -51,6 +51,7 @@ class Body:
         names: How tensors are named.
         writes: Who writes what is read.
         values: Keys of what is the handle of a variable whose value is given.
+        passed_on: Names of nodes that are to return their first input.
         scope: A name for the body.
         in_loop: Whether it is run again and again.
 
@@ -58,6 +59,7 @@ class Body:
         draft: The new nodes.
         effects: What they still do.
         reads: Whether they read a variable, a table or the like.
+        assigned: Names of those that read what was assigned before.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Body:
         names: Names,
         writes: Writes,
         values: Iterable[tuple[str, Any]],
+        passed_on: Collection[str] = (),
         scope: str = "",
         in_loop: bool = False,
     ):
@@ -76,11 +79,12 @@ class Body:
         self._known: dict[str, Node] = {}
         self._refs: dict[tuple, str] = {}
         self._done: set[str] = set()
-        self._values = set(values)
+        self._values, self._passed_on = set(values), passed_on
         self.draft = Draft(names)
         self._draws = FixedDraws(self._old.values(), functions.drawing, self.draft)
         self.effects: list[Effect] = []
         self.reads = False
+        self.assigned: list[str] = []
 
     @property
     def drawing(self) -> list[str]:
@@ -140,9 +144,8 @@ class Body:
     def _lift(self, name):
         node = self._node(name)
         given = [self._new(ref) for ref in node.inputs]
-        if node.op in PASSED_ON or (
-            node.op == "Identity" and self.is_value(node.inputs[0])
-        ):
+        passes = node.op in PASSED_ON or name in self._passed_on
+        if passes or (node.op == "Identity" and self.is_value(node.inputs[0])):
             self._settle(node, [given[0]], [self.is_value(node.inputs[0])])
         elif self._reads_value(node):
             self._read(node, given)
@@ -209,7 +212,10 @@ class Body:
         name, value = node.node.name, None
         if self.is_value(node.inputs[0]):
             value = handle
-        for k, writer in enumerate(self._writes.before(node.node) or ()):
+        writers = self._writes.before(node.node) or ()
+        if writers:
+            self.assigned.append(name)
+        for k, writer in enumerate(writers):
             change, how = self._new(writer.input[1]), ASSIGNS[writer.op]
             if how is None:
                 value = change

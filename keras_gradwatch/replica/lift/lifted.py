@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_gradwatch.framework.graphs import dense
+from keras_gradwatch.replica.known import intended, unclipped
 from keras_gradwatch.replica.lift import severed, surgery
 from keras_gradwatch.replica.lift.surgery import moved
 from keras_gradwatch.replica.lift.trace import Trace
@@ -37,10 +38,18 @@ class Lifted:
         rounded: Names of constants of the backward pass that the model's code rounded
             to half precision: of these, the loss knows nothing.
         drawing: Names of operations whose draws were fixed.
+        intended: What libraries do on purpose on the way to the loss: a tuple of
+            `known.Known`. What is stopped there stands still in `loss`, and what
+            passes a gradient on as it is passes the value on as well.
+        assigned: Names of operations that read what was assigned before.
     """
 
     def __init__(self, trace: Trace, states: Sequence[tf.Tensor], batch: Any):
         self.trace = trace
+        self.intended = tuple(intended(trace))
+        self._passed_on = unclipped(trace)
+        held = [one.held for one in self.intended if one.held is not None]
+        self._held = len(held)
         call = trace.call
         self._place = self._places()
         self._specs = self._specs_of(states, batch)
@@ -50,7 +59,8 @@ class Lifted:
         scale = [] if trace.scale is None else [trace.scale]
         self._is_rows = [isinstance(g, tf.IndexedSlices) for g in trace.gradients]
         gradients = [t for g in trace.gradients if g is not None for t in _parts(g)]
-        parts = self._lifted([loss, [*loss, *scale, *gradients]])
+        parts = self._lifted([[*loss, *held], [*loss, *scale, *gradients]])
+        self.assigned = parts[0].assigned
         self.effects, self.drawing = parts[1].effects, parts[1].drawing
         self.rounded = parts[1].rounded - parts[0].rounded
         self.loss = self.compiled(self._loss(parts[0]))
@@ -123,7 +133,11 @@ class Lifted:
         )
         return [
             surgery.lifted(
-                definition, *given, [t.name for t in tensors], self.trace.spans
+                definition,
+                *given,
+                [t.name for t in tensors],
+                self.trace.spans,
+                passed_on=self._passed_on,
             )
             for tensors in wanted
         ]
@@ -145,13 +159,16 @@ class Lifted:
 
     def _loss(self, part):
         def loss(*flat):
-            found = self._imported(part, flat)
-            targets, weights = self._split(found)
-            if weights is not None:
-                # Weights count as constants: as they are where nothing has moved.
-                count = len(self.trace.variables)
-                unmoved = (*flat[count : 2 * count], *flat[count:])
-                _, weights = self._split(self._imported(part, unmoved))
+            if not self._held and self.trace.call.weights is None:
+                return total(*self._split(self._imported(part, flat)))
+            # What is held, and weights, are as they are where nothing has moved.
+            count = len(self.trace.variables)
+            unmoved = (*flat[count : 2 * count], *flat[count:])
+            still = self._imported(part, unmoved, scope="unmoved")
+            own = len(still) - self._held
+            held = dict(zip(part.outputs[own:], still[own:], strict=True))
+            targets, _ = self._split(self._imported(part, flat, held=held)[:own])
+            _, weights = self._split(still[:own])
             return total(targets, weights)
 
         return loss
@@ -186,7 +203,7 @@ class Lifted:
         weights = [None if w is None else next(rest) for w in self._weights]
         return found[:count], None if all(w is None for w in weights) else weights
 
-    def _imported(self, part, flat, cut=None):
+    def _imported(self, part, flat, cut=None, held=None, scope=SCOPE):
         trace, count = self.trace, len(self.trace.variables)
         own = trace.graph.inputs[: len(trace.graph.inputs) - len(trace.graph.captures)]
         first = 2 * count
@@ -208,7 +225,7 @@ class Lifted:
             stands = place < count and trace.spans is not None
             given[name] = flat[count + place if stands else place]
             given[moved(name)] = flat[place]
-        return part.imported(given, SCOPE)
+        return part.imported(given, scope, held)
 
 
 def _parts(gradient):

@@ -42,6 +42,7 @@ class Part:
         kept: Operations that stay in their own precision for want of a kernel.
         rounded: Names of constants that were rounded to half precision.
         drawing: Names of operations whose draws were fixed.
+        assigned: Names of operations that read what was assigned before.
     """
 
     definition: Any
@@ -51,24 +52,29 @@ class Part:
     kept: frozenset[str]
     rounded: frozenset[str]
     drawing: tuple[str, ...]
+    assigned: tuple[str, ...]
 
-    def imported(self, given: Mapping[str, Any], name: str) -> list[tf.Tensor]:
+    def imported(
+        self, given: Mapping[str, Any], name: str, held: Mapping[str, Any] | None = None
+    ) -> list[tf.Tensor]:
         """The wanted tensors, in the graph that is being traced.
 
         Args:
             given: A tensor for each of the inputs that are used, and maybe others.
             name: A name scope.
+            held: Tensors to take in the place of some of `outputs`, by their names.
         """
         given = {key: value for key, value in given.items() if key in self.used}
         if NUMBER in self.used:
             given[NUMBER] = draws.number().read_value()
+        given |= held or {}
         nodes = self.definition.node
         read = {ref.split(":")[0] for node in nodes for ref in node.input}
         computed = [ref for ref in self.outputs if ref not in given]
         found = iter(
             tf.graph_util.import_graph_def(
                 self.definition,
-                input_map={key: value for key, value in given.items() if key in read},
+                input_map={k: v for k, v in given.items() if k.split(":")[0] in read},
                 return_elements=[ref if ":" in ref else f"{ref}:0" for ref in computed],
                 name=name,
             )
@@ -84,6 +90,7 @@ def lifted(
     spans: Sequence[tuple[int, int]] | None = None,
     widen: bool = True,
     device: str = "CPU",
+    passed_on: Collection[str] = (),
 ) -> Part:
     """The part of a graph behind some tensors, in float64 and without effects.
 
@@ -97,6 +104,7 @@ def lifted(
             None: nowhere.
         widen: Whether to compute in float64; else in the types that there are.
         device: For whose kernels, `"CPU"` or `"GPU"`.
+        passed_on: Names of nodes that are to return their first input.
 
     Raises:
         UncheckableError: If there is an operation that TensorFlow does not know.
@@ -109,7 +117,7 @@ def lifted(
         nodes = _told_apart(nodes, values, spans)
         values, inputs = ({*names, *map(moved, values)} for names in (values, inputs))
     keys = [(name, 0) for name in values]
-    body = Body(functions, nodes, GraphNames(), writes, keys)
+    body = Body(functions, nodes, GraphNames(), writes, keys, passed_on)
     outputs = [body.lifted(name) for name in wanted]
     result = tf.compat.v1.GraphDef()
     result.versions.CopyFrom(definition.versions)
@@ -125,6 +133,7 @@ def lifted(
         kept=frozenset(functions.kept),
         rounded=frozenset(functions.rounded),
         drawing=tuple(body.drawing),
+        assigned=tuple(body.assigned),
     )
 
 
@@ -205,8 +214,8 @@ class _Library:
             FunctionNames(takes),
             FunctionWrites(old.node_def, self.library, in_loop),
             [(argument, None) for argument in own],
-            name,
-            in_loop,
+            scope=name,
+            in_loop=in_loop,
         )
         returned = [old.ret[argument.name] for argument in old.signature.output_arg]
         refs = [body.lifted(ref) for ref in returned]

@@ -168,7 +168,13 @@ def _with(recording, of: Callable) -> Recording:
         Update(update.optimizer, tuple(map(of, update.gradients)), update.variables)
         for update in recording.updates
     ]
-    return Recording(calls, updates, set(recording.scaled))
+    return Recording(
+        calls,
+        updates,
+        scaled=set(recording.scaled),
+        scaled_by_hand=set(recording.scaled_by_hand),
+        assigned=set(recording.assigned),
+    )
 
 
 def traced(

@@ -8,11 +8,17 @@ import numpy as np
 import tensorflow as tf
 
 DOUBLE = tf.float64.as_datatype_enum
+# Casts to them and back pass the gradient straight through, as those to half precision.
+FLOAT8 = (
+    tf.dtypes.experimental.float8_e4m3fn,
+    tf.dtypes.experimental.float8_e5m2,
+)
 _WIDER = {
     tf.float32.as_datatype_enum: DOUBLE,
     tf.float16.as_datatype_enum: DOUBLE,
     tf.bfloat16.as_datatype_enum: DOUBLE,
     tf.complex64.as_datatype_enum: tf.complex128.as_datatype_enum,
+    **{dtype.as_datatype_enum: DOUBLE for dtype in FLOAT8},
 }
 _HALF = {tf.float16.as_datatype_enum, tf.bfloat16.as_datatype_enum}
 

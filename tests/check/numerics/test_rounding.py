@@ -72,6 +72,13 @@ def test_what_the_tape_did_not_return():
     assert "did not return" in words_for(None, [GRADIENT], {}, 1e-5)
 
 
+def test_few_entries_are_multiples_of_others_by_chance():
+    one, other = np.array([2.0]), np.array([3.0])
+    assert "another value" not in words_for(one, [-one], {"b": other}, 1e-5)
+    assert "gradient of b" in words_for(np.zeros(1), [other], {"b": other}, 1e-5)
+    assert "of b" not in words_for(np.zeros(1), [2 * other], {"b": other}, 1e-5)
+
+
 def test_what_is_not_finite_is_no_multiple():
     broken = np.array([np.nan, 1.0, 1.0, 1.0])
     assert words_for(broken, [broken], {}, 1e-5) == ""
@@ -82,7 +89,9 @@ def test_what_other_losses_account_for_is_theirs():
     assert words_for(GRADIENT, [2 * OTHER, 2 * GRADIENT], {}, 1e-5, [OTHER]) == (
         "2 times the gradient"
     )
-    assert words_for(GRADIENT, [OTHER], {}, 1e-5, [OTHER]) == "nothing"
+    assert words_for(GRADIENT, [OTHER], {}, 1e-5, [OTHER]) == (
+        "the gradient of another loss alone"
+    )
     assert words_for(GRADIENT, [GRADIENT, OTHER], {}, 1e-5, [OTHER]) == ""
 
 
