@@ -142,6 +142,7 @@ def recorded(
     weights = {id(v) for v in model.trainable_variables}
     numbers: dict[int, int] = {}
     open_tapes: list[Any] = []
+    running: list[Any] = []  # those whose backward pass runs
     entered: list[Any] = []  # kept alive, so that no other tape gets the id of one
 
     def enter(original, tape):
@@ -168,10 +169,12 @@ def recorded(
         stage.watch(tape)
 
     def gradient(original, tape, target, sources, output_gradients=None, *args, **kw):
-        # The value of a variable stands for it, as in `[v.value for v in variables]`.
-        values = [(v.value, v) for v in model.trainable_variables]
-        owners = {id(value): variable for value, variable in values}
-        sources = tf.nest.map_structure(lambda s: owners.get(id(s), s), sources)
+        # The value of a variable stands for it, as in `[v.value for v in variables]`;
+        # within a backward pass, such as that of `tf.recompute_grad`, for itself.
+        if not running:
+            values = [(v.value, v) for v in model.trainable_variables]
+            owners = {id(value): variable for value, variable in values}
+            sources = tf.nest.map_structure(lambda s: owners.get(id(s), s), sources)
         flat = tf.nest.flatten(sources)
         if not any(id(s) in weights for s in flat):
             return original(tape, target, sources, output_gradients, *args, **kw)
@@ -181,7 +184,11 @@ def recorded(
             known = tf.nest.map_structure(
                 lambda s: stage.value_of(s, number) if id(s) in weights else s, sources
             )
-            result = original(tape, target, known, output_gradients, *args, **kw)
+            running.append(tape)
+            try:
+                result = original(tape, target, known, output_gradients, *args, **kw)
+            finally:
+                running.pop()
             # Each an operation of its own, that what depends on it is known by.
             result = tf.nest.map_structure(_identity, result)
         else:
