@@ -309,7 +309,7 @@ def test_a_function_of_steps_is_blocked(function):
 
 def test_the_second_derivative_of_a_relu_is_zero_not_blocked():
     report = kgw.check_function(tf.nn.relu, X[:2].astype("float64"), order=2)
-    assert [v.verdict for v in report.variables] == ["PASS", "ZERO"]
+    assert [v.verdict for v in report.variables] == ["PASS", "ZERO", "PASS"]
     assert "constant piece by piece" in report.variables[1].reason
 
 

@@ -38,8 +38,9 @@ from keras_gradwatch.check.numerics.noise import Noise
 from keras_gradwatch.check.numerics.units import unit_of
 
 # Independent sweeps over each group. In one, a wrong part may go unseen by chance. More
-# of them, up to so many, where kinks ask for steps in which some slopes are lost. A
-# trade: more sweeps leave fewer variables doubtful, two losses each.
+# of them, up to so many, where kinks ask for steps in which some slopes are lost, or where
+# a gradient happens to cross the directions so far. A trade: more sweeps leave fewer
+# variables doubtful, two losses each.
 SWEEPS, MOST = 2, 5
 # The range of steps, in units of each variable's scale: to move all variables at
 # once takes small steps, for kinks are near. Gradients that show only in larger
@@ -245,7 +246,7 @@ class _Sweeper:
         """Compares along several sweeps; None if one of them is off."""
         found = _Clean([])
         for sweep in range(MOST):
-            if sweep >= SWEEPS and not found.doubtful:
+            if sweep >= SWEEPS and not found.doubtful and not self._faintly(found):
                 break
             one = None
             if idle and sweep == SWEEPS - 1:
@@ -255,6 +256,16 @@ class _Sweeper:
                 return None
             found |= one
         return found
+
+    def _faintly(self, found: _Clean) -> bool:
+        """Whether some agree, but along directions that their gradient crosses."""
+        matching = [i for i in found.items if i.word == MATCH]
+        proven = {
+            i.direction.variable
+            for i in matching
+            if i.has_teeth(self.comparator.tolerance)
+        }
+        return any(i.direction.variable not in proven for i in matching)
 
     def _steady(
         self, group: Sequence[int], shares: dict[int, float], step: float
