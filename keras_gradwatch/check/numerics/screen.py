@@ -38,8 +38,8 @@ from keras_gradwatch.check.numerics.noise import Noise
 from keras_gradwatch.check.numerics.units import unit_of
 
 # Independent sweeps over each group. In one, a wrong part may go unseen by chance. More
-# of them, up to so many, where kinks ask for steps in which some slopes are lost, or where
-# a gradient happens to cross the directions so far. A trade: more sweeps leave fewer
+# of them, up to so many, where kinks ask for steps in which some slopes are lost, or
+# where a gradient happens to cross the directions so far. A trade: more leave fewer
 # variables doubtful, two losses each.
 SWEEPS, MOST = 2, 5
 # The range of steps, in units of each variable's scale: to move all variables at
