@@ -9,13 +9,20 @@ from keras_gradwatch.findings.causes import (
     AtJump,
     AtKink,
     Cause,
+    Dead,
     Intended,
     TooNoisy,
 )
 from keras_gradwatch.findings.intentions import OVERWRITTEN, QUANTISED
 from keras_gradwatch.findings.notes import AssignedAndRead, FlawedOperation, Note
 from keras_gradwatch.findings.variable import VariableReport
-from keras_gradwatch.findings.verdicts import EXPECTED, FAIL, INCONCLUSIVE, PASS
+from keras_gradwatch.findings.verdicts import (
+    BLOCKED,
+    EXPECTED,
+    FAIL,
+    INCONCLUSIVE,
+    PASS,
+)
 from keras_gradwatch.replica.known import Known, flawed
 
 # What differences see of rounding that passes the gradient on: steps, or noise.
@@ -46,7 +53,9 @@ def intended(
     if opaque and is_mismatch:
         name = problem.name_of(opaque[0].layer)
         return EXPECTED, Intended(opaque[0].key, name, is_compared=False)
-    if found and not opaque and verdict == PASS:
+    # Far away, what is held has another value: that is no way for a gradient.
+    is_dead = verdict == BLOCKED and isinstance(cause, Dead)
+    if found and not opaque and (verdict == PASS or is_dead):
         name = problem.name_of(found[0].layer)
         return EXPECTED, Intended(found[0].key, name, is_compared=True)
     layer = _quantised(problem, variable) if is_mismatch else None

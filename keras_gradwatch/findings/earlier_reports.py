@@ -15,6 +15,8 @@ _GONE = {
     "WithoutInfluence": "The gradient is zero up to round-off, and so are all "
     "differences: such a weight has no influence here.",
     "OnlyExpected": "Only mismatches that were declared as expected.",
+    "StraightThrough": "A quantised layer after it rounds, and passes the gradient "
+    "straight through, so differences can't tell whether it is right.",
 }
 
 

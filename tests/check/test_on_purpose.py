@@ -46,7 +46,7 @@ def renormed(*, before=(), after=()):
     return [
         layers.Dense(5, "tanh", name="first"),
         *before,
-        layers.Dense(5, use_bias=False, name="second"),
+        layers.Dense(5, name="second"),  # its bias has no gradient
         layers.BatchNormalization(renorm=True, name="renorm"),
         *after,
         layers.Dense(3, name="last"),

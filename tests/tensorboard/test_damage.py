@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.plugin_event_multiplexer import (
 from tensorboard.context import RequestContext
 
 import keras_gradwatch as kgw
-from keras_gradwatch.__main__ import main
+from keras_gradwatch.__main__ import ALARMED, WRONG, main
 from keras_gradwatch.tensorboard.plugin import answers
 from keras_gradwatch.tensorboard.plugin.runs import RunReader
 from keras_gradwatch.tensorboard.tags import PLUGIN
@@ -184,7 +184,7 @@ def test_only_the_digest_is_damaged(log, capsys):
 def test_a_whole_log_is_no_damage(log, capsys):
     rewrite(log, zlib.compress)  # as the first versions packed it
     code, out, err = console(log, capsys)
-    assert (code, err) == (0, "")
+    assert (code, err) == (ALARMED, "")  # of the alerts
     assert "steps 10 to 40 PASS (4 checks)" in out
     assert len(kgw.read_reports(log)) == 4
     answer, _ = tab(log)
@@ -280,7 +280,8 @@ def test_a_file_that_ends_too_early(log, capsys, left):
     code, _, err = console(log, capsys)
     answer, _ = tab(log)
     is_cut = left > 0  # otherwise all that is there is whole
-    assert (code, bool(err), answer["broken"]) == (is_cut, is_cut, is_cut)
+    assert code == (WRONG if is_cut else ALARMED)
+    assert (bool(err), answer["broken"]) == (is_cut, is_cut)
 
 
 def test_what_is_still_being_written_is_not_broken_in_the_tab(log):
