@@ -227,8 +227,8 @@ def test_ctrl_c_in_the_middle_of_a_check(rng, kind, way, monkeypatch):
     model.fit(x, y, batch_size=6, verbose=0)
     before = everything_that_is_changed(model)
     weights = model.get_weights()
-    # While it finds out what is differentiated, while it traces, and later on.
-    for at in (1, 2, 3, 20) if needs_values else (1, 2):
+    # While it traces, which it does once, and later on where it has to run the code.
+    for at in (1, 2, 3, 20) if needs_values else (1,):
         CtrlC.at = at
         callbacks = [CountFromHere(), each_step(verbose=1, time_budget=60)]
         with pytest.raises(KeyboardInterrupt):
@@ -240,4 +240,7 @@ def test_ctrl_c_in_the_middle_of_a_check(rng, kind, way, monkeypatch):
     CtrlC.at = None
     check = each_step()
     model.fit(x, y, batch_size=6, verbose=0, callbacks=[check])
-    assert [r.verdict for r in check.reports] == ["PASS"] * 4
+    assert len(check.reports) == 4
+    # Of code that is run for each loss, there is time for a few variables a check.
+    compared = [v.verdict for r in check.reports for v in r.variables if v.coverage]
+    assert set(compared) == {"PASS"}
