@@ -42,6 +42,13 @@ from keras_gradwatch.check.numerics.units import unit_of
 # where a gradient happens to cross the directions so far. A trade: more leave fewer
 # variables doubtful, two losses each.
 SWEEPS, MOST = 2, 5
+# Along random signs the square of a slope is the square of the norm, on average; of a
+# slope that is smaller than this share of it, noise hides more than of most. It is so
+# along a quarter of all directions (the normal distribution), chosen.
+CROSSES = 0.3
+# How often signs are drawn anew: of three entries whose gradient sums up to zero, as of
+# a bias before softmax, a quarter of all signs has no slope, and a 4^-8th of 8 draws.
+REDRAWS = 8
 # The range of steps, in units of each variable's scale: to move all variables at
 # once takes small steps, for kinks are near. Gradients that show only in larger
 # ones are swept apart from those that show in small ones. With variables scaled to an
@@ -135,15 +142,22 @@ def screen(
         before = sweeper.pairs
         look(group)
         affordable -= sweeper.pairs - before
+    still = {*quiet, *silent}
     proven = {
         i.direction.variable
         for i in items
-        if i.word == ZERO or (i.word == MATCH and i.has_teeth(comparator.tolerance))
+        # A gradient that is not zero may be crossed by all directions so far.
+        if (i.word == ZERO and i.direction.variable in still)
+        or _is_proof(i, comparator.tolerance)
     }
     clean = dict.fromkeys(i.direction.variable for i in items)
     suspects = [*single, *rest]
     unproven = [k for k in [*clean, *faint] if k not in proven and k not in suspects]
     return Screened(items, suspects, unproven)
+
+
+def _is_proof(item: SlopeComparison, tolerance: float) -> bool:
+    return item.word == MATCH and item.has_teeth(tolerance)
 
 
 def _groups(
@@ -246,32 +260,40 @@ class _Sweeper:
         """Compares along several sweeps; None if one of them is off."""
         found = _Clean([])
         for sweep in range(MOST):
-            if sweep >= SWEEPS and not found.doubtful and not self._faintly(found):
+            if (
+                sweep >= SWEEPS
+                and not found.doubtful
+                and not self._crosses(found, group)
+            ):
                 break
             one = None
             if idle and sweep == SWEEPS - 1:
                 one = self._with_idle(group, shares, step, idle)
-            one = one or self._steady(group, shares, step)
+            one = one or self._steady(group, shares, step, anew=sweep >= SWEEPS)
             if one is None:
                 return None
             found |= one
         return found
 
-    def _faintly(self, found: _Clean) -> bool:
-        """Whether some agree, but along directions that their gradient crosses."""
-        matching = [i for i in found.items if i.word == MATCH]
-        proven = {
-            i.direction.variable
-            for i in matching
-            if i.has_teeth(self.comparator.tolerance)
-        }
-        return any(i.direction.variable not in proven for i in matching)
+    def _crosses(self, found: _Clean, group: Sequence[int]) -> bool:
+        """Whether other directions may prove what these do not, of some variable."""
+        own: dict[int, list[SlopeComparison]] = {k: [] for k in group}
+        for item in found.items:
+            own.get(item.direction.variable, []).append(item)
+        return any(
+            all(
+                i.word == MATCH or abs(i.analytic) < CROSSES * self.norms[k]
+                for i in items
+            )
+            for k, items in own.items()
+            if not any(_is_proof(i, self.comparator.tolerance) for i in items)
+        )
 
     def _steady(
-        self, group: Sequence[int], shares: dict[int, float], step: float
+        self, group: Sequence[int], shares: dict[int, float], step: float, anew: bool
     ) -> _Clean | None:
         """Compares along one sweep, at a step at which nothing is off; None if none."""
-        sweep = self._draw(group, shares)
+        sweep = self._draw(group, shares, anew)
         slopes = self._analytic(sweep)
         clean: dict[float, list[SlopeComparison]] = {}
         seen: dict[float, float] = {}
@@ -342,21 +364,33 @@ class _Sweeper:
                 return None
         return items
 
-    def _draw(self, group: Sequence[int], shares: dict[int, float]) -> Sweep:
+    def _draw(
+        self, group: Sequence[int], shares: dict[int, float], anew: bool = False
+    ) -> Sweep:
         """Random signs, and lengths that are no multiples of one another.
 
         Two mistakes can then cancel out only by chance.
+
+        Args:
+            group: The variables.
+            shares: How far each is moved, in its units.
+            anew: Whether signs that a gradient crosses are drawn anew.
         """
-        parts = [
-            Direction(k, signs=draw_signs(self.problem.sizes[k], self.comparator.rng))
-            for k in group
-        ]
+        parts = [self._direction(k, REDRAWS if anew else 0) for k in group]
         spread = self.comparator.rng.uniform(0.5, 1.0, len(parts))
         lengths = [
             float(s * shares[k] * self.units[k])
             for s, k in zip(spread, group, strict=True)
         ]
         return Sweep(tuple(parts), tuple(lengths))
+
+    def _direction(self, variable: int, redraws: int) -> Direction:
+        size, norm = self.problem.sizes[variable], self.norms.get(variable, 0.0)
+        direction = Direction(variable, signs=draw_signs(size, self.comparator.rng))
+        slope = abs(direction.slope(self._gradient(variable))) if redraws else norm
+        if slope >= CROSSES * norm:
+            return direction
+        return self._direction(variable, redraws - 1)
 
     def _gradient(self, variable: int) -> np.ndarray:
         gradient = self.problem.gradients[variable]
