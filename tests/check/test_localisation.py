@@ -207,4 +207,4 @@ def test_upstream_of_a_quantised_layer_nothing_is_called_wrong():
     verdicts = {v.path.split("/")[-2]: v.verdict for v in report.variables}
     assert report.verdict == "PASS"
     assert verdicts == {"a": "EXPECTED", "q": "PASS", "b": "PASS"}
-    assert "Layer 'q' after it is quantised" in report.variables[0].reason
+    assert "Layer 'q' after it rounds" in report.variables[0].reason

@@ -103,7 +103,6 @@ def compare(
     # First of all asks the clock, which then times one loss if none was timed yet.
     is_roomy = drawn.count() <= clock.pairs()
     again = comparing.prove_anew(is_roomy)
-    tell("screening all variables at once")
     screened = comparing.screen(is_roomy, again.settled)
     affordable, spare = FIRST * clock.pairs(), FIRST * clock.usual_pairs()
     if is_roomy:
@@ -171,6 +170,7 @@ class _Comparing:
             return Screened([], [], [])
         if not self.problem.is_precise:  # noise asks for steps that cross many kinks
             return Screened([], [], everyone)
+        self.tell("screening all variables at once")
         noise = self._remembered() or self._measured(everyone)
         screened = screen(self._comparator(noise), 0, everyone)
         if is_roomy or not screened.suspects:
