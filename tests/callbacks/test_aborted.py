@@ -17,6 +17,7 @@ from keras import layers
 
 import keras_gradwatch as kgw
 from keras_gradwatch.check.progress import Progress
+from tests.support.marks import first, pairs
 from tests.support.small_models import small_model
 
 
@@ -49,8 +50,9 @@ def each_step(**arguments):
     )
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(
+    ("error", "count"), pairs([ZeroDivisionError, KeyboardInterrupt], [1, 2])
+)
 def test_the_model_can_be_saved_cloned_and_pickled(data, tmp_path, error, count):
     model = keras.Sequential([keras.Input((4,)), layers.Dense(3, activation="tanh")])
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
@@ -69,7 +71,7 @@ def test_the_model_can_be_saved_cloned_and_pickled(data, tmp_path, error, count)
     model.export(tmp_path / "exported", verbose=False)
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", first([1, 2]))
 def test_the_models_own_function_comes_back(data, count):
     model = small_model()
     model.make_train_function()
@@ -203,8 +205,10 @@ def everything_that_is_changed(model):
     return things
 
 
-@pytest.mark.parametrize("way", ["graph", "eager", "eager that needs values"])
-@pytest.mark.parametrize("kind", [keras.Sequential, OwnStep])
+@pytest.mark.parametrize(
+    ("kind", "way"),
+    pairs([keras.Sequential, OwnStep], ["graph", "eager", "eager that needs values"]),
+)
 def test_ctrl_c_in_the_middle_of_a_check(rng, kind, way, monkeypatch):
     monkeypatch.setattr(Progress, "AFTER", 0.0)  # it tells what it does
     # In the background of a shell, Ctrl-C is ignored from the start.

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 import keras_gradwatch as kgw
+from tests.support.marks import pairs
 from tests.support.small_models import small_model, unbuilt
 
 
@@ -45,13 +46,11 @@ def sources(x, y):
 
 @pytest.mark.basic
 @pytest.mark.parametrize(
-    "source",
-    ["arrays", "tf.data", "PyDataset", "generator", "weights", "class_weight"],
-)
-@pytest.mark.parametrize(
-    "compiled",
-    [{}, {"run_eagerly": True}, {"steps_per_execution": 3}, {"jit_compile": True}],
-    ids=str,
+    ("source", "compiled"),
+    pairs(
+        ["arrays", "tf.data", "PyDataset", "generator", "weights", "class_weight"],
+        [{}, {"run_eagerly": True}, {"steps_per_execution": 3}, {"jit_compile": True}],
+    ),
 )
 def test_checks_the_live_batch_of_any_source(data, source, compiled):
     check = kgw.GradientCheck(warmup_steps=2, check_freq=3, verbose=0)

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import keras_gradwatch as kgw
 from tests.support.fits import everything_after_fit, recurrent, subclassed
-from tests.support.marks import first
+from tests.support.marks import pairs
 from tests.support.steps import KINDS
 
 MODES = [
@@ -143,8 +143,7 @@ def test_a_scaled_loss_is_read_as_it_is():
     assert found[True].global_norm == pytest.approx(found[False].global_norm)
 
 
-@pytest.mark.parametrize("build", first([recurrent, subclassed]))
-@pytest.mark.parametrize("compiled", MODES, ids=str)
+@pytest.mark.parametrize(("compiled", "build"), pairs(MODES, [recurrent, subclassed]))
 def test_training_is_bitwise_untouched(build, compiled, tmp_path):
     stats = kgw.GradientStats(tmp_path, check_freq=2, verbose=0)
     without = everything_after_fit(build, compiled, {}, [])

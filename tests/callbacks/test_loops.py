@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 import keras_gradwatch as kgw
+from tests.support.marks import pairs
 from tests.support.small_models import small_model, unbuilt
 
 
@@ -40,8 +41,9 @@ def by_hand(model, callbacks, step, epochs=2, tell_epochs=True):
 
 
 @pytest.mark.basic
-@pytest.mark.parametrize("compiled", [{}, {"run_eagerly": True}], ids=str)
-@pytest.mark.parametrize("frequency", [2, "epoch"])
+@pytest.mark.parametrize(
+    ("frequency", "compiled"), pairs([2, "epoch"], [{}, {"run_eagerly": True}])
+)
 def test_train_on_batch(data, frequency, compiled):
     x, y = data
     finals = []
@@ -126,8 +128,7 @@ class StopAt(keras.callbacks.Callback):
             raise Stop
 
 
-@pytest.mark.parametrize("same", [True, False], ids=["same callback", "new callback"])
-@pytest.mark.parametrize("frequency", [3, "epoch"])
+@pytest.mark.parametrize(("frequency", "same"), pairs([3, "epoch"], [True, False]))
 def test_backup_and_restore(data, tmp_path, frequency, same):
     def backup():
         return keras.callbacks.BackupAndRestore(tmp_path / "backup")
@@ -175,8 +176,7 @@ def of_unknown_length(x, y):
 
 
 @pytest.mark.filterwarnings("ignore:Your input ran out of data:UserWarning")
-@pytest.mark.parametrize("steps_per_execution", [1, 2])
-@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize(("steps_per_execution", "known"), pairs([1, 2], [True, False]))
 def test_uneven_and_unknown_numbers_of_batches(data, steps_per_execution, known):
     source = of_unknown_length(*data)
     if known:

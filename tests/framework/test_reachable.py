@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from keras_gradwatch.framework.reachable import same_reachable_state
+from tests.support.marks import pairs
 
 GENERATORS = {
     "numpy": (
@@ -156,8 +157,7 @@ HOLDERS = (
 )
 
 
-@pytest.mark.parametrize("kind", GENERATORS)
-@pytest.mark.parametrize("holder", HOLDERS, ids=lambda holder: holder.__name__)
+@pytest.mark.parametrize(("kind", "holder"), pairs(GENERATORS, HOLDERS))
 def test_a_generator_goes_on_as_if_nothing_had_been_drawn(holder, kind):
     make, draw = GENERATORS[kind]
     generator = make()

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from keras_gradwatch.replica.lift.stand_ins import stand_in
+from tests.support.marks import pairs
 
 # Of float32, for sums of a few products of numbers of size one.
 ROUNDING = 2e-6
@@ -82,9 +83,9 @@ def test_pooling_in_three_dimensions(kind, padding, window, strides, rng):
 
 
 @pytest.mark.parametrize("kind", ["Bilinear", "Bicubic"])
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(("align_corners", "half_pixel_centers"), OPTIONS)
-def test_resizing(kind, size, align_corners, half_pixel_centers, rng):
+@pytest.mark.parametrize(("size", "corners_and_centers"), pairs(SIZES, OPTIONS))
+def test_resizing(kind, size, corners_and_centers, rng):
+    align_corners, half_pixel_centers = corners_and_centers
     x = numbers(rng, 2, 4, 5, 3)
     options = {
         "align_corners": align_corners,

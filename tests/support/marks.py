@@ -8,3 +8,32 @@ def first(values, count=1):
     values = list(values)
     long = [pytest.param(value, marks=pytest.mark.long) for value in values[count:]]
     return [*values[:count], *long]
+
+
+def some(values, every):
+    """The values as parameters of a test, all but each so-many-th marked `long`."""
+    return [
+        value if k % every == 0 else pytest.param(value, marks=pytest.mark.long)
+        for k, value in enumerate(values)
+    ]
+
+
+def pairs(rows, columns):
+    """All pairs, as parameters of a test; marked `long` but for each value once."""
+    rows, columns = list(rows), list(columns)
+    most = max(len(rows), len(columns))
+    quick = {(k % len(rows), k % len(columns)) for k in range(most)}
+    return [
+        pytest.param(
+            row,
+            column,
+            marks=[] if (i, j) in quick else [pytest.mark.long],
+            id=f"{_name(row)}-{_name(column)}",
+        )
+        for i, row in enumerate(rows)
+        for j, column in enumerate(columns)
+    ]
+
+
+def _name(value):
+    return getattr(value, "__name__", str(value))

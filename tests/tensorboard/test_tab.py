@@ -12,6 +12,7 @@ import pytest
 from keras_gradwatch.findings import sentences
 from keras_gradwatch.tensorboard.report_writer import ReportWriter
 from tests.support.browser import CHROMIUM, Tab, chromium, tensorboard
+from tests.support.marks import first
 from tests.support.tab_logs import HOSTILE, LOOK, RUNS, check, network, write_all
 
 pytest.importorskip("playwright.sync_api", reason="needs playwright, as in `[test]`")
@@ -74,7 +75,7 @@ def tab(browser, addresses, request):
 
 
 both_ways = pytest.mark.parametrize(
-    "tab", ["fast", "slow, behind a prefix"], indirect=True
+    "tab", first(["fast", "slow, behind a prefix"]), indirect=True
 )
 
 
