@@ -28,7 +28,7 @@ from keras_gradwatch.check.numerics.noise_measurement import (
 # 6e-8, in all that a variable is a thousandth of.
 _LARGE = 1e-3
 # Where the slope in such a step is another one by so much of what is off, there may be
-# stairs. A mistake on smooth ground stays put: see `screen.STAYS`.
+# stairs. A mistake on smooth ground stays put: see `sweeping.STAYS`.
 _CHANGES = 0.1
 # A noise of a share above this is no rounding of float64, 1e-16: it was seen on the
 # edge of a stair or two, and may be too small. A guess between 1e-16 and 6e-8.
