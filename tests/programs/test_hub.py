@@ -142,4 +142,4 @@ def test_a_fault_behind_it_is_found_and_located(name, rng):
     report = kgw.check_gradients(*_model(name, True, rng), time_budget=20)
     assert report.verdict == "FAIL"
     # Layers of keras_hub are as suspect as the user's own: the last may be named, too.
-    assert report.places[-1].name == "middle", str(report)
+    assert report.places[-1].name.endswith("middle"), str(report)
