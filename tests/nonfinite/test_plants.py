@@ -12,7 +12,8 @@ WAYS = {
     "eager": {"run_eagerly": True},
     "jit": {"jit_compile": True},
 }
-# Compiling each of the others anew takes long; they are tried in a graph.
+# Compiling each of the others anew takes long; they are tried in a graph. In the short
+# part that is so of all but the first.
 EVERY_WAY = (
     "forward",
     "backward",
@@ -34,7 +35,16 @@ def trained(plant: Plant, way, check):
 
 @pytest.mark.parametrize(
     ("name", "way"),
-    [(n, way) for n in PLANTS for way in WAYS if n in EVERY_WAY or way == "graph"],
+    [
+        pytest.param(
+            name,
+            way,
+            marks=[] if way == "graph" or name == EVERY_WAY[0] else pytest.mark.long,
+        )
+        for name in PLANTS
+        for way in WAYS
+        if name in EVERY_WAY or way == "graph"
+    ],
 )
 def test_located(name, way):
     keras.utils.set_random_seed(0)

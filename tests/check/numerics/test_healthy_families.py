@@ -18,6 +18,7 @@ from keras_gradwatch.check.numerics.judgement import (
 )
 from keras_gradwatch.check.numerics.noise_measurement import NOISE_SPACING, noise_of
 from tests.support.families import FAMILIES
+from tests.support.marks import pairs
 from tests.support.pipeline import examine
 from tests.support.problems import ScalarsProblem
 
@@ -133,8 +134,10 @@ def test_a_wrong_gradient_is_found_next_to_a_kink(factor):
         assert count(items, MISMATCH) >= 0.75 * CASES
 
 
-@pytest.mark.parametrize("setting", ["float32", "noise of 1e-10", "loss of 1e-10"])
-@pytest.mark.parametrize("factor", [0.5, -1.0, 0.0])
+@pytest.mark.parametrize(
+    ("setting", "factor"),
+    pairs(["float32", "noise of 1e-10", "loss of 1e-10"], [0.5, -1.0, 0.0]),
+)
 def test_a_grossly_wrong_gradient_is_found_under_noise(factor, setting):
     for name in ("quadratic", "exponential", "many_kinks_everywhere"):
         for seed in SEEDS:
