@@ -27,10 +27,16 @@ def place_of(replica: Replica, trace: Trace, group: Sequence[Step]) -> Place:
     layer, loss = trace.places.owner(name), trace.places.loss(name)
     line, operation = _code(step, trace.places)
     where = None if line is None else Line(*line)
-    if layer is not None:
+    if layer is not None and not _is_ours(layer):
         known = full_names(replica.model).get(id(layer), layer.name)
         return Place(known, type(layer).__name__, where, operation)
     return Place(loss, LOSS if loss else CODE, where, operation)
+
+
+def _is_ours(layer: object) -> bool:
+    """Whether it stands for a function that is checked by itself."""
+    ours = __name__.partition(".")[0]
+    return type(layer).__module__.partition(".")[0] == ours
 
 
 def _code(step: Step, places: Places) -> tuple[tuple[str, int, str] | None, str]:

@@ -38,8 +38,8 @@ def test_a_layer_of_the_users_own_between_wrong_and_right():
     note = note_of(dense("a"), layers.Identity(), Halved(name="mine"), dense("b"))
     assert note == (
         "Look first at 'mine' (Halved), small_models.py:10, in halved (its gradient is "
-        "0.5 times what differences give). Checked by itself, on the values of this "
-        "step, this backward pass is wrong."
+        "0.5 times what differences give). Checked by itself, on the values that "
+        "it has here, this backward pass is wrong."
     )
 
 

@@ -53,7 +53,9 @@ def test_wrong_gradient(name):
 @pytest.mark.parametrize("name", WRONG_SECOND)
 def test_wrong_second_derivative(name):
     report = check(*WRONG_SECOND[name], order=2)
-    assert {v.target for v in report.failures} == {"second derivative"}, str(report)
+    targets = {v.target for v in report.failures}
+    assert all(t.endswith("second derivative") for t in targets), str(report)
+    assert targets
 
 
 def test_there_are_many():

@@ -245,8 +245,8 @@ def _look_here(found):
     many = len(found) > 1
     what = "each of these backward passes" if many else "this backward pass"
     return (
-        f"Look first at {'; and at '.join(shown)}. Checked by itself, on the values of "
-        f"this step, {what} is wrong."
+        f"Look first at {'; and at '.join(shown)}. Checked by itself, on the values "
+        f"that it has here, {what} is wrong."
     )
 
 
