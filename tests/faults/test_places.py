@@ -69,10 +69,24 @@ def test_with_names_of_their_own(shape):
     assert_named(shape, FEW[1:], is_named=True)
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("is_named", NAMED.values(), ids=NAMED)
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("name", MISTAKES)
+# In the long part each mistake in one shape with either names; the others are slow.
+@pytest.mark.parametrize(
+    ("name", "shape", "is_named"),
+    [
+        pytest.param(
+            name,
+            shape,
+            NAMED[names],
+            marks=pytest.mark.long
+            if (i + j + k) % len(SHAPES) == 0
+            else pytest.mark.slow,
+            id=f"{name}-{shape}-{names}",
+        )
+        for i, name in enumerate(MISTAKES)
+        for j, shape in enumerate(SHAPES)
+        for k, names in enumerate(NAMED)
+    ],
+)
 def test_every_mistake_everywhere(name, shape, is_named):
     assert_named(shape, (name,), is_named)
 

@@ -10,10 +10,10 @@ def first(values, count=1):
     return [*values[:count], *long]
 
 
-def some(values, every, start=0):
+def some(values, every, start=0, other=pytest.mark.long):
     """The values as parameters of a test, all but each so-many-th marked `long`."""
     return [
-        value if k % every == start else pytest.param(value, marks=pytest.mark.long)
+        value if k % every == start else pytest.param(value, marks=other)
         for k, value in enumerate(values)
     ]
 
