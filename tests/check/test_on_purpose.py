@@ -79,7 +79,9 @@ def test_a_fault_upstream_of_batch_renormalisation_is_found():
 def test_a_fault_downstream_of_batch_renormalisation_is_found():
     report = kgw.check_gradients(*trained(*renormed(after=[Half()])))
     found = verdicts(report)
-    assert found["first"] == found["second"] == found["renorm"] == {"FAIL"}
+    assert found["first"] == found["renorm"] == {"FAIL"}
+    # Its bias is taken away by what renormalisation holds.
+    assert found["second"] == {"FAIL", "EXPECTED"}
     assert found["last"] == {"PASS"}
 
 

@@ -84,6 +84,8 @@ def _branch(kernel):
 
 
 SHAPES = {"chain": _chain, "branch": _branch}
+# Stairs so high that half of a gradient is no proof against it.
+HIDDEN = ("branch", "digits")
 
 
 def _checked(shape, kernel, rng):
@@ -124,8 +126,13 @@ def test_the_operation_is_named(name, rng):
 @pytest.mark.parametrize(("shape", "name"), _all_but(("chain", "Bitcast")))
 def test_a_mistake_behind_it_is_found(shape, name, rng):
     report = _checked(shape, rounding(name, 0.5), rng)
-    failed = {v.path.split("/")[-2] for v in report.failures}
-    assert failed == {"up_1", "up_2"}, str(report)
+    told = {v.path.split("/")[-2]: set() for v in report.variables}
+    for v in report.variables:
+        told[v.path.split("/")[-2]].add(v.verdict)
+    # Stairs may hide it from some variables, but not from all.
+    assert "PASS" not in told["up_1"] | told["up_2"], str(report)
+    assert {name for name, own in told.items() if "FAIL" in own} <= {"up_1", "up_2"}
+    assert report.verdict == ("INCONCLUSIVE" if (shape, name) == HIDDEN else "FAIL")
     if shape == "chain":
         assert [place.name for place in report.places] == ["kernel"]
 
