@@ -25,7 +25,8 @@ WAYS = {
     "steps": ({"steps_per_execution": 3}, {}, "bypass"),
     "ragged": ({}, {"validation_split": 0.25}, "bypass"),
 }
-# Each way once and each model once; the other pairs are long.
+# Each way once and each model once; of the other pairs each second is long, or slow.
+LONG, SLOW = pytest.mark.long, pytest.mark.slow
 SHORT = {
     ("graph", digits),
     ("freeze", recurrent),
@@ -42,11 +43,11 @@ SHORT = {
         pytest.param(
             way,
             build,
-            marks=[] if (way, build) in SHORT else pytest.mark.long,
+            marks=[] if (way, build) in SHORT else (LONG, SLOW)[(i + j) % 2],
             id=f"{way}-{build.__name__}",
         )
-        for way in WAYS
-        for build in MODELS
+        for i, way in enumerate(WAYS)
+        for j, build in enumerate(MODELS)
     ],
 )
 def test_training_is_bitwise_untouched(way, build):

@@ -106,14 +106,14 @@ def _model(case, wrong, seed):
     return model, x, rng.integers(0, 3, 6)
 
 
-@pytest.mark.parametrize("seed", first([0, 1, 2]))
+@pytest.mark.parametrize("seed", first([0, 1, 2], other=pytest.mark.slow))
 @pytest.mark.parametrize("case", some(CASES, 2))
 def test_healthy(case, seed):
     report = kgw.check_gradients(*_model(case, False, seed))
     assert (report.verdict, report.dtype) == ("PASS", "float64"), str(report)
 
 
-@pytest.mark.parametrize("seed", first([0, 1, 2]))
+@pytest.mark.parametrize("seed", first([0, 1, 2], other=pytest.mark.slow))
 @pytest.mark.parametrize("case", some(CASES, 2, 1))
 def test_off_by_half(case, seed):
     report = kgw.check_gradients(*_model(case, True, seed))

@@ -3,11 +3,10 @@
 import pytest
 
 
-def first(values, count=1):
+def first(values, count=1, other=pytest.mark.long):
     """The values as parameters of a test, all but the first few marked `long`."""
     values = list(values)
-    long = [pytest.param(value, marks=pytest.mark.long) for value in values[count:]]
-    return [*values[:count], *long]
+    return [*values[:count], *(pytest.param(v, marks=other) for v in values[count:])]
 
 
 def some(values, every, start=0, other=pytest.mark.long):
