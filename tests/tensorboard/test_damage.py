@@ -112,7 +112,7 @@ CONTENTS = {
     "null": lambda text: b"null",
     "a number": lambda text: b"7",
     "an empty list": lambda text: b"[]",
-    "of a newer version": lambda text: text.replace(b"2", b"99", 1).replace(
+    "of a newer version": lambda text: text.replace(b"3", b"99", 1).replace(
         b'"format": 1', b'"format": 98'
     ),
     "a verdict of a newer version": fields(verdict="SKIPPED", kind="BORED"),

@@ -100,4 +100,5 @@ NO_SECOND = {
     "tf.math.igammac",
     "tf.math.softsign",
     "tf.nn.dilation2d",
+    "tf.nn.fractional_avg_pool",
 }
