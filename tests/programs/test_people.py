@@ -11,12 +11,16 @@ from tests.support.people import PROGRAMS, language, pictures, several  # noqa: 
 pytestmark = pytest.mark.filterwarnings("ignore:Layer 'middle' .* was passed an input")
 # Of the trainable variables, so many have to be told within three checks.
 TOLD = 0.95
-# One of each family; all others are marked `long`.
+# One of each family; of all others each second is `long`, healthy or faulty, or `slow`.
 SHORT = ("adversaries", "distillation", "rendering")
-NAMES = [
-    pytest.param(name, marks=() if name in SHORT else pytest.mark.long)
-    for name in PROGRAMS
-]
+
+
+def names(turn):
+    marks = pytest.mark.long, pytest.mark.slow
+    return [
+        pytest.param(name, marks=() if name in SHORT else marks[(k + turn) % 2])
+        for k, name in enumerate(PROGRAMS)
+    ]
 
 
 def is_told(variable):
@@ -34,7 +38,7 @@ def _checked(name, wrong, rng, steps, **options):
     return check.reports
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", names(0))
 def test_a_program_is_told_in_full(name, rng):
     keras.utils.set_random_seed(0)
     reports = _checked(name, False, rng, 4)
@@ -47,7 +51,7 @@ def test_a_program_is_told_in_full(name, rng):
 
 
 @pytest.mark.filterwarnings("ignore::keras_gradwatch.GradientMismatchWarning")
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", names(1))
 def test_a_fault_in_it_is_found_and_located(name, rng):
     keras.utils.set_random_seed(0)
     (report,) = _checked(name, True, rng, 2)
