@@ -17,8 +17,13 @@ from tests.support.tab_logs import HOSTILE, LOOK, RUNS, check, network, write_al
 
 pytest.importorskip("playwright.sync_api", reason="needs playwright, as in `[test]`")
 pytestmark = [
-    # pip can't bring a browser. `.ci/run` installs one, so there it is always tested.
-    pytest.mark.skipif(not CHROMIUM, reason="needs chromium: apt install chromium"),
+    # A newcomer may have no browser, and pip can't bring one; `.ci/run` installs it, so
+    # there the tab is always tested.
+    pytest.mark.skipif(
+        not CHROMIUM,
+        reason="the tab is tested in a browser, and pip can't bring one: "
+        "apt install chromium",
+    ),
     # One worker has them all: they share the server and the browser.
     pytest.mark.xdist_group("tab"),
 ]
