@@ -16,7 +16,6 @@ from keras_gradwatch.replica.places import Places, distinct_names
 from keras_gradwatch.replica.replica import Replica
 
 # Operations that run Python.
-
 _PYTHON = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 
 
@@ -32,13 +31,8 @@ def assert_pure(replica: Replica, places: Places, effects: Iterable[Effect]) -> 
         UncheckableError: Naming the layer and the remedy.
     """
     for effect in effects:
-        what, remedy = _told(effect)
-        line = places.line(effect.at)
-        where = effect.node if line is None else f"{effect.node}; {line}"
-        raise UncheckableError(
-            f"{_owner(replica, places, effect.at)} {what} ({where}): differences "
-            f"then say nothing about its gradient. {remedy}."
-        )
+        so = "differences then say nothing about its gradient"
+        raise _refusal(replica, places, effect, so)
 
 
 def assert_harmless(
@@ -58,11 +52,16 @@ def assert_harmless(
     """
     for effect in effects:
         if effect.is_stale or effect.op not in graphs.RANDOM:
-            what, remedy = _told(effect)
-            raise UncheckableError(
-                f"{_owner(replica, places, effect.at)} {what} ({effect.node}): the "
-                f"training step can't be run without that. {remedy}."
-            )
+            so = "the training step can't be run without that"
+            raise _refusal(replica, places, effect, so)
+
+
+def _refusal(replica, places, effect, so):
+    what, remedy = _told(effect)
+    line = places.line(effect.at)
+    where = effect.node if line is None else f"{effect.node}; {line}"
+    owner = _owner(replica, places, effect.at)
+    return UncheckableError(f"{owner} {what} ({where}): {so}. {remedy}.")
 
 
 def _told(effect):

@@ -8,19 +8,8 @@ from keras import layers
 
 import keras_gradwatch as kgw
 from keras_gradwatch.findings.intentions import FLAWS, INTENTIONS
+from tests.support.small_models import Halved, halved
 from tests.support.steps import layer_of
-
-
-@tf.custom_gradient
-def _halved(x):
-    return tf.identity(x), lambda upstream: 0.5 * upstream
-
-
-class Half(layers.Layer):
-    """The identity, with half of its gradient."""
-
-    def call(self, x):
-        return _halved(x)
 
 
 def trained(*stack):
@@ -69,7 +58,7 @@ def test_batch_renormalisation_is_expected_and_all_else_is_proven():
 
 
 def test_a_fault_upstream_of_batch_renormalisation_is_found():
-    report = kgw.check_gradients(*trained(*renormed(before=[Half()])))
+    report = kgw.check_gradients(*trained(*renormed(before=[Halved()])))
     found = verdicts(report)
     assert found["first"] == {"FAIL"}
     assert found["second"] == {"EXPECTED"}
@@ -77,7 +66,7 @@ def test_a_fault_upstream_of_batch_renormalisation_is_found():
 
 @pytest.mark.long
 def test_a_fault_downstream_of_batch_renormalisation_is_found():
-    report = kgw.check_gradients(*trained(*renormed(after=[Half()])))
+    report = kgw.check_gradients(*trained(*renormed(after=[Halved()])))
     found = verdicts(report)
     assert found["first"] == found["renorm"] == {"FAIL"}
     # Its bias is taken away by what renormalisation holds.
@@ -87,7 +76,7 @@ def test_a_fault_downstream_of_batch_renormalisation_is_found():
 
 @pytest.mark.long
 def test_plain_batch_normalisation_is_not_excused():
-    stack = [layers.Dense(5, name="first"), Half(), layers.BatchNormalization()]
+    stack = [layers.Dense(5, name="first"), Halved(), layers.BatchNormalization()]
     report = kgw.check_gradients(*trained(*stack, layers.Dense(3, name="last")))
     assert "EXPECTED" not in {v.verdict for v in report.variables}
     assert report.verdict == "FAIL"
@@ -108,7 +97,7 @@ FLOAT8 = "float8_from_mixed_bfloat16"
     "is_wrong", [False, pytest.param(True, marks=pytest.mark.long)]
 )
 def test_scales_of_float8_are_expected_and_the_rest_is_compared(is_wrong):
-    stack = [layers.Dense(4, "tanh", name="first"), *([Half()] if is_wrong else [])]
+    stack = [layers.Dense(4, "tanh", name="first"), *([Halved()] if is_wrong else [])]
     stack += [layers.Dense(8, dtype=FLOAT8, name="low"), layers.Dense(3, name="last")]
     report = kgw.check_gradients(*trained(*stack))
     found = {v.path.split("/", 1)[1]: v.verdict for v in report.variables}
@@ -204,7 +193,7 @@ def test_what_is_assigned_and_not_read_is_not():
 
     def counting(x):
         state.assign(0.9 * state + x)
-        return _halved(x)
+        return halved(x)
 
     report = kgw.check_function(counting, np.random.default_rng(0).normal(size=4))
     assert report.verdict == "FAIL"

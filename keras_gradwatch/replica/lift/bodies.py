@@ -6,14 +6,13 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.framework import operations
 from keras_gradwatch.framework.graphs import QUIET
 from keras_gradwatch.replica.lift import draws
 from keras_gradwatch.replica.lift.fixed import FixedDraws
-from keras_gradwatch.replica.lift.library import Effect, Functions
+from keras_gradwatch.replica.lift.library import Effect, Functions, all_return
 from keras_gradwatch.replica.lift.nodes import (
     Draft,
     Names,
@@ -22,6 +21,7 @@ from keras_gradwatch.replica.lift.nodes import (
     described,
     named_in,
 )
+from keras_gradwatch.replica.lift.reads import read_off, written
 from keras_gradwatch.replica.lift.rules import (
     BRANCHES,
     DROPPED,
@@ -33,10 +33,7 @@ from keras_gradwatch.replica.lift.rules import (
     can_run,
 )
 from keras_gradwatch.replica.lift.stand_ins import stand_in
-from keras_gradwatch.replica.lift.widening import (
-    DOUBLE,
-    was_rounded,
-)
+from keras_gradwatch.replica.lift.widening import DOUBLE, mark, was_rounded
 from keras_gradwatch.replica.lift.writes import ASSIGNS, READS, Writes, writes
 
 _INT64 = tf.int64.as_datatype_enum
@@ -185,50 +182,21 @@ class Body:
 
     def _read(self, node, given):
         """Reads a variable off its value instead of its handle."""
-        name, attributes, draft = node.node.name, node.attributes, self.draft
         if node.op != "VariableShape":
             self._note_stale(node)
         value = self._present(node, given[0])
-        kept: tuple[str, ...] = ()
-        if node.op == "ReadVariableOp":
-            ref = value
-        elif node.op == "ResourceGather":
-            axis = draft.constant(f"{name}/axis", np.int32(0))
-            types = {"Tparams": DOUBLE, "Taxis": tf.int32.as_datatype_enum}
-            ref = draft.add(name, "GatherV2", [value, given[1], axis], types)
-            kept = ("batch_dims", "Tindices")
-        elif node.op == "ResourceGatherNd":
-            ref = draft.add(name, "GatherNd", [value, given[1]], {"Tparams": DOUBLE})
-            kept = ("Tindices",)
-        else:
-            ref = draft.add(name, "Shape", [value], {"T": DOUBLE})
-            kept = ("out_type",)
-        for attribute in kept:
-            draft.nodes[-1].attr[attribute].CopyFrom(attributes[attribute])
-        self._settle(node, [ref])
+        self._settle(node, [read_off(self.draft, node, value, given[1:])])
 
     def _present(self, node, handle):
         """What a variable holds when a node reads it, as it was written last."""
-        name, value = node.node.name, None
-        if self.is_value(node.inputs[0]):
-            value = handle
+        value = handle if self.is_value(node.inputs[0]) else None
         writers = self._writes.before(node.node) or ()
-        if writers:
-            self.assigned.append(name)
-        for k, writer in enumerate(writers):
-            change, how = self._new(writer.input[1]), ASSIGNS[writer.op]
-            if how is None:
-                value = change
-                continue
-            own = node.attributes["dtype"].type
-            dtype = self._functions.widening.dtype(own)
-            if value is None:
-                value = self.draft.add(
-                    f"{name}/before", "ReadVariableOp", [handle], {"dtype": own}
-                )
-                value = self.draft.cast(value, own, dtype, f"{name}/before/wide")
-            value = self.draft.add(f"{name}/now{k}", how, [value, change], {"T": dtype})
-        return value
+        if not writers:
+            return value
+        self.assigned.append(node.node.name)
+        changes = [(ASSIGNS[w.op], self._new(w.input[1])) for w in writers]
+        dtype = self._wide(node.attributes["dtype"].type)
+        return written(self.draft, node, handle, value, changes, dtype)
 
     def _note_stale(self, node):
         """Notes that a node reads, and whether it would read what is no longer so."""
@@ -306,9 +274,9 @@ class Body:
             self._functions.lifted(one.name, values[first:], in_loop or self._in_loop)
             for one in named
         ]
-        returns = values if in_loop else _all_return(called)
-        _mark(attributes, takes, values[first:])
-        _mark(attributes, gives, returns)
+        returns = values if in_loop else all_return(called)
+        mark(attributes, takes, values[first:])
+        mark(attributes, gives, returns)
         if any(function.draws for function in called):
             number = self._draws.number(node.node.name)
             again = attributes["body"].func.name if in_loop else ""
@@ -393,15 +361,3 @@ class Body:
 
     def _where(self, node):
         return f"{self._scope}/{node.node.name}" if self._scope else node.node.name
-
-
-def _all_return(called):
-    """Which results are values: of functions one of which is run."""
-    return [all(flags) for flags in zip(*(f.returns for f in called), strict=False)]
-
-
-def _mark(attributes, name, flags):
-    """Makes doubles of the handles among the types of an attribute."""
-    for k, flag in enumerate(flags):
-        if flag:
-            attributes[name].list.type[k] = DOUBLE

@@ -93,3 +93,8 @@ class Functions(Protocol):
 
     def added(self, function: Any) -> Function:
         """A concrete function of ours, to be called."""
+
+
+def all_return(called: Sequence[Function]) -> list[bool]:
+    """Which results are values: of functions one of which is run."""
+    return [all(flags) for flags in zip(*(f.returns for f in called), strict=False)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -83,3 +84,16 @@ def was_rounded(value: Any) -> bool:
     mantissa = np.abs(np.frexp(array)[0])
     exact = (array == np.round(array)) | (mantissa == 0.5) | ~np.isfinite(array)
     return not exact.all()
+
+
+def mark(attributes: dict[str, Any], name: str, flags: Iterable[bool]) -> None:
+    """Makes doubles of the handles among the types of an attribute.
+
+    Args:
+        attributes: The attributes of a node, which are changed.
+        name: Name of that one.
+        flags: For each of its types, whether it is a handle whose value is given.
+    """
+    for k, flag in enumerate(flags):
+        if flag:
+            attributes[name].list.type[k] = DOUBLE

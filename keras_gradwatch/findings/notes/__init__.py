@@ -1,0 +1,126 @@
+"""What else a reader of a report should know: data, no words.
+
+`sentences` says each of them in English.
+"""
+
+from __future__ import annotations
+
+from keras_gradwatch.findings.notes.declared import (
+    ExpectedIsRight,
+    ExpectedMatchesNothing,
+)
+from keras_gradwatch.findings.notes.in_training import (
+    AssignedAndRead,
+    FlawedOperation,
+    HandedOn,
+    LossNotScaled,
+    Overflow,
+    RoundedOff,
+    ScaledInVain,
+    TrainingLossNotFinite,
+    Underflow,
+)
+from keras_gradwatch.findings.notes.note import (
+    HINT,
+    LIMIT,
+    SEVERE,
+    SEVERITIES,
+    Note,
+    Said,
+)
+from keras_gradwatch.findings.notes.unseen import (
+    HandedUnseen,
+    LeftOut,
+    LossNotFinite,
+    LossNotRepeatable,
+    LowPrecision,
+    NotDifferentiated,
+    RaisedNearby,
+    Refusal,
+    Refused,
+    RoundedConstants,
+    Stairs,
+    SymmetricOnly,
+    TrainingUnseen,
+)
+from keras_gradwatch.findings.notes.whereabouts import (
+    Look,
+    LookAtOwnWeights,
+    LookAtThese,
+    LookBetween,
+    LookHere,
+    LookToTheLoss,
+)
+
+__all__ = [
+    "HINT",
+    "LIMIT",
+    "NOTES",
+    "SEVERE",
+    "SEVERITIES",
+    "AssignedAndRead",
+    "ExpectedIsRight",
+    "ExpectedMatchesNothing",
+    "FlawedOperation",
+    "HandedOn",
+    "HandedUnseen",
+    "LeftOut",
+    "Look",
+    "LookAtOwnWeights",
+    "LookAtThese",
+    "LookBetween",
+    "LookHere",
+    "LookToTheLoss",
+    "LossNotFinite",
+    "LossNotRepeatable",
+    "LossNotScaled",
+    "LowPrecision",
+    "NotDifferentiated",
+    "Note",
+    "Overflow",
+    "RaisedNearby",
+    "Refusal",
+    "Refused",
+    "RoundedConstants",
+    "RoundedOff",
+    "Said",
+    "ScaledInVain",
+    "Stairs",
+    "SymmetricOnly",
+    "TrainingLossNotFinite",
+    "TrainingUnseen",
+    "Underflow",
+]
+
+# All that a report may hold, by whose names they are kept in JSON.
+NOTES = (
+    LookHere,
+    LookAtOwnWeights,
+    LookBetween,
+    LookToTheLoss,
+    LookAtThese,
+    LowPrecision,
+    RaisedNearby,
+    SymmetricOnly,
+    Stairs,
+    RoundedConstants,
+    Refused,
+    LossNotFinite,
+    LossNotRepeatable,
+    HandedUnseen,
+    TrainingUnseen,
+    LeftOut,
+    NotDifferentiated,
+    TrainingLossNotFinite,
+    LossNotScaled,
+    ScaledInVain,
+    Underflow,
+    Overflow,
+    RoundedOff,
+    HandedOn,
+    AssignedAndRead,
+    FlawedOperation,
+    ExpectedMatchesNothing,
+    ExpectedIsRight,
+    Said,
+)
