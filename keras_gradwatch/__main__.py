@@ -2,9 +2,9 @@
 
     python -m keras_gradwatch LOGDIR [--json]
 
-The exit code is 1 if a gradient is wrong, or if an event can't be read; 3 if gradients
-are right, but something keeps weights from learning: an alert was given, or a check
-warns of what becomes of its gradients; 2 if not all is known: no report was found, or
+The exit code is 1 if a gradient is wrong, or if an event can't be read; 3 if none is
+wrong, but something keeps weights from learning: an alert was given, or a check warns
+of what becomes of its gradients; else 2 if not all is known: no report was found, or
 one in which something was not told.
 """
 

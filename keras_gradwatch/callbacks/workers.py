@@ -9,6 +9,7 @@ optimizer iterations.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import keras
@@ -46,11 +47,24 @@ def agree(
     }
     everyone = [json.loads(text) for text in _exchange(strategy, json.dumps(own))]
     reports = [GradientReport.from_json(o["report"]) for o in everyone if o["report"]]
-    report = min(reports, key=lambda one: _WORST_FIRST.index(one.verdict), default=None)
+    report = worst(reports)
     errors = [other["error"] for other in everyone if other["error"]]
     if errors and error is None:
         error = UncheckableError(f"On another worker: {errors[0]}")
     return report, error
+
+
+def worst(reports: Sequence[GradientReport]) -> GradientReport | None:
+    """The worst of some reports: wrong, else severe, else what was not told.
+
+    Args:
+        reports: The reports.
+    """
+
+    def rank(one):
+        return one.verdict != FAIL, not one.severe, _WORST_FIRST.index(one.verdict)
+
+    return min(reports, key=rank, default=None)
 
 
 def as_the_chief(strategy: tf.distribute.Strategy, alerts: list[Alert]) -> list[Alert]:

@@ -14,7 +14,7 @@ from keras_gradwatch.check.numerics.history import History
 from keras_gradwatch.check.numerics.loss_at_point import is_still
 from keras_gradwatch.check.on_purpose import intended
 from keras_gradwatch.check.problem import ReplicaProblem
-from keras_gradwatch.check.settings import Settings
+from keras_gradwatch.check.settings import Settings, is_declared
 from keras_gradwatch.errors import UncheckableError
 from keras_gradwatch.findings import causes
 from keras_gradwatch.findings.causes import Cause
@@ -113,7 +113,7 @@ def _judged(
         verdict, cause = _blocked(problem, variable, verdict, cause)
     if isinstance(cause, causes.TrulyZero):
         cause = _taken_away(problem, variable)
-    if verdict in (FAIL, BLOCKED) and _is_expected(weight.path, settings.expected):
+    if verdict in (FAIL, BLOCKED) and is_declared(weight.path, settings.expected):
         verdict = EXPECTED
     return intended(problem, variable, verdict, cause)
 
@@ -147,14 +147,9 @@ def _blocked(problem, variable, verdict, cause) -> tuple[str, Cause | None]:
     cut = problem.cut(variable)
     if cut is None and verdict == BLOCKED:
         # Nothing cuts it: what it acts through is flat here.
-        return (
-            (INCONCLUSIVE, causes.Untold())
-            if gradient is None
-            else (
-                BLOCKED,
-                causes.Dead(),
-            )
-        )
+        if gradient is None:
+            return INCONCLUSIVE, causes.Untold()
+        return BLOCKED, causes.Dead()
     # Of many jumps at once, differences make slopes.
     is_seen = verdict == FAIL or isinstance(cause, _SEEN)
     if cut is not None and (verdict == BLOCKED or (cut.is_whole and is_seen)):
@@ -275,10 +270,6 @@ def _in_short(error):
 
 def _is_pending(variable):
     return isinstance(variable.cause, causes.Pending)
-
-
-def _is_expected(path, patterns):
-    return any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
 
 
 def _comparison(item, shape):

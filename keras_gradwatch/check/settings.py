@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -50,3 +51,13 @@ class Settings:
             not is_number(self.time_budget) or self.time_budget <= 0
         ):
             refuse("time_budget", "seconds above 0, or None", self.time_budget)
+
+
+def is_declared(path: str, patterns: Sequence[str]) -> bool:
+    """Whether a pattern of `expected` is one of this path.
+
+    Args:
+        path: Path of a variable.
+        patterns: The patterns.
+    """
+    return any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)

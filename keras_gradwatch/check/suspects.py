@@ -21,7 +21,7 @@ from keras_gradwatch.findings.pattern import ZERO, Pattern
 from keras_gradwatch.findings.place import Place
 from keras_gradwatch.findings.variable import VariableReport
 from keras_gradwatch.findings.verdicts import FAIL
-from keras_gradwatch.replica.lift.shares import Step
+from keras_gradwatch.replica.lift.shares import Shares, Step
 from keras_gradwatch.replica.spots import place_of
 
 logger = logging.getLogger("keras_gradwatch")
@@ -42,31 +42,38 @@ def look_here(
     """
     wrong = [v.verdict == FAIL for v in variables]
     try:
-        places = _places(problem, _guilty_groups(problem, wrong))
+        shares = problem.shares
+        if shares is None:  # code that has no graph
+            return None
+        places = _places(problem, shares, _guilty_groups(problem, shares, wrong))
     except Exception:  # the code of a backward pass, asked once more
         logger.debug("The places of a mistake could not be told.", exc_info=True)
         return None
     return LookHere(places) if places else None
 
 
-def _places(problem: ReplicaProblem, groups: Sequence[list[Step]]) -> tuple[Place, ...]:
+def _places(
+    problem: ReplicaProblem, shares: Shares, groups: Sequence[list[Step]]
+) -> tuple[Place, ...]:
     """The places of some groups, in the order of the forward pass."""
     replica, trace = problem.traced
     found: dict[Place, Place] = {}
     for group in reversed(groups):
         place = place_of(replica, trace, group)
         if place not in found:
-            known = _pattern(problem, group) if len(found) < _PATTERNS else None
-            found[place] = replace(place, pattern=known)
+            known = len(found) < _PATTERNS
+            pattern = _pattern(problem, shares, group) if known else None
+            found[place] = replace(place, pattern=pattern)
     return tuple(found.values())
 
 
-def _pattern(problem: ReplicaProblem, group: Sequence[Step]) -> Pattern | None:
+def _pattern(
+    problem: ReplicaProblem, shares: Shares, group: Sequence[Step]
+) -> Pattern | None:
     """What the mistake of one operation looks like."""
     if len(group) > 1:  # with lists between
         return None
-    (step,), shares = group, problem.shares
-    known = {} if shares is None else shares.patterns
+    (step,), known = group, shares.patterns
     if step.misshapen is not None:
         return Pattern(step.misshapen)
     if not step.made:
@@ -81,11 +88,8 @@ def _pattern(problem: ReplicaProblem, group: Sequence[Step]) -> Pattern | None:
 
 
 def _guilty_groups(
-    problem: ReplicaProblem, wrong: Sequence[bool]
+    problem: ReplicaProblem, shares: Shares, wrong: Sequence[bool]
 ) -> Sequence[list[Step]]:
-    shares = problem.shares
-    if shares is None:  # code that has no graph
-        return []
     misshapen = [
         g for g in shares.groups if any(step.misshapen is not None for step in g)
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +10,7 @@ import numpy as np
 
 from keras_gradwatch.check.numerics.rounding import handed_on, is_telling, rounding
 from keras_gradwatch.check.problem import ReplicaProblem
+from keras_gradwatch.check.settings import is_declared
 from keras_gradwatch.check.training_step import Trained, TrainingStep
 from keras_gradwatch.findings.causes import OverflowInTraining
 from keras_gradwatch.findings.handed import (
@@ -159,7 +159,7 @@ def _on_losses(step, trained, losses):
 def _on_scales(reports, step, expected):
     as_they_are = {v.path for v in reports if v.handed is None}
     for one in step.forgotten():
-        is_declared = all(_matches(path, expected) for path in one.paths)
+        is_declared = all(is_declared(path, expected) for path in one.paths)
         severity = HINT if is_declared else SEVERE
         if not as_they_are & set(one.paths):
             continue  # the step scales them by itself
@@ -167,10 +167,6 @@ def _on_scales(reports, step, expected):
             yield ScaledInVain(one.optimizer, one.other, severity=severity)
         else:
             yield LossNotScaled(one.optimizer, severity=severity)
-
-
-def _matches(path, patterns):
-    return any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
 
 
 def _spoils(report, step, trained, handed):
@@ -184,7 +180,7 @@ def _spoils(report, step, trained, handed):
 
 def _on_underflow(reports, step, expected):
     found = [v for v in reports if (v.vanished or 0) >= NOTABLE_SHARE]
-    idle = [v for v in found if _is_lost(v) and not _matches(v.path, expected)]
+    idle = [v for v in found if _is_lost(v) and not is_declared(v.path, expected)]
     if found:
         worst = max(idle or found, key=lambda v: v.vanished)
         yield Underflow(
@@ -229,7 +225,7 @@ def _on_optimizers(reports, step, expected):
     wrong = _wrong(reports, _PRECISION[step.dtype])
     for report in reports:
         if report.handed is not None:
-            is_severe = report.label in wrong and not _matches(report.path, expected)
+            is_severe = report.label in wrong and not is_declared(report.path, expected)
             # Distances differ from variable to variable.
             alike = replace(report.handed, distance=None)
             key = SEVERE if is_severe else HINT, alike

@@ -15,7 +15,6 @@ SLICE = "slice"
 # broadcast, not the sum.
 UNSCALED = "unscaled"
 UNSUMMED = "unsummed"
-NONFINITE = "nonfinite"
 
 
 @dataclass(frozen=True)

@@ -88,18 +88,11 @@ def count_of_parts(data: Any, strategy: tf.distribute.Strategy) -> int:
 
 def as_double(batch: Any) -> Any:
     """Casts the floats of a batch to float64; integers and strings stay."""
-    return _cast(batch, tf.float64)
-
-
-def as_floatx(batch: Any) -> Any:
-    """Casts the floats of a batch to Keras' default float type."""
-    return _cast(batch, keras.config.floatx())
-
-
-def _cast(batch, dtype):
     return tf.nest.map_structure(
         lambda leaf: (
-            leaf if leaf is None or not is_float(leaf.dtype) else tf.cast(leaf, dtype)
+            leaf
+            if leaf is None or not is_float(leaf.dtype)
+            else tf.cast(leaf, tf.float64)
         ),
         batch,
     )

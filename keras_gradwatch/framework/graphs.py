@@ -117,7 +117,7 @@ def low_precision_nodes(
         if op not in needed:
             needed.add(op)
             wanted.extend(t.op for t in op.inputs if carries(t.dtype))
-    library = functions_of(graph)
+    library = library_of(graph)
     return [
         (op.name, dtype)
         for op in reached
@@ -126,48 +126,42 @@ def low_precision_nodes(
     ]
 
 
+def behind(operations: Iterable[tf.Operation]) -> Iterator[tf.Operation]:
+    """Some operations, and all that they take something from, each once.
+
+    Args:
+        operations: Operations of a graph.
+    """
+    waiting, seen = list(operations), set()
+    while waiting:
+        op = waiting.pop()
+        if id(op) not in seen:
+            seen.add(id(op))
+            yield op
+            waiting.extend(t.op for t in op.inputs)
+
+
 def depends_on(target: tf.Tensor, sources: Iterable) -> bool:
     """Whether a tensor of a graph is computed from any of others."""
-    wanted, seen, found = [target.op], set(), {id(t.op) for t in sources}
-    while wanted:
-        op = wanted.pop()
-        if id(op) in found:
-            return True
-        if op not in seen:
-            seen.add(op)
-            wanted.extend(t.op for t in op.inputs)
-    return False
+    found = {id(t.op) for t in sources}
+    return any(id(op) in found for op in behind([target.op]))
 
 
 def captured_by(target: tf.Tensor) -> set[int]:
     """Ids of the tensors outside of its graph that a tensor is computed from."""
     graph = target.graph
     outside = {id(inside.op): id(tensor) for tensor, inside in graph.captures}
-    wanted, seen, found = [target.op], set(), set()
-    while wanted:
-        op = wanted.pop()
-        if id(op) in seen:
-            continue
-        seen.add(id(op))
-        if id(op) in outside:
-            found.add(outside[id(op)])
-        wanted.extend(t.op for t in op.inputs)
-    return found
+    return {outside[id(op)] for op in behind([target.op]) if id(op) in outside}
 
 
 def is_multiplied(target: tf.Tensor, factor: float) -> bool:
     """Whether a constant factor is in what a tensor of a graph is computed from."""
-    wanted, seen = [target.op], set()
-    while wanted:
-        op = wanted.pop()
-        if op.type == "Mul":
-            constants = filter(None, map(_number, op.inputs))
-            if any(np.isclose(c, factor) for c in constants):
-                return True
-        if op not in seen:
-            seen.add(op)
-            wanted.extend(t.op for t in op.inputs)
-    return False
+    return any(
+        np.isclose(constant, factor)
+        for op in behind([target.op])
+        if op.type == "Mul"
+        for constant in filter(None, map(_number, op.inputs))
+    )
 
 
 def _number(tensor):
@@ -207,7 +201,7 @@ def suspects_inside(operation: tf.Operation) -> set[str]:
         The `backward_name` of each operation in them that has one, and the name of each
         that stops the gradient.
     """
-    library, found = functions_of(operation.graph), set[str]()
+    library, found = library_of(operation.graph), set[str]()
     waiting, seen = list(called(operation.node_def)), set[str]()
     while waiting:
         name = waiting.pop()
@@ -229,7 +223,7 @@ def _backward_name(node):
     return node.attr["_gradient_op_type"].s.decode()
 
 
-def functions_of(graph: tf.Graph) -> dict[str, Any]:
+def library_of(graph: tf.Graph) -> dict[str, Any]:
     """The definitions of the functions that a graph knows, by their names."""
     return {f.signature.name: f for f in graph.as_graph_def().library.function}
 

@@ -17,7 +17,7 @@ from keras_gradwatch.framework.graphs import (
     WITHOUT_VALUES,
     called,
     carries,
-    functions_of,
+    library_of,
 )
 from keras_gradwatch.replica.lift.trace import Trace
 from keras_gradwatch.replica.places import distinct_names
@@ -135,7 +135,7 @@ class _Flow:
 
     def inside(self) -> Iterator[str]:
         """Types of operations without a derivative in functions that are called."""
-        library = functions_of(self._graph)
+        library = library_of(self._graph)
         wanted = [name for op in self._calls for name in called(op.node_def)]
         seen: set[str] = set()
         while wanted:
@@ -152,12 +152,11 @@ class _Flow:
         is_smooth = not self.smooth.isdisjoint(names)
         is_hidden = not self.hidden.isdisjoint(names)
         origins = frozenset().union(*(self._cut.get(n, frozenset()) for n in names))
-        is_call = any(True for _ in called(op.node_def))
         if is_smooth or is_hidden:
             self.following.append(op)
-        if is_call and (is_smooth or is_hidden):
-            self._calls.append(op)
-            is_smooth, is_hidden = False, True
+            if any(called(op.node_def)):
+                self._calls.append(op)
+                is_smooth, is_hidden = False, True
         for tensor in op.outputs:
             passes = op.type not in _STAIRS and carries(tensor.dtype)
             if is_smooth and passes:

@@ -6,7 +6,7 @@ variable. What depends on what is read off the trace.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from keras_gradwatch.findings.intentions import FLAWS, FLOAT8, INTENTIONS, OVERWRITTEN
+from keras_gradwatch.framework.graphs import behind
 
 # Name of an operation through which goes what is assigned to a variable of Keras'.
 ASSIGNED = "gradwatch_assigned"
@@ -130,7 +131,7 @@ def _is_assigned(op):
 def _found(trace, key_of):
     call, found = trace.call, []
     wanted = [t for t in (*call.targets, *(call.weights or ())) if t is not None]
-    for op in _behind(t.op for t in wanted):
+    for op in behind(t.op for t in wanted):
         key = key_of(op)
         if key is not None:
             moved = _weights(trace, [op])
@@ -154,7 +155,7 @@ def _weights(trace, ops):
     recorded = _recorded(trace)
     return frozenset(
         inside[id(t)]
-        for op in _behind(ops)
+        for op in behind(ops)
         if recorded is None or op.name in recorded
         for t in op.inputs
         if id(t) in inside
@@ -167,14 +168,3 @@ def _recorded(trace):
         return None
     operations = trace.graph.get_operations()
     return {op.name for a, b in trace.spans for op in operations[a:b]}
-
-
-def _behind(ops: Iterable[Any]) -> Sequence[Any]:
-    """Operations that some are computed from, themselves included."""
-    waiting, seen = list(ops), {}
-    while waiting:
-        op = waiting.pop()
-        if id(op) not in seen:
-            seen[id(op)] = op
-            waiting.extend(t.op for t in op.inputs)
-    return list(seen.values())

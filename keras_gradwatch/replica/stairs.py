@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from keras_gradwatch.framework.graphs import behind
 from keras_gradwatch.replica.lift.lifted import SCOPE, Lifted
 
 # Operations that change a type only: what is before them is to blame.
@@ -32,8 +33,8 @@ def rounding(
         Its type and its name in the trace; None if it can't be told.
     """
     graph = lifted.loss.graph
-    behind = _behind(graph.outputs[0].op)
-    ops = [op for op in graph.get_operations() if op in behind and _doubles(op)]
+    needed = set(behind([graph.outputs[0].op]))
+    ops = [op for op in graph.get_operations() if op in needed and _doubles(op)]
     with graph.as_default():
         sums = tf.stack([_sum(op) for op in ops])
     feeds = graph.inputs[: len(flat)]
@@ -56,16 +57,6 @@ def _doubles(op):
 
 def _sum(op):
     return tf.add_n([tf.reduce_sum(t) for t in _doubles(op)])
-
-
-def _behind(target):
-    found, waiting = set(), [target]
-    while waiting:
-        op = waiting.pop()
-        if op not in found:
-            found.add(op)
-            waiting += [t.op for t in op.inputs]
-    return found
 
 
 def _sources(op, known):

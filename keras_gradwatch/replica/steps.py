@@ -152,7 +152,7 @@ class _Way:
         replica, states = self.replica, self.replica.states()
         if self._of_any_size:
             try:
-                return traced(replica, states, batch, batches.of_any_size(batch))
+                return traced(replica, states, batches.of_any_size(batch))
             except Exception:  # the model's own code, which may need to know the size
                 logger.debug("A step can't be traced for any size.", exc_info=True)
                 self._of_any_size = False

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 import keras_gradwatch as kgw
 from keras_gradwatch.callbacks.console import say
+from tests.support.marks import first
 from tests.support.small_models import small_model
 
 
@@ -39,13 +40,8 @@ class Spoil(keras.callbacks.Callback):
             kernel.assign(np.full(kernel.shape, np.inf, "float32"))
 
 
-def also(value):
-    """A further value of a parameter."""
-    return pytest.param(value, marks=pytest.mark.long)
-
-
-@pytest.mark.parametrize("save_freq", ["epoch", also(1)])
-@pytest.mark.parametrize("is_first", [True, also(False)])
+@pytest.mark.parametrize("save_freq", first(["epoch", 1]))
+@pytest.mark.parametrize("is_first", first([True, False]))
 def test_a_backup_outlives_a_nan_and_is_finite(data, tmp_path, save_freq, is_first):
     model, folder = small_model(), tmp_path / "backup"
     backup = keras.callbacks.BackupAndRestore(str(folder), save_freq=save_freq)
@@ -107,13 +103,9 @@ CONSOLES = {
     "none": lambda: None,
     "full": lambda: open("/dev/full", "w", buffering=1),  # noqa: SIM115
 }
-FIRST = ("nobody reads",)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [n if n in FIRST else also(n) for n in CONSOLES],
-)
+@pytest.mark.parametrize("name", first(CONSOLES))
 def test_a_fit_goes_on_whatever_becomes_of_the_console(data, monkeypatch, name):
     model = small_model()
     check = kgw.GradientCheck(warmup_steps=0, verbose=2)
@@ -161,11 +153,7 @@ def test_a_log_dir_on_another_file_system(data):
 
 @pytest.mark.parametrize(
     "make",
-    [
-        kgw.GradientCheck,
-        also(kgw.GradientStats),
-        also(kgw.NonFiniteLocator),
-    ],
+    first([kgw.GradientCheck, kgw.GradientStats, kgw.NonFiniteLocator]),
 )
 @pytest.mark.parametrize("address", ["nowhere://logs", "a file"])
 def test_what_can_not_be_written_to_is_said_before_training(

@@ -223,23 +223,15 @@ def test_a_check_that_breaks_leaves_training_alone(data, fragile_model):
     assert "ZeroDivisionError: out of order" in check.reports[0].reason
 
 
-class BreakOnTheLastBatch(keras.callbacks.Callback):
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch
-
-    def on_train_batch_begin(self, batch, logs=None):
-        Fragile.broken = batch == 2 and self.epoch < 2
-
-
 def test_a_check_that_breaks_does_not_spoil_the_next(data, fragile_model):
-    check = kgw.GradientCheck(warmup_steps=0, check_freq=1, verbose=0)
-    callbacks = [BreakOnTheLastBatch(), check]
-    fragile_model.optimizer.learning_rate = 0.5
-    fragile_model.fit(*data, batch_size=10, epochs=3, verbose=0, callbacks=callbacks)
-    verdicts = [r.verdict for r in check.reports]
-    assert len(verdicts) == 9
-    # The short batch has no trace of its own, so nothing breaks there.
-    assert "FAIL" not in verdicts
+    check = kgw.GradientCheck(warmup_steps=1, check_freq=1, verbose=0)
+    callbacks = [check, BreakAfterOneStep()]
+    fragile_model.fit(*data, batch_size=6, verbose=0, callbacks=callbacks)
+    assert {r.verdict for r in check.reports} == {"INCONCLUSIVE"}
+    broken, Fragile.broken = len(check.reports), False
+    # What could not be traced is not traced again in a fit; another one has its own.
+    fragile_model.fit(*data, batch_size=6, verbose=0, callbacks=[check])
+    assert {r.verdict for r in check.reports[broken:]} == {"PASS"}
 
 
 def test_what_can_not_be_written_to_is_refused_before_training(data, tmp_path):

@@ -9,11 +9,7 @@ import tensorflow as tf
 
 import keras_gradwatch as kgw
 from tests.support.marks import first
-
-
-@tf.custom_gradient
-def half(x):
-    return tf.identity(x), lambda upstream: 0.5 * upstream
+from tests.support.small_models import halved
 
 
 def positive(x):
@@ -48,7 +44,7 @@ def test_where_it_raises_nearby_other_steps_are_taken_and_it_is_said(function):
     if function is not checked:
         [note] = [n for n in report.notes if "at some points nearby" in n]
         assert "ValueError: must" in note
-    report = kgw.check_function(lambda x: function(half(x)), x)
+    report = kgw.check_function(lambda x: function(halved(x)), x)
     assert report.verdict == "FAIL"
 
 
@@ -68,7 +64,7 @@ def test_a_slope_is_seen_from_one_side_where_there_is_but_one():
 
     x = np.array([0.0, 0.3])
     assert kgw.check_function(function, x).verdict == "PASS"
-    assert kgw.check_function(lambda x: function(half(x)), x).verdict == "FAIL"
+    assert kgw.check_function(lambda x: function(halved(x)), x).verdict == "FAIL"
 
 
 @pytest.fixture
@@ -81,7 +77,7 @@ def test_a_cholesky_factor_is_compared_along_symmetric_changes(matrix):
     report = kgw.check_function(keras.ops.cholesky, matrix.astype("float32"))
     assert report.verdict == "PASS", str(report)
     assert any("one triangle of x" in note for note in report.notes)
-    report = kgw.check_function(lambda x: keras.ops.cholesky(half(x)), matrix)
+    report = kgw.check_function(lambda x: keras.ops.cholesky(halved(x)), matrix)
     assert report.verdict == "FAIL"
     assert not any("one triangle" in note for note in report.notes)
 
@@ -103,7 +99,7 @@ def test_a_cholesky_factor_is_compared_along_symmetric_changes(matrix):
 def test_functions_of_symmetric_matrices(function, matrix):
     report = kgw.check_function(function, matrix)
     assert report.verdict == "PASS", str(report)
-    report = kgw.check_function(lambda x: function(half(x)), matrix)
+    report = kgw.check_function(lambda x: function(halved(x)), matrix)
     assert report.verdict == "FAIL"
 
 

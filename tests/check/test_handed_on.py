@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 import keras_gradwatch as kgw
+from keras_gradwatch.__main__ import ALARMED, main
 from keras_gradwatch.findings.digest import digest
 from keras_gradwatch.findings.headline import headline
 from keras_gradwatch.findings.notes import SEVERE
@@ -286,6 +287,8 @@ def test_fit_warns_once_and_points_to_the_line_that_calls_it(tmp_path, capsys):
     assert "optimizer the gradient of b/kernel" in str(told.message).partition("\n")[0]
     assert "optimizer the gradient of b/kernel" in capsys.readouterr().out
     assert all(note.severity == SEVERE for note in check.reports[0].severe)
+    assert main([str(tmp_path)]) == ALARMED
+    assert "optimizer the gradient of b/kernel" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("how", ["raise", pytest.param("stop", marks=pytest.mark.long)])

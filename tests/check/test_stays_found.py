@@ -6,23 +6,18 @@ import warnings
 
 import keras
 import pytest
-import tensorflow as tf
 
 import keras_gradwatch as kgw
 from tests.support.marks import first
+from tests.support.small_models import halved
 
 layers = keras.layers
-
-
-@tf.custom_gradient
-def half(x):
-    return tf.identity(x), lambda upstream: 0.5 * upstream
 
 
 def fitted(depth, rng, **options):
     h = start = keras.Input((6,))
     for _ in range(depth):
-        h = h + layers.Dense(6, "tanh")(layers.Lambda(half)(h))
+        h = h + layers.Dense(6, "tanh")(layers.Lambda(halved)(h))
     model = keras.Model(start, layers.Dense(3)(h))
     model.compile("adam", "mse")
     check = kgw.GradientCheck(warmup_steps=1, check_freq=3, verbose=0, **options)

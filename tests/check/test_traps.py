@@ -263,7 +263,7 @@ def test_rounding_and_floor(rng):
     assert kernel.verdict != "PASS"
 
 
-def test_saturated_clip_is_dead_and_said_to_be(rng):
+def test_a_saturated_clip_is_never_passed(rng):
     model = _sequential(
         keras.Input((3,)),
         layers.Dense(4, name="before"),

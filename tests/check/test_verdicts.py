@@ -10,6 +10,8 @@ from keras import layers, ops
 
 import keras_gradwatch as kgw
 from keras_gradwatch.findings import causes
+from tests.support.marks import first
+from tests.support.small_models import halved
 
 X = np.random.default_rng(0).normal(size=(16, 6)).astype("float32")
 Y = np.random.default_rng(1).normal(size=(16, 3)).astype("float32")
@@ -67,13 +69,9 @@ CUTS = {
     ),
     "stopped as well": (lambda x: tf.stop_gradient(tf.round(x)), "Round"),
 }
-FIRST = "round"
 
 
-@pytest.mark.parametrize(
-    "name",
-    [n if n == FIRST else pytest.param(n, marks=pytest.mark.long) for n in CUTS],
-)
+@pytest.mark.parametrize("name", first(CUTS))
 def test_what_a_derivative_can_not_pass_is_blocked(name):
     function, operation = CUTS[name]
     report = check(between(function))
@@ -214,11 +212,6 @@ def test_an_unused_weight_and_one_times_zero():
     assert "however far this is moved" in of(report, "spare").reason
     assert of(report, "masked").verdict == "ZERO"
     assert "here the loss does not depend on it" in of(report, "masked").reason
-
-
-@tf.custom_gradient
-def halved(x):
-    return tf.identity(x), lambda upstream: 0.5 * upstream
 
 
 class LoRA(layers.Layer):

@@ -13,6 +13,8 @@ from tests.support.faults.library import with_backward
 from tests.support.faults.shapes import SHAPES, Shape
 
 NAMED = {"own names": True, "default names": False}
+# None of the values of these models is where this is wrong.
+QUIET = {"wrong in the tail"}
 FEW = ("scaled by 0.5", "RMS norm with a detached norm")
 
 
@@ -22,8 +24,9 @@ def places(shape, mistakes, is_named):
     made = Shape([MISTAKES[m] for m in mistakes], np.random.default_rng(0), is_named)
     model, x, y = SHAPES[shape](made)
     report = kgw.check_gradients(model, x, y, samples=2, directions=2)
-    if report.verdict == "PASS":  # as of a tail that none of these values is in
-        pytest.skip("The mistake has no effect here.")
+    if report.verdict == "PASS" and set(mistakes) <= QUIET:
+        pytest.skip("None of these values is in the tail, so nothing is wrong.")
+    assert report.verdict == "FAIL", str(report)
     (look,) = (note for note in report.remarks if isinstance(note, LookHere))
     return made, look.places
 

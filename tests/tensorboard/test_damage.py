@@ -67,13 +67,19 @@ def tab(log):
     return answers.run("gradwatch", found["gradwatch"]), found["gradwatch"]
 
 
+# Where a digest has them.
+PLACES = {"step": 1, "verdict": 2, "variables": 6}
+
+
 def fields(**changes):
-    """Changes fields of a report or an alert; a digest has none and is replaced."""
+    """Changes fields of a report, an alert or a digest."""
 
     def change(text):
         data = json.loads(text)
         if isinstance(data, list):
-            return json.dumps([2, *changes.values()]).encode()
+            for name in changes.keys() & PLACES.keys():
+                data[PLACES[name]] = changes[name]
+            return json.dumps(data).encode()
         known = {name: value for name, value in changes.items() if name in data}
         return json.dumps({**data, **known, **({} if known else {"step": []})}).encode()
 
@@ -89,7 +95,6 @@ def in_variable(name, place, value):
             data[-1][0][place] = value
         else:
             data.get("variables", [data])[0][name] = value
-            data["since"] = value
         return json.dumps(data).encode()
 
     return change
@@ -247,6 +252,7 @@ FILES = {
     "a checksum": flip_length(9, 4),
     "a hole": hole,
     "a tag": flip_tag,
+    "a frame": flip_frame,
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_gradwatch.framework.graphs import is_quiet
+from keras_gradwatch.framework.graphs import behind, is_quiet
 
 # What the price of an op is made of, in entries read or written: its call, and a
 # multiplication within a product of matrices. Rough: they only choose where to cut.
@@ -36,7 +36,7 @@ class Dataflow:
         self._inputs, self._target = list(graph.inputs), function.outputs[0]
         self.weights = self._inputs[:count]
         self._captures = list(graph.captures)
-        needed = _behind([self._target.op])
+        needed = {op.name for op in behind([self._target.op])}
         self._ops = [op for op in graph.get_operations() if op.name in needed]
         self._prices = np.array([_price(op) for op in self._ops])
         self._masks = self._depend()
@@ -97,7 +97,7 @@ class Dataflow:
         }
         if self._target.op.name not in names:  # it depends on none of them
             border[self._target.name] = self._target
-        before = _behind([t.op for t in border.values()]) - fixed
+        before = {op.name for op in behind(t.op for t in border.values())} - fixed
         return Cut(
             before=self._part(before),
             after=self._part(names),
@@ -208,17 +208,6 @@ def _imported(part, named, wanted):
 def _key(name):
     """The name of a tensor, as nodes give the names of their inputs."""
     return name.removesuffix(":0")
-
-
-def _behind(operations):
-    """Names of operations and of all that they take something from."""
-    wanted, found = list(operations), set()
-    while wanted:
-        op = wanted.pop()
-        if op.name not in found:
-            found.add(op.name)
-            wanted += [t.op for t in op.inputs]
-    return found
 
 
 def _size(tensor):

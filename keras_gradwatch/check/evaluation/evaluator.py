@@ -29,10 +29,10 @@ class Evaluator:
 
     Args:
         replica: The `Replica` to evaluate.
-        traced: Called with it and a batch; returns the `Trace` of its loss. Traced by
-            itself, if None.
+        traced: Called with it and a batch; returns the `Trace` of its loss. By
+            default it is traced by itself.
         like: The evaluator of a replica that is the same but for its states: then one
-            trace serves both.
+            trace serves both, and `traced` is not called.
 
     Attributes:
         seconds: How long one loss took of late, if that is known.

@@ -24,7 +24,6 @@ from keras_gradwatch.check.numerics.directions import Direction, Sweep, draw_sig
 from keras_gradwatch.check.numerics.judgement import (
     JUMP,
     KINK,
-    MATCH,
     MISMATCH,
     NOISY,
     ZERO,
@@ -93,7 +92,7 @@ def is_open(
     words = {i.word for i in items}
     if MISMATCH in words:
         return False
-    if any(i.word == MATCH and i.has_teeth(tolerance) for i in items):
+    if any(i.proves(tolerance) for i in items):
         return False
     return bool(words & {KINK, JUMP}) or is_still(problem, variable)
 

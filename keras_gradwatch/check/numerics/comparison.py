@@ -8,7 +8,13 @@ import numpy as np
 
 from keras_gradwatch.check.numerics.differences import FINE, Slope
 from keras_gradwatch.check.numerics.directions import Direction
-from keras_gradwatch.check.numerics.judgement import NOISY, ZERO, Judgement, has_teeth
+from keras_gradwatch.check.numerics.judgement import (
+    MATCH,
+    NOISY,
+    ZERO,
+    Judgement,
+    has_teeth,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,3 +90,11 @@ class SlopeComparison:
         return has_teeth(
             self.analytic, self.slope, tolerance, self.floor, self.roundoff
         )
+
+    def proves(self, tolerance: float) -> bool:
+        """Whether this comparison shows that a gradient is right.
+
+        Args:
+            tolerance: Largest relative error that still is a match.
+        """
+        return self.word == MATCH and self.has_teeth(tolerance)

@@ -29,7 +29,7 @@ class Conclusion:
     """A verdict, why, and the figures behind it.
 
     Args:
-        verdict: `"PASS"`, `"ZERO"`, `"FAIL"`, `"INCONCLUSIVE"` or `"UNUSED"`.
+        verdict: One of `findings.verdicts.VERDICTS`, but for `"EXPECTED"`.
         cause: Why; None where a PASS says it all.
         relative_error: `|a - n| / (|a| + |n|)`, norms over all that was compared;
             where that hides what failed, of the worst mismatch. None if nothing was
@@ -136,7 +136,7 @@ def _verdict(
         if all(i.word == judgement.ZERO and i.slope.numerical == 0 for i in items):
             return UNUSED, causes.NoInfluence()
         return INCONCLUSIVE, causes.Untold()
-    proof = [i for i in items if i.word == judgement.MATCH and i.has_teeth(tolerance)]
+    proof = [i for i in items if i.proves(tolerance)]
     if is_zero and all(i.word == judgement.ZERO for i in items):
         return ZERO, causes.TrulyZero()
     if not proof:

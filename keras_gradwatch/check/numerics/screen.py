@@ -31,7 +31,6 @@ from keras_gradwatch.check.numerics.sweeping import (
     LARGEST,
     SMALL,
     Sweeper,
-    is_proof,
 )
 
 
@@ -88,11 +87,10 @@ def screen(
     groups, faint = _groups(
         comparator.problem, sweeper.units, sweeper.norms, sweeper.noise
     )
-    if among is not None:
-        near, far, quiet, silent = ([k for k in g if k in among] for g in groups)
-        faint = [k for k in faint if k in among]
-    else:
-        near, far, quiet, silent = groups
+    chosen = set(range(len(comparator.problem.sizes)) if among is None else among)
+    near, far, quiet, silent, faint = (
+        [k for k in group if k in chosen] for group in (*groups, faint)
+    )
     for group in (near, far, quiet, silent):
         seen = {i.direction.variable for i in items}
         if group and not seen.issuperset(group):
@@ -111,7 +109,7 @@ def screen(
         for i in items
         # A gradient that is not zero may be crossed by all directions so far.
         if (i.word == ZERO and i.direction.variable in still)
-        or is_proof(i, comparator.tolerance)
+        or i.proves(comparator.tolerance)
     }
     clean = dict.fromkeys(i.direction.variable for i in items)
     suspects = [*single, *rest]

@@ -146,7 +146,7 @@ class Sweeper:
                 for i in items
             )
             for k, items in own.items()
-            if not any(is_proof(i, self.comparator.tolerance) for i in items)
+            if not any(i.proves(self.comparator.tolerance) for i in items)
         )
 
     def _steady(
@@ -293,8 +293,3 @@ def _is_off(item: SlopeComparison) -> bool:
 
 def _matches(items: Sequence[SlopeComparison]) -> int:
     return sum(item.word == MATCH for item in items)
-
-
-def is_proof(item: SlopeComparison, tolerance: float) -> bool:
-    """Whether a comparison shows that a gradient is right."""
-    return item.word == MATCH and item.has_teeth(tolerance)

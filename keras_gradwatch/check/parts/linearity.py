@@ -9,7 +9,6 @@ for the first. So each trial costs one gradient, and is exact up to round-off.
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -20,7 +19,7 @@ import tensorflow as tf
 from keras_gradwatch.check.evaluation.evaluator import Evaluator
 from keras_gradwatch.check.parts.derivatives import FirstOrder
 from keras_gradwatch.check.problem import ReplicaProblem
-from keras_gradwatch.check.settings import Settings
+from keras_gradwatch.check.settings import Settings, is_declared
 from keras_gradwatch.errors import UncheckableError
 from keras_gradwatch.findings.causes import NotLinear
 from keras_gradwatch.findings.variable import VariableReport
@@ -49,7 +48,7 @@ def is_silent_without_upstream(evaluator: Evaluator, batch: Any) -> bool:
         batch: What `train_step` is handed.
     """
     try:
-        _, found = _gradients(evaluator, batch, 0.0, 0.0)
+        found = _gradients(evaluator, batch, 0.0, 0.0)
     except UncheckableError:
         return False  # of one of them, perhaps: the others may do by themselves
     return not any(np.any(g != 0) for g in found if g is not None)
@@ -71,16 +70,15 @@ def with_linearity(
         variables: What was found for each variable.
         settings: The `Settings` of the check.
     """
-    usual = problem.gradients
     factor = _FACTOR if problem.is_precise else _CAUTIOUS
     halves = [
-        _gradients(evaluator, batch, *upstream)[1]
+        _gradients(evaluator, batch, *upstream)
         for upstream in ((factor, 0.0), (0.0, factor))
     ]
-    _, small = _gradients(evaluator, batch, 1 / factor, 1 / factor)
+    small = _gradients(evaluator, batch, 1 / factor, 1 / factor)
     trials = [
-        _Trial(factor, True, halves, usual, problem),
-        _Trial(1 / factor, False, [small], usual, problem),
+        _Trial(factor, True, halves, problem),
+        _Trial(1 / factor, False, [small], problem),
     ]
     # Keras' own quantised layers round and saturate the upstream on purpose.
     is_quantised = any(stage.is_quantized for stage in problem.stages)
@@ -89,9 +87,8 @@ def with_linearity(
         causes = [] if k in problem.misshapen else [t.of(k, settings) for t in trials]
         cause = next(filter(None, causes), None)
         if report.verdict not in (FAIL, EXPECTED) and cause is not None:
-            patterns = settings.expected
-            is_declared = any(fnmatch.fnmatchcase(report.path, p) for p in patterns)
-            verdict = EXPECTED if is_quantised or is_declared else FAIL
+            meant = is_quantised or is_declared(report.path, settings.expected)
+            verdict = EXPECTED if meant else FAIL
             error = _relative(cause.analytic, cause.linear)
             report = replace(report, verdict=verdict, cause=cause, relative_error=error)
         result.append(report)
@@ -105,15 +102,14 @@ class _Trial:
         factor: How many times as large it is.
         is_partial: Whether it comes in two halves.
         parts: The gradients, whose sum counts.
-        usual: The gradients under the upstream that was compared.
-        problem: The problem.
+        problem: What was compared.
     """
 
-    def __init__(self, factor, is_partial, parts, usual, problem: ReplicaProblem):
+    def __init__(self, factor, is_partial, parts, problem: ReplicaProblem):
         self._factor, self._is_partial = factor, is_partial
-        self._parts, self._usual = parts, usual
+        self._parts, self._usual = parts, problem.gradients
         self._is_precise = problem.is_precise
-        size = _peak(usual)
+        size = max(problem.peaks, default=0.0)
         share = problem.roundoff / size if size else _LEAST
         self._own = _OWN if self._is_precise else _OF_ALL * share
         largest = max(factor * size, *map(_peak, parts))
@@ -151,14 +147,14 @@ class _Trial:
 
 def _gradients(
     evaluator: Evaluator, batch: Any, first: float, second: float
-) -> tuple[float, list[np.ndarray | None]]:
-    """The loss and its flat gradients under another upstream gradient."""
+) -> list[np.ndarray | None]:
+    """The flat gradients under another upstream gradient."""
     replica = cast(FirstOrder, evaluator.replica)
     values = [tf.cast(value, tf.float64) for value in replica.values()]
     states = replica.states_under(first, second)
-    loss, found = evaluator.gradient(values, states, batch)
+    _, found = evaluator.gradient(values, states, batch)
     # Copied: the next call may write to the same memory.
-    return loss, [None if g is None else np.array(g).ravel() for g in found]
+    return [None if g is None else np.array(g).ravel() for g in found]
 
 
 def _peak(gradients: Sequence[np.ndarray | None]) -> float:

@@ -277,8 +277,6 @@ def _looks_like(found):
             text = "its gradient is not multiplied by the upstream gradient"
         case pattern.UNSUMMED:
             text = "its gradient is not summed over the axes that were broadcast"
-        case pattern.NONFINITE:
-            text = "its gradient is not finite"
         case _:
             raise ValueError(f"Expected a kind of pattern. Received: {found!r}")
     return f" ({text})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -36,12 +36,12 @@ class FixedDraws:
         names: Names of the nodes that draw, of those that were lifted so far.
     """
 
-    def __init__(self, nodes: Iterable[Any], drawing: Collection[str], draft: Draft):
+    def __init__(self, nodes: Iterable[Any], drawing: Set[str], draft: Draft):
         self._draft = draft
         self._old = [
             node
             for node in nodes
-            if draws.is_draw(node.op) or not set(drawing).isdisjoint(functions_of(node))
+            if draws.is_draw(node.op) or not drawing.isdisjoint(functions_of(node))
         ]
         # By their order, not by their names: those of another trace may differ.
         self._places = {node.name: place for place, node in enumerate(self._old)}

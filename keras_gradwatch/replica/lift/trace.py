@@ -79,7 +79,6 @@ class StepTrace:
         replica: The `Replica` that was traced.
         stand_ins: The variables that stand for the weights.
         places: Which layer made which operation.
-        specs: Of what batches it was traced.
         replayed: Opens what the model's code was traced in.
     """
 
@@ -89,7 +88,6 @@ class StepTrace:
     replica: Replica
     stand_ins: list[tf.Variable]
     places: Places
-    specs: Any
     replayed: Callable[[], contextlib.AbstractContextManager]
 
     def loss(self, replica: Replica) -> Trace:
@@ -177,17 +175,14 @@ def _with(recording, of: Callable) -> Recording:
     )
 
 
-def traced(
-    replica: Replica, states: Sequence[tf.Tensor], batch: Any, specs: Any = None
-) -> StepTrace:
+def traced(replica: Replica, states: Sequence[tf.Tensor], batch: Any) -> StepTrace:
     """Traces the training step of a replica. Nothing is computed.
 
     Args:
         replica: The `Replica`.
         states: What `Replica.states` returned.
-        batch: What `train_step` is handed, in the precision of training.
-        specs: What of batches it is traced for, nested specs; for batches as this one,
-            if None.
+        batch: What `train_step` is handed, in the precision of training, or nested
+            specs of it.
 
     Raises:
         UncheckableError: If the step can't be followed.
@@ -204,10 +199,9 @@ def traced(
         made[:] = [(recording, tensors)]
         return [tf.identity(tensor) for tensor in tensors]
 
-    specs = batch if specs is None else specs
     places, compiled = Places(), tf.function(step, autograph=False)
     with places.recording():
-        function = compiled.get_concrete_function(states, specs)
+        function = compiled.get_concrete_function(states, batch)
     places.settle(function.graph)
     ((recording, tensors),) = made
     return StepTrace(
@@ -217,7 +211,6 @@ def traced(
         replica=replica,
         stand_ins=stand_ins,
         places=places,
-        specs=specs,
         replayed=functools.partial(replica.replayed, stand_ins, inside, as_step=True),
     )
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from keras_gradwatch.check.numerics.compare import compare
 from keras_gradwatch.check.numerics.conclusion import conclude
-from keras_gradwatch.check.numerics.history import History
-from keras_gradwatch.check.numerics.plan import Plan
 from keras_gradwatch.findings.verdicts import FAIL, PASS
-from tests.support.comparing import Clock
+from tests.support import comparing
 from tests.support.problems import ArrayProblem
 
 N = 4
@@ -35,10 +32,7 @@ def problem_of(reads, start, spoil=lambda g: g):
 
 
 def compared(problem, past=None):
-    problem.evaluations = 0
-    past = past or History(problem.sizes)
-    clock, rng = Clock(problem, 1000), np.random.default_rng(0)
-    found = compare(problem, [(N, N)], Plan(5, 2, 1e-3), past, clock, rng)
+    found, past = comparing.compared(problem, 1000, past)
     return found, conclude(problem.gradients[0], found.of(0), 1e-3).verdict, past
 
 
