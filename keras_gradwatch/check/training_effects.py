@@ -159,8 +159,8 @@ def _on_losses(step, trained, losses):
 def _on_scales(reports, step, expected):
     as_they_are = {v.path for v in reports if v.handed is None}
     for one in step.forgotten():
-        is_declared = all(is_declared(path, expected) for path in one.paths)
-        severity = HINT if is_declared else SEVERE
+        is_meant = all(is_declared(path, expected) for path in one.paths)
+        severity = HINT if is_meant else SEVERE
         if not as_they_are & set(one.paths):
             continue  # the step scales them by itself
         if one.other:
