@@ -43,7 +43,6 @@ import tensorflow as tf
 import keras_gradwatch as kgw
 from keras_gradwatch.check.budget import Budget
 from keras_gradwatch.check.checker import GradientChecker
-from keras_gradwatch.check.evaluation.perturbations import pack
 from keras_gradwatch.check.numerics.directions import Direction
 from keras_gradwatch.check.numerics.history import History
 from keras_gradwatch.check.problem import ReplicaProblem
@@ -197,7 +196,7 @@ def one_evaluation(case: Case, rounds: int) -> Any:
             float(plain(states, batch))
 
     def whole() -> None:
-        graphs.losses(problem._values, states, batch, pack(some)).numpy()
+        graphs.losses(problem._values, states, batch, some)
 
     # Once one loss has been timed, graphs for parts are made if they pay.
     for _ in range(2):

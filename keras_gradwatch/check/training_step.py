@@ -72,7 +72,7 @@ class TrainingStep:
 
     def __init__(self, steps: Steps, dropout: str, objectives: Sequence[Objective]):
         self._model, self._objectives = steps.model, objectives
-        self._dry_run = DryRun(steps, dropout, self._wanted)
+        self._dry_run = DryRun(steps, dropout, self._wanted, compiled=False)
         self._forgotten: tuple[Scaling, ...] = ()
         self.dtype = internals.lowest_compute_dtype(steps.model)
 

@@ -172,9 +172,11 @@ def _number(tensor):
 
 def is_readable(value: Any) -> bool:
     """Whether a tensor can be read here: it is of no branch or loop inside."""
-    if value is None or tf.executing_eagerly():
+    if value is None:
         return True
     tensor = value.values if isinstance(value, tf.IndexedSlices) else value
+    if tf.executing_eagerly():
+        return not tf.is_symbolic_tensor(tensor)
     here = tf.compat.v1.get_default_graph()
     return getattr(tensor, "graph", here) is here
 

@@ -36,8 +36,11 @@ class DryRun:
     Args:
         steps: The `Steps` of the model.
         dropout: `"bypass"` or `"freeze"`, as for the check.
-        wanted: Called with the `Recording` of a step while that is compiled. Returns
-            the tensors that `run` is to return, and what is to be said of them.
+        wanted: Called with the `Recording` of a step while that is compiled, or each
+            time it runs. Returns the tensors that `run` is to return, and what is to be
+            said of them.
+        compiled: Whether to compile what `wanted` computes: that pays where it is much,
+            or runs often.
     """
 
     def __init__(
@@ -45,8 +48,10 @@ class DryRun:
         steps: Steps,
         dropout: str,
         wanted: Callable[[Recording], tuple[list[tf.Tensor], Any]],
+        compiled: bool = True,
     ):
         self._steps, self._dropout, self._wanted = steps, dropout, wanted
+        self._compiled = compiled
         self._runs: Traces[_Run] = Traces(self._made)
 
     def is_ready_for(self, batch: Any) -> bool:
@@ -85,11 +90,13 @@ class DryRun:
         def step(states, batch):
             recording = trace.recording_of(found(states, batch))
             tensors, about[0] = self._wanted(recording)
-            return [tf.identity(tensor) for tensor in tensors]
+            return tensors
 
-        compiled = tf.function(step, autograph=False)
-        states = trace.replica.states()
-        run = compiled.get_concrete_function(states, batch)
+        run = step
+        # What is cut out of a graph runs in a graph.
+        if self._compiled or found is not trace.function:
+            function = tf.function(step, autograph=False)
+            run = function.get_concrete_function(trace.replica.states(), batch)
         return _Run(run, about, trace.replica, trace.stand_ins)
 
     def _eager(self) -> _Run:

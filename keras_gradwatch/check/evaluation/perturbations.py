@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 
@@ -31,6 +30,8 @@ _SIGNS = 1 << 26
 # Losses under way at a time. Each holds activations, though fewer than a gradient
 # does, which has to keep them all. Chosen, not measured: a bound on memory.
 _SIDE_BY_SIDE = 4
+# So many axes TensorFlow's kernel can index. To flatten is right for any, and slower.
+_MOST_AXES = 5
 
 
 def pack(
@@ -119,8 +120,7 @@ def loop(
         still = still.write(k, tf.reshape(value, [-1]))
 
     def moved(m, array):
-        flat = array.read(variable[m])
-        flat = move(flat, entry[m], start[m], step[m], signs)
+        flat = _along(array.read(variable[m]), entry[m], start[m], step[m], signs)
         return m + 1, array.write(variable[m], flat)
 
     def one(i):
@@ -145,35 +145,38 @@ def loop(
 def one_by_one(
     loss: Callable[[list[tf.Tensor]], tf.Tensor],
     weights: Sequence[tf.Tensor],
-    perturbations: Packed,
-) -> tf.Tensor:
-    """The same as `loop` gives, with one Python call a loss and no graph.
+    perturbations: Sequence[Perturbation],
+) -> np.ndarray:
+    """The same as `loop` gives, with one call a loss and nothing to compile.
 
     Args:
         loss: The loss of `weights`, some of them moved.
         weights: All of them, where they are.
-        perturbations: What `pack` returned.
+        perturbations: What to move.
     """
-    variable, entry, start, step, signs, ends = perturbations
-    variable, results = variable.numpy(), []
-    for first, last in itertools.pairwise(ends.numpy()):
+    results = []
+    for way, size in perturbations:
         point = list(weights)
-        for m in range(first, last):
-            k = variable[m]
-            flat = tf.reshape(point[k], [-1])
-            flat = move(flat, entry[m], start[m], step[m], signs)
-            point[k] = tf.reshape(flat, weights[k].shape)
+        for direction, step in way.moves(size):
+            k = direction.variable
+            point[k] = _moved(point[k], direction, step)
         results.append(loss(point))
-    return tf.stack(results)
+    return tf.stack(results).numpy()
 
 
-def move(
-    flat: tf.Tensor,
-    entry: tf.Tensor,
-    start: tf.Tensor,
-    step: tf.Tensor,
-    signs: tf.Tensor,
-) -> tf.Tensor:
+def _moved(weight, direction, step):
+    if direction.entry is None:
+        return weight + np.reshape(step * direction.signs, weight.shape)
+    by = np.array([step])
+    if 1 <= weight.shape.rank <= _MOST_AXES:
+        place = np.unravel_index(direction.entry, weight.shape)
+        return tf.tensor_scatter_nd_add(weight, np.array([place]), by)
+    flat = tf.reshape(weight, [-1])
+    flat = tf.tensor_scatter_nd_add(flat, np.array([[direction.entry]]), by)
+    return tf.reshape(flat, weight.shape)
+
+
+def _along(flat, entry, start, step, signs):
     """One weight, moved at one entry or along a range of `signs`."""
     return tf.cond(
         entry >= 0,

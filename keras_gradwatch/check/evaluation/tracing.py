@@ -11,15 +11,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_gradwatch.check.evaluation.perturbations import (
-    SPEC,
-    Packed,
-    loop,
-    one_by_one,
-    pack,
-)
+from keras_gradwatch.check.evaluation.perturbations import one_by_one
 from keras_gradwatch.check.evaluation.shortcuts import Shortcuts
-from keras_gradwatch.check.numerics.directions import Direction
+from keras_gradwatch.check.numerics.directions import Perturbation
 from keras_gradwatch.errors import UncheckableError
 from keras_gradwatch.framework import batch as batches
 from keras_gradwatch.framework.graphs import dense
@@ -45,8 +39,8 @@ class Graphs:
 
     Args:
         gradient: `(values, states, batch) -> (loss, gradients)`.
-        losses: `(values, states, batch, perturbations) -> losses`.
-        shortcuts: The same losses, with what does not change computed once.
+        losses: `(values, states, batch, perturbations) -> losses`, one by one.
+        shortcuts: The same losses, by what is quicker where there are many.
         present: Whether the tape returned a gradient, for each weight.
         low_precision: Name of each low-precision dtype that the loss goes
             through, with the layers that use it.
@@ -99,36 +93,27 @@ def graphs_of(
 
 def _lifted(replica, found, states, batch):
     diagnose.assert_not_live(replica, found)
+    began = time.perf_counter()
     lifted = Lifted(found, states, batch)
     diagnose.assert_pure(replica, found.places, lifted.effects)
     values = [tf.cast(value, tf.float64) for value in replica.values()]
-    began = time.perf_counter()
-    losses = _concrete(_losses(lifted), values, states, batch, SPEC)
-    price = time.perf_counter() - began
 
     def gradient(values, states, batch):
         loss, *gradients = lifted.gradient(*lifted.flat(values, values, states, batch))
         return loss, gradients
 
-    gradient(values, states, batch)  # missing kernels show up only when a graph runs
-    began = time.perf_counter()
-    losses(values, states, batch, pack([(Direction(0, entry=0), 0.0)]))
-    price += time.perf_counter() - began
+    def losses(values, states, batch, perturbations):
+        rest = lifted.flat([], values, states, batch)
+        return one_by_one(lambda at: lifted.loss(*at, *rest), values, perturbations)
+
+    # Missing kernels show up only when a graph runs.
+    gradient(values, states, batch)
+    lifted.loss(*lifted.flat(values, values, states, batch))
+    # To make two graphs took so long: another one, in a loop, takes about as long.
+    price = time.perf_counter() - began
     low_precision = diagnose.low_precision(replica, found.places, lifted.loss.graph)
     shortcuts = Shortcuts(lifted, losses, price, 0.0 if low_precision else _SAME)
     return Graphs(gradient, losses, shortcuts, found.present, low_precision, lifted)
-
-
-def _losses(lifted):
-    def losses(values, states, batch, perturbations):
-        flat = lifted.flat(values, values, states, batch)
-
-        def loss(point):
-            return lifted.loss(*point, *flat[len(point) :])
-
-        return loop(loss, values, perturbations)
-
-    return losses
 
 
 def _eager(replica, states, batch):
@@ -156,7 +141,7 @@ def _run_eagerly(replica, states, batch, precision):
         present[:] = [g is not None for g in own]
         return found.target, [dense(g) for g in own if g is not None]
 
-    def losses(values, states, batch, perturbations: Packed):
+    def losses(values, states, batch, perturbations: Sequence[Perturbation]):
         batch = in_precision(batch)
 
         def loss(point):
@@ -170,7 +155,3 @@ def _run_eagerly(replica, states, batch, precision):
     # Without a graph there is no telling what it casts: assume the worst.
     low_precision = {"float32": ["code that only runs eagerly, perhaps"]}
     return Graphs(gradient, losses, Shortcuts(None, losses), present, low_precision)
-
-
-def _concrete(function, *arguments):
-    return tf.function(function, autograph=False).get_concrete_function(*arguments)
