@@ -11,11 +11,9 @@ import tensorflow as tf
 from keras_gradwatch.check.numerics.directions import Perturbation
 
 # What `pack` returns.
-Packed = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
+Packed = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
 SPEC = (
-    tf.TensorSpec([None], tf.int32),
-    tf.TensorSpec([None], tf.int64),
-    tf.TensorSpec([None], tf.int64),
+    tf.TensorSpec([None, 4, 1], tf.int64),
     tf.TensorSpec([None], tf.float64),
     tf.TensorSpec([None], tf.int8),
     tf.TensorSpec([None], tf.int32),
@@ -37,37 +35,37 @@ _MOST_AXES = 5
 def pack(
     perturbations: Sequence[Perturbation], weights: Sequence[int] | None = None
 ) -> Packed:
-    """Perturbations as tensors: variable, entry, start, step of moves; signs; ends.
+    """Perturbations as tensors: places of moves, their steps, signs; ends.
 
-    The moves of perturbation `i` are those from `ends[i]` to before `ends[i + 1]`.
+    A move adds a step times some signs to a range of one flat weight. Its place is
+    the variable, the first entry, the first sign and how many there are. An entry is
+    a range of one. The moves of perturbation `i` are those from `ends[i]` to before
+    `ends[i + 1]`.
 
     Args:
         perturbations: What to move.
         weights: Numbers of the weights that can move; all of them if None.
     """
     place = None if weights is None else {k: j for j, k in enumerate(weights)}
-    banks: list[np.ndarray] = [np.empty(0, np.int8)]
+    banks: list[np.ndarray] = [np.ones(1, np.int8)]
     starts: dict[int, int] = {}  # of signs in the bank, by their ids
-    length = 0
+    length = 1
     rows, steps, ends = [], [], [0]
     for way, size in perturbations:
         for direction, step in way.moves(size):
-            start, entry, signs = 0, direction.entry, direction.signs
-            if entry is None:
+            first, start, count, signs = direction.entry, 0, 1, direction.signs
+            if first is None:
                 if id(signs) not in starts:
                     starts[id(signs)] = length
                     banks.append(signs)
                     length += len(signs)
-                start = starts[id(signs)]
+                first, start, count = 0, starts[id(signs)], len(signs)
             k = direction.variable if place is None else place[direction.variable]
-            rows.append((k, -1 if entry is None else entry, start))
+            rows.append((k, first, start, count))
             steps.append(step)
         ends.append(len(rows))
-    columns = np.array(rows, dtype=np.int64).reshape(-1, 3).T
     return (
-        tf.constant(columns[0], tf.int32),
-        tf.constant(columns[1]),
-        tf.constant(columns[2]),
+        tf.constant(np.array(rows, dtype=np.int64).reshape(-1, 4, 1)),
         tf.constant(np.array(steps, dtype=np.float64)),
         tf.constant(np.concatenate(banks)),
         tf.constant(np.array(ends, dtype=np.int32)),
@@ -112,7 +110,7 @@ def loop(
     Returns:
         Losses, float64, shape `(count,)`.
     """
-    variable, entry, start, step, signs, ends = perturbations
+    places, steps, signs, ends = perturbations
     still = tf.TensorArray(
         tf.float64, len(weights), infer_shape=False, clear_after_read=False
     )
@@ -120,19 +118,24 @@ def loop(
         still = still.write(k, tf.reshape(value, [-1]))
 
     def moved(m, array):
-        flat = _along(array.read(variable[m]), entry[m], start[m], step[m], signs)
-        return m + 1, array.write(variable[m], flat)
+        variable, first, start, count = tf.unstack(tf.gather(places, m), num=4)
+        variable = tf.cast(tf.squeeze(variable), tf.int32)
+        flat = array.read(variable)
+        change = tf.cast(tf.slice(signs, start, count), tf.float64)
+        change *= tf.gather(steps, m)
+        around = tf.stack([first, tf.size(flat, tf.int64) - first - count], axis=1)
+        return m + 1, array.write(variable, flat + tf.pad(change, around))
 
     def one(i):
         _, point = tf.while_loop(
-            lambda m, _: m < ends[i + 1],
+            lambda m, _: m < tf.gather(ends, i + 1),
             moved,
-            (ends[i], still),
+            (tf.gather(ends, i), still),
             parallel_iterations=1,
         )
         return loss([tf.reshape(point.read(k), w.shape) for k, w in enumerate(weights)])
 
-    count = tf.shape(ends)[0] - 1
+    count = tf.size(ends) - 1
     _, losses = tf.while_loop(
         lambda i, losses: i < count,
         lambda i, losses: (i + 1, losses.write(i, one(i))),
@@ -174,18 +177,6 @@ def _moved(weight, direction, step):
     flat = tf.reshape(weight, [-1])
     flat = tf.tensor_scatter_nd_add(flat, np.array([[direction.entry]]), by)
     return tf.reshape(flat, weight.shape)
-
-
-def _along(flat, entry, start, step, signs):
-    """One weight, moved at one entry or along a range of `signs`."""
-    return tf.cond(
-        entry >= 0,
-        lambda: tf.tensor_scatter_nd_add(flat, [[entry]], [step]),
-        lambda: (
-            flat
-            + step * tf.cast(signs[start : start + tf.size(flat, tf.int64)], tf.float64)
-        ),
-    )
 
 
 def _at_a_time():
