@@ -94,7 +94,7 @@ def test_the_models_own_function_comes_back(data, count):
     assert model.train_function is own
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", first([1, 2]))
 def test_a_fit_without_the_check_is_not_checked(data, count):
     model, checks = small_model(), [each_step(seed=k) for k in range(count)]
     broken_off(model, data, *checks)
@@ -112,7 +112,7 @@ def test_what_is_left_does_not_keep_the_callback_alive(data):
     assert gone() is None
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", first([1, 2]))
 def test_the_next_fit_is_checked_and_writes_on(data, tmp_path, count):
     model = small_model()
     checks = [each_step(log_dir=tmp_path / f"{k}") for k in range(count)]

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_gradwatch as kgw
-from tests.support.marks import first, some
+from tests.support.marks import first, pairs, some
 
 layers = keras.layers
 
@@ -121,8 +121,10 @@ def test_off_by_half(case, seed):
     assert not any(v.path.startswith("last") for v in report.failures)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
-@pytest.mark.parametrize("wrong", [False, True])
+@pytest.mark.parametrize(
+    ("policy", "wrong"),
+    pairs(["mixed_float16", "mixed_bfloat16", "float16"], [False, True]),
+)
 def test_mixed_precision(policy, wrong, rng):
     model = keras.Sequential(
         [
@@ -249,8 +251,7 @@ class Branches(layers.Layer):
         return shape
 
 
-@pytest.mark.parametrize("cast", [False, True])
-@pytest.mark.parametrize("branches", [False, True])
+@pytest.mark.parametrize(("branches", "cast"), pairs([False, True], [False, True]))
 def test_models_that_run_eagerly(cast, branches, rng):
     stack = [layers.Dense(4, activation="tanh")]
     stack += [Cast()] if cast else []

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 import keras_gradwatch as kgw
-from tests.support.marks import first, some
+from tests.support.marks import first, pairs, some
 from tests.support.steps import (
     KINDS,
     Gan,
@@ -90,8 +90,7 @@ def test_no_gradient_is_meant_to_flow_through_a_goal(wrong):
     assert {v.verdict for v in report.variables} == {"PASS", *["FAIL"][: int(wrong)]}
 
 
-@pytest.mark.parametrize("eagerly", [False, True])
-@pytest.mark.parametrize("wrong", [False, True])
+@pytest.mark.parametrize(("wrong", "eagerly"), pairs([True, False], [False, True]))
 def test_a_gradient_inside_the_loss_is_checked_as_part_of_it(wrong, eagerly):
     model, x, y, upstream = trained("meta", wrong)
     model.run_eagerly = eagerly
@@ -107,8 +106,7 @@ def test_a_gradient_inside_the_loss_is_checked_as_part_of_it(wrong, eagerly):
     )
 
 
-@pytest.mark.parametrize("eagerly", [False, True])
-@pytest.mark.parametrize("wrong", [False, True])
+@pytest.mark.parametrize(("wrong", "eagerly"), pairs([True, False], [False, True]))
 def test_a_step_that_moves_its_weights_is_checked_where_it_moves_them(wrong, eagerly):
     model, x, y, _ = trained("sharpness aware", wrong)
     model.run_eagerly = eagerly

@@ -68,8 +68,7 @@ def count(items, word):
     return sum(i.word == word for i in items)
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(("name", "setting"), pairs(FAMILIES, SETTINGS))
 def test_a_healthy_gradient_is_never_a_mismatch(name, setting):
     if (name, setting) in HOPELESS:
         pytest.skip("the noise hides what the loss does")
@@ -112,8 +111,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("factor", [0.5, -1.0, 0.0, 2.0])
-@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize(("name", "factor"), pairs(WRONG, [0.5, -1.0, 0.0, 2.0]))
 def test_a_wrong_gradient_is_a_mismatch(name, factor):
     for seed in SEEDS:
         items, _ = judged(FAMILIES[name], seed, factor=factor)

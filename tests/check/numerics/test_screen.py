@@ -9,6 +9,7 @@ from keras_gradwatch.check.numerics.comparator import Comparator
 from keras_gradwatch.check.numerics.judgement import MATCH, ZERO
 from keras_gradwatch.check.numerics.noise_measurement import noise_of
 from keras_gradwatch.check.numerics.screen import screen
+from tests.support.marks import first
 from tests.support.problems import (
     ArrayProblem,
     among_kinks,
@@ -16,7 +17,7 @@ from tests.support.problems import (
     without_influence,
 )
 
-SEEDS = range(5)
+SEEDS = first(range(5), 2)
 TOLERANCE = 1e-3
 
 
@@ -107,7 +108,7 @@ def test_many_wrong_variables_are_all_suspects(factor, share):
     assert set(found.suspects) == set(range(int(last)))
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", first(range(30), 10))
 def test_two_mistakes_do_not_cancel_out(seed):
     """Two scalars with twice their gradient: in one sign of two they would."""
     problem = ArrayProblem(

@@ -6,6 +6,7 @@ import tensorflow as tf
 from keras import layers
 
 import keras_gradwatch as kgw
+from tests.support.marks import pairs
 from tests.support.parts import WRONG, Block, Scaled, X, Y, product, verdicts
 
 
@@ -13,8 +14,7 @@ def test_a_right_function_passes():
     assert verdicts(kgw.assert_function(product(), X, Y)) == {"x": "PASS", "y": "PASS"}
 
 
-@pytest.mark.parametrize("what", WRONG)
-@pytest.mark.parametrize("at", [0, 1])
+@pytest.mark.parametrize(("what", "at"), pairs(WRONG, [0, 1]))
 def test_a_function_with_one_wrong_gradient(what, at):
     report = kgw.check_function(product(WRONG[what], at), X, Y)
     assert [v.path for v in report.failures] == ["xy"[at]], str(report)
