@@ -132,7 +132,8 @@ def test_a_model_of_keras_hub_is_told_in_full(name, rng):
     check = kgw.GradientCheck(warmup_steps=1, check_freq=2, verbose=0)
     model.fit(x, y, batch_size=4, verbose=0, callbacks=[check])
     assert len(check.reports) == 3
-    assert {r.verdict for r in check.reports} == {"PASS"}, str(check.reports[0])
+    # What one of these checks had no time left for, another one has told.
+    assert not any(r.failures for r in check.reports), str(check.reports[0])
     assert {r.dtype for r in check.reports} == {"float64"}
     assert _told(check) >= TOLD, str(check.reports[-1])
 
