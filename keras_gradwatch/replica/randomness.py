@@ -30,6 +30,12 @@ _KNOBS = {
     keras.layers.GroupQueryAttention: ("dropout",),
 }
 
+# Of a cell that has masks made by Keras: by which methods, and how many in each.
+_MASKS, _COUNT = (
+    ("get_dropout_mask", "get_recurrent_dropout_mask"),
+    "dropout_mask_count",
+)
+
 # Draws of no given dtype come in Keras' default float type.
 _DRAWS = ("normal", "truncated_normal", "uniform", "gamma", "beta", "binomial")
 # What all draws of Keras go through.
@@ -147,11 +153,11 @@ def bypassed(model: keras.Model) -> list[Patch]:
     Returns:
         A list of `Patch`, for nested models, wrappers and RNN cells too.
     """
-    return [
-        Patch(layer, name, 0.0)
-        for layer in internals.all_layers(model)
-        for name in _knobs(layer)
-    ]
+    found = []
+    for layer in internals.all_layers(model):
+        found += [Patch(layer, name, 0.0) for name in _knobs(layer)]
+        found += [Patch(layer, name, mask) for name, mask in _masks(layer)]
+    return found
 
 
 def drawing(model: keras.Model) -> list[keras.Layer]:
@@ -168,6 +174,18 @@ def _knobs(layer):
     if not type(layer).call.__module__.startswith("keras."):
         return []  # a user's own forward and backward pass: it must run
     names = {n for kind, ns in _KNOBS.items() if isinstance(layer, kind) for n in ns}
-    if callable(getattr(layer, "get_dropout_mask", None)):  # a cell of ConvLSTM
+    if callable(getattr(layer, _MASKS[0], None)):  # a cell of ConvLSTM
         names |= {"dropout", "recurrent_dropout"}
     return [name for name in sorted(names) if name in layer.__dict__]
+
+
+def _masks(layer):
+    """What masks a cell that is not of the list is to use: it may expect one always."""
+    if isinstance(layer, tuple(_KNOBS)) or not _knobs(layer):
+        return []
+
+    def ones(step_input):
+        mask, count = tf.ones_like(step_input), getattr(layer, _COUNT, None)
+        return mask if count is None else [mask] * count
+
+    return [(name, ones) for name in _MASKS if callable(getattr(layer, name, None))]

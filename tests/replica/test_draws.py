@@ -211,3 +211,17 @@ def test_eager_draws_go_on_as_if_nobody_had_looked(needs_values, data):
 
     for one, other in zip(drawn(True), drawn(False), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_cell_that_always_expects_masks_is_bypassed(rng):
+    """As the one in Keras' own test of its dropout for cells."""
+    module = pytest.importorskip("keras.src.layers.rnn.dropout_rnn_cell_test")
+    model = keras.Sequential(
+        [keras.Input((3, 2)), layers.RNN(module.RNNCellWithDropout(2, seed=1))]
+    )
+    model.compile("sgd", "mse")
+    x, y = rng.normal(size=(4, 3, 2)), rng.normal(size=(4, 2))
+    report = kgw.check_gradients(model, x, y)
+    assert report.verdict == "PASS", str(report)
+    bypassed = model.compute_loss(x=x, y=y, y_pred=model(x, training=False))
+    assert report.loss == pytest.approx(float(bypassed), rel=1e-6)
