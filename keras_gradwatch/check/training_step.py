@@ -1,7 +1,7 @@
 """The training step as it runs: its gradients, and what optimizers get of them.
 
-A dry run, as `Gauge` of `stats/` makes one for a few figures; `StepReplay` of
-`nonfinite/` runs a step that is over, eagerly, to look at every call of a layer.
+A dry run, as `Gauge` of `stats/` makes one for a few figures; `TracedReplay` of
+`nonfinite/` runs a step that is over, node by node.
 """
 
 from __future__ import annotations

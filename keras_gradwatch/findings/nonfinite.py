@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_gradwatch.findings import encoding
 from keras_gradwatch.findings.alert import Alert
+from keras_gradwatch.findings.place import Line
 from keras_gradwatch.findings.text import listed
 
 # How many entries are pointed at: as many as fit on a line.
@@ -126,6 +127,10 @@ class NonFinite:
         place: Path of the layer, name of the loss, path of the weight, or the part
             of the data that is to blame; empty if it is not known.
         where: The same in words.
+        operation: The operation of TensorFlow in which it arose, such as `"Log"` or
+            `"gradient of Sqrt"`; empty if that is not known.
+        line: The line of the user's code where that stands, a `Line`; None if it
+            stands in none.
         entries: Which entries are not finite there, None if that is not known.
         examples: Which examples of the batch are to blame, by their index; None if
             it is the batch as a whole, or is not known.
@@ -147,6 +152,8 @@ class NonFinite:
     kind: str
     place: str = ""
     where: str = ""
+    operation: str = ""
+    line: Line | None = None
     entries: Entries | None = None
     examples: tuple[int, ...] | None = None
     example_note: str = ""
@@ -175,7 +182,15 @@ class NonFinite:
 
     def _what(self) -> str:
         where = self.where or "where it came from could not be found out"
-        return f"{self.seen}. {_capital(where)}."
+        return f"{self.seen}. {_capital(where)}{self._code()}."
+
+    def _code(self) -> str:
+        """The operation and its line."""
+        if not self.operation:
+            return ""
+        article = "the " if self.operation.startswith("gradient") else ""
+        line = "" if self.line is None else f", {self.line}"
+        return f": {article}{self.operation}{line}"
 
     def __str__(self) -> str:
         lines = [self.headline]

@@ -27,7 +27,9 @@ class Line:
 
     def __str__(self) -> str:
         where = f"{PurePath(self.file).name}:{self.number}"
-        return where if self.function == "<module>" else f"{where}, in {self.function}"
+        if self.function in ("", "<module>"):
+            return where
+        return f"{where}, in {self.function}"
 
 
 @dataclass(frozen=True)

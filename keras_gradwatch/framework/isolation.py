@@ -52,15 +52,24 @@ def same_raw_variables(layers: Iterable[Any]) -> Iterator[None]:
     Args:
         layers: All layers of a model.
     """
-    held = [value for layer in layers for value in layer.__dict__.values()]
-    variables = [v.state for v in held if isinstance(v, tf.random.Generator)]
-    variables += [v for v in held if isinstance(v, tf.Variable)]
+    variables = raw_variables(layers)
     before = [tf.identity(variable) for variable in variables]
     try:
         yield
     finally:
         for variable, value in zip(variables, before, strict=True):
             variable.assign(value)
+
+
+def raw_variables(layers: Iterable[Any]) -> list[tf.Variable]:
+    """What layers hold in variables of TensorFlow: counters, generators' states.
+
+    Args:
+        layers: All layers of a model.
+    """
+    held = [value for layer in layers for value in layer.__dict__.values()]
+    variables = [v.state for v in held if isinstance(v, tf.random.Generator)]
+    return [*variables, *(v for v in held if isinstance(v, tf.Variable))]
 
 
 def _losses(model):

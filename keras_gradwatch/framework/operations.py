@@ -9,11 +9,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tensorflow.python.eager import context
+from tensorflow import is_symbolic_tensor
+from tensorflow.python.eager import context, execute, record
 from tensorflow.python.framework import kernels, op_def_registry, ops
+
+from keras_gradwatch.framework.patches import Replacement
 
 # Seed of the draws of code that runs for a check only.
 _APART = "keras_gradwatch"
@@ -55,6 +58,119 @@ def backward_of(operation: Any) -> Callable | None:
         return ops.get_gradient_function(operation)
     except LookupError:
         return None
+
+
+def run(
+    name: str, inputs: Sequence[Any], attributes: tuple[Any, ...], count: int
+) -> list[Any]:
+    """Runs an operation at once, with the kernel that a graph would run.
+
+    Args:
+        name: Name of the operation.
+        inputs: Tensors.
+        attributes: What `python_attributes` returned.
+        count: How many outputs it has.
+    """
+    return list(
+        execute.execute(name, count, list(inputs), attributes, context.context())
+    )
+
+
+def python_attributes(name: str, attributes: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The attributes of an operation as `run` takes them.
+
+    Args:
+        name: Name of the operation.
+        attributes: Each attribute, an `AttrValue`, by its name.
+    """
+    found: list[Any] = []
+    for attribute in definition(name).attr:
+        if attribute.name in attributes:
+            value = _python(attribute.type, attributes[attribute.name])
+            found += [attribute.name, value]
+    return tuple(found)
+
+
+_FIELDS = {"string": "s", "int": "i", "float": "f", "bool": "b", "type": "type"}
+
+
+def _python(kind, value):
+    if kind.startswith("list("):
+        kind = kind[len("list(") : -1]
+        if kind == "shape":
+            return list(map(_dimensions, value.list.shape))
+        return list(getattr(value.list, _FIELDS[kind]))
+    return (
+        _dimensions(value.shape)
+        if kind == "shape"
+        else getattr(value, _FIELDS.get(kind, kind))
+    )
+
+
+def _dimensions(shape):
+    return None if shape.unknown_rank else [d.size for d in shape.dim]
+
+
+def graph_of_function(graph: Any, name: str) -> Any:
+    """The graph of a function that operations of a graph call, None if there is none.
+
+    Args:
+        graph: A `tf.Graph`.
+        name: Name of the function.
+    """
+    return getattr(graph._get_function(name), "graph", None)
+
+
+def watched_gradients(seen: Callable) -> list[Replacement]:
+    """Tells for which operations a tape, or a loop, makes those of a backward pass.
+
+    Args:
+        seen: Called with the graph, the numbers of its operations before and after,
+            and the operation: its type, `inputs` and `outputs`, None where not needed.
+    """
+
+    registry = ops.gradient_registry
+
+    def noted(gradient, operation, *upstream):
+        graph = ops.get_default_graph()
+        start = graph.version
+        try:
+            return gradient(*upstream)
+        finally:
+            seen(graph, start, graph.version, operation)
+
+    def lookup(original, asked, name):
+        gradient = original(asked, name)
+        if gradient is None or asked is not registry:
+            return gradient
+
+        @functools.wraps(gradient)
+        def watched(operation, *upstream):
+            known = functools.partial(gradient, operation)
+            return noted(known, operation, *upstream)
+
+        return watched
+
+    def record_operation(
+        original,
+        op_type,
+        output_tensors,
+        input_tensors,
+        backward_function,
+        *rest,
+        **named,
+    ):
+        """By hand, or of a function that is called."""
+        made = (t.op for t in output_tensors if is_symbolic_tensor(t))
+        operation, known = next(made, None), backward_function
+        if operation is not None:
+            known = functools.partial(noted, backward_function, operation)
+        return original(op_type, output_tensors, input_tensors, known, *rest, **named)
+
+    return [
+        Replacement(type(registry), "lookup", lookup),
+        Replacement(record, "record_operation", record_operation),
+    ]
 
 
 @functools.cache

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from keras_gradwatch.nonfinite.probes import IN, Mark
-from keras_gradwatch.nonfinite.step_replay import Run, StepReplay, bad_data
+from keras_gradwatch.nonfinite.marks import IN, Mark
+from keras_gradwatch.nonfinite.run import Replay, Run, bad_data
 
+# What is looked into: the loss, what the tapes return, what optimizers are handed.
+IN_LOSS, IN_GRADIENT, IN_UPDATE = "loss", "gradient", "update"
 # How many places are tried one by one.
 _TRIED = 16
 
@@ -30,7 +32,7 @@ class Culprit:
     is_alone: bool = True
 
 
-def find(replay: StepReplay, batch: Any, backward: bool) -> Culprit:
+def find(replay: Replay, batch: Any, symptom: str) -> Culprit:
     """Finds the first place without which the step would be well.
 
     An infinity that does no harm, such as that of a mask, is not to blame. So in
@@ -41,25 +43,28 @@ def find(replay: StepReplay, batch: Any, backward: bool) -> Culprit:
     Args:
         replay: The step.
         batch: What it failed on.
-        backward: Whether the gradients are what is not finite, not the loss.
+        symptom: What is not finite, `IN_LOSS`, `IN_GRADIENT` or `IN_UPDATE`.
     """
+    backward = symptom != IN_LOSS
 
     def run(clean):
         return replay.run(batch, clean, with_gradients=backward)
 
-    fails = failing(backward)
+    fails = failing(symptom)
     cleaned = run("all")
     data = list(bad_data(batch))
     marks = {m.key: m for m in cleaned.marks if backward or not m.is_backward}
     keys = [*data, *marks]
-    if backward and fails(cleaned):  # it is in the gradient of a weight itself
+    if symptom == IN_GRADIENT and fails(
+        cleaned
+    ):  # it is in the gradient of a weight itself
         owner = owner_of(replay, first_in_backward(replay, cleaned)[0])
-        of_owner = (m for m in marks.values() if m.visit.thing is owner)
+        of_owner = (m for m in marks.values() if m.visit and m.visit.thing is owner)
         mark = next((m for m in of_owner if m.is_backward and m.side == IN), None)
         return Culprit(None, mark, cleaned)
     if not keys or fails(cleaned):
         return Culprit(None, None, cleaned)
-    for key in keys[:_TRIED] if len(keys) > 1 else ():
+    for key in keys[:_TRIED]:
         tried = run(set(keys) - {key})
         if fails(tried):
             break
@@ -67,18 +72,25 @@ def find(replay: StepReplay, batch: Any, backward: bool) -> Culprit:
         key, tried = keys[0], cleaned
     alone = len(keys) == 1 or tried is not cleaned
     if key in marks:
-        return Culprit(None, marks[key], tried, alone)
+        again = (m for m in tried.marks if m.key == key)
+        return Culprit(None, next(again, marks[key]), tried, alone)
     return Culprit(key, None, tried, alone)
 
 
-def failing(backward: bool) -> Callable[[Run], bool]:
-    """What tells whether a run fails in the way that is looked into."""
-    if backward:
+def failing(symptom: str) -> Callable[[Run], bool]:
+    """What tells whether a run fails in the way that is looked into.
+
+    Args:
+        symptom: As for `find`.
+    """
+    if symptom == IN_LOSS:
+        return lambda run: run.loss_fails
+    if symptom == IN_GRADIENT:
         return lambda run: bool(run.bad_gradients())
-    return lambda run: run.loss_fails
+    return lambda run: bool(run.bad_handed())
 
 
-def first_in_backward(replay: StepReplay, run: Run) -> list:
+def first_in_backward(replay: Replay, run: Run) -> list:
     """Variables whose gradients are not finite, in the order of the backward pass."""
     order = {id(visit.thing): visit.order for visit in run.visits}
     bad = {id(v): (k, v) for k, v, _ in reversed(run.bad_gradients())}
@@ -90,11 +102,11 @@ def first_in_backward(replay: StepReplay, run: Run) -> list:
     return [variable for _, variable in sorted(bad.values(), key=when)]
 
 
-def owner_of(replay: StepReplay, variable: Any) -> Any:
+def owner_of(replay: Replay, variable: Any) -> Any:
     """The innermost layer that holds a variable, None if none does."""
     holds = [
         layer
-        for layer in replay.replica.layers
+        for layer in replay.layers
         if any(v is variable for v in layer.trainable_variables)
     ]
     return holds[-1] if holds else None

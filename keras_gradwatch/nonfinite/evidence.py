@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -20,25 +21,19 @@ from keras_gradwatch.findings.nonfinite import (
 from keras_gradwatch.framework.batch import batch_size
 from keras_gradwatch.nonfinite import words
 from keras_gradwatch.nonfinite.culprit import Culprit, first_in_backward, owner_of
-from keras_gradwatch.nonfinite.probes import IN, Visit, is_finite
-from keras_gradwatch.nonfinite.step_replay import StepReplay, bad_data
+from keras_gradwatch.nonfinite.marks import IN, Mark, Visit, is_finite
+from keras_gradwatch.nonfinite.run import Replay, Run, bad_data
 
 _MOST_WEIGHTS = 4
 
 
-def of_forward(replay: StepReplay, batch: Any, culprit: Culprit) -> dict:
+def of_forward(replay: Replay, batch: Any, culprit: Culprit) -> dict:
     """The parts of a finding for a loss that is not finite."""
     if culprit.data is not None:
         return _of_data(batch, culprit.data)
-    if culprit.mark is not None:
-        visit = culprit.mark.visit
-        return {
-            "kind": LOSS if words.is_loss(visit.thing) else FORWARD,
-            "place": words.path(visit.thing),
-            "where": words.forward(culprit.mark, culprit.run.visits),
-            "entries": Entries.of(culprit.mark.value.numpy()),
-            **_there(replay, visit, culprit.mark.side),
-        }
+    mark = culprit.mark
+    if mark is not None:
+        return {**_forward(replay, culprit.run, mark), **code(mark)}
     added = [layer for layer, loss in culprit.run.added if not is_finite(loss)]
     if added:
         # What holds a layer has its losses too: the last is the innermost.
@@ -51,32 +46,82 @@ def of_forward(replay: StepReplay, batch: Any, culprit: Culprit) -> dict:
     return {"kind": LOSS, "where": words.LOSS_OF_STEP}
 
 
-def of_backward(replay: StepReplay, batch: Any, culprit: Culprit) -> dict:
+def of_backward(replay: Replay, batch: Any, culprit: Culprit) -> dict:
     """The parts of a finding for gradients that are not finite."""
     if culprit.data is not None:
         return _of_data(batch, culprit.data)
-    if culprit.mark is not None:
-        mark = culprit.mark
+    mark, run = culprit.mark, culprit.run
+    if mark is not None and not mark.is_backward:
+        return {**_forward(replay, run, mark), **code(mark)}
+    if mark is not None and mark.variable is not None:
+        found = _own(replay, run, mark.variable, mark.value)
+        return {**found, **code(mark)}
+    if mark is not None:
+        return {**_backward(replay, run, mark), **code(mark)}
+    variable = first_in_backward(replay, run)[0]
+    gradient = next(g for _, v, g in run.bad_gradients() if v is variable)
+    return _own(replay, run, variable, gradient)
+
+
+def _forward(replay, run: Run, mark: Mark) -> dict:
+    entries, visit = Entries.of(mark.value.numpy()), mark.visit
+    adds = mark.variable and owner_of(replay, mark.variable)
+    inside = visit and (visit.parent if mark.side == IN else visit)
+    if inside and isinstance(inside.thing, keras.Layer) and _is_left_out(inside):
+        adds = inside.thing
+    if adds:
         return {
-            "kind": BACKWARD if mark.is_backward else FORWARD,
-            "place": words.path(mark.visit.thing),
-            "where": (words.backward if mark.is_backward else words.forward)(
-                mark, culprit.run.visits
-            ),
-            "entries": Entries.of(mark.value.numpy()),
-            **_there(replay, mark.visit, mark.side, arrived=mark.is_backward),
+            "kind": LOSS,
+            "place": words.path(adds),
+            "where": words.added_loss(adds),
+            "entries": entries,
+            "weights": _weights(replay, adds),
         }
-    variable = first_in_backward(replay, culprit.run)[0]
-    gradient = next(g for _, v, g in culprit.run.bad_gradients() if v is variable)
+    if visit is None:
+        return {"kind": LOSS, "where": words.LOSS_OF_STEP, "entries": entries}
+    return {
+        "kind": LOSS if words.is_loss(visit.thing) else FORWARD,
+        "place": words.path(visit.thing),
+        "where": words.forward(visit, mark.side, run.visits),
+        "entries": entries,
+        **_there(replay, visit, mark.side),
+    }
+
+
+def _is_left_out(visit: Visit) -> bool:
+    """Whether all is finite that a layer returns, though not all that it computes."""
+    return bool(visit.outputs) and all(map(is_finite, visit.outputs))
+
+
+def _backward(replay, run: Run, mark: Mark) -> dict:
+    entries = Entries.of(mark.value.numpy())
+    if mark.visit is None:
+        return {"kind": BACKWARD, "where": words.BACKWARD_OF_STEP, "entries": entries}
+    return {
+        "kind": BACKWARD,
+        "place": words.path(mark.visit.thing),
+        "where": words.backward(mark.visit, mark.side, run.visits),
+        "entries": entries,
+        **_there(replay, mark.visit, mark.side, arrived=True),
+    }
+
+
+def _own(replay, run: Run, variable, gradient) -> dict:
+    """The gradient for a weight, which is not made of what came to its layer."""
     owner = owner_of(replay, variable)
     return {
         "kind": BACKWARD,
-        "place": owner.path,
+        "place": words.path(owner),
         "where": words.own_gradient(variable.path, owner),
         "entries": Entries.of(gradient.numpy()),
-        "inputs": _extents("input", _last_visit(culprit.run, owner)),
+        "inputs": _extents("input", _last_visit(run, owner)),
         "weights": _weights(replay, owner),
     }
+
+
+def code(mark: Mark | None) -> dict:
+    """The operation in which it arose, and its line, as far as they are known."""
+    return {} if mark is None else {"operation": mark.operation, "line": mark.line}
 
 
 def _of_data(batch, key) -> dict:
@@ -112,6 +157,7 @@ def of_example(culprit: Culprit, blamed: Blame, size: int | None) -> tuple[Exten
     mark = culprit.mark
     if (
         mark is None
+        or mark.visit is None
         or not blamed.examples
         or (mark.side == IN and not mark.is_backward)
     ):

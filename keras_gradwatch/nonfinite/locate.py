@@ -29,16 +29,26 @@ from keras_gradwatch.framework.isolation import ONE_AT_A_TIME
 from keras_gradwatch.framework.model import read_variable
 from keras_gradwatch.nonfinite import words
 from keras_gradwatch.nonfinite.blame import blame, rows_of
-from keras_gradwatch.nonfinite.culprit import failing, find, first_in_backward
+from keras_gradwatch.nonfinite.culprit import (
+    IN_GRADIENT,
+    IN_LOSS,
+    IN_UPDATE,
+    failing,
+    find,
+    first_in_backward,
+)
+from keras_gradwatch.nonfinite.eager_replay import EagerReplay
 from keras_gradwatch.nonfinite.evidence import (
     bad_rows,
+    code,
     of_backward,
     of_example,
     of_forward,
 )
 from keras_gradwatch.nonfinite.failure import Failure
-from keras_gradwatch.nonfinite.probes import is_finite
-from keras_gradwatch.nonfinite.step_replay import Run, StepReplay
+from keras_gradwatch.nonfinite.marks import is_finite
+from keras_gradwatch.nonfinite.run import Replay, Run
+from keras_gradwatch.nonfinite.traced_replay import TracedReplay
 from keras_gradwatch.nonfinite.updates import updated
 
 logger = logging.getLogger("keras_gradwatch")
@@ -73,7 +83,7 @@ def locate(model: keras.Model, failure: Failure) -> Located:
     """
     with ONE_AT_A_TIME, outside_strategies():
         try:
-            located = _locate(model, failure)
+            located = _replayed(model, failure)
         except Exception as error:  # of the user's own layers and steps
             logger.debug("A step could not be replayed.", exc_info=True)
             finding = _finding(failure, kind=UNKNOWN, replayed=False)
@@ -103,7 +113,18 @@ def not_replayed(failure: Failure) -> Located:
     return Located(finding, None, {})
 
 
-def _locate(model, failure):
+def _replayed(model, failure):
+    """Locates it as the step was traced; else, where that shows nothing, eagerly."""
+    try:
+        located = _locate(TracedReplay(model, failure.values), failure)
+        if located.finding.replayed or not model.run_eagerly:
+            return located
+    except Exception:  # it has no graph, or one with effects
+        logger.debug("A step was not replayed as a graph.", exc_info=True)
+    return _locate(EagerReplay(model, failure.values), failure)
+
+
+def _locate(replay: Replay, failure):
     bad = [
         (v, failure.values[id(v)])
         for v in failure.watched
@@ -111,7 +132,6 @@ def _locate(model, failure):
     ]
     if bad:
         return _in_weight(failure, bad)
-    replay = StepReplay(model, failure.values)
     last = len(failure.batches) - 1
     for k, batch in enumerate(failure.batches):
         now = dataclasses.replace(
@@ -151,10 +171,12 @@ def _in_weight(failure, bad):
 def _in_run(failure, replay, batch, run) -> NonFinite | None:
     """What the replay shows before the optimizer, None if all is finite."""
     if run.loss_fails:
-        culprit = find(replay, batch, backward=False)
+        symptom = IN_LOSS
+        culprit = find(replay, batch, symptom)
         found = of_forward(replay, batch, culprit)
     elif run.bad_gradients():
-        culprit = find(replay, batch, backward=True)
+        symptom = IN_GRADIENT
+        culprit = find(replay, batch, symptom)
         found = of_backward(replay, batch, culprit)
         found["variables"] = tuple(v.path for v in first_in_backward(replay, run))
     elif run.bad_handed():
@@ -165,6 +187,7 @@ def _in_run(failure, replay, batch, run) -> NonFinite | None:
             place=variable.path,
             where=words.handed(variable.path),
             entries=Entries.of(gradient.numpy()),
+            **code(find(replay, batch, IN_UPDATE).mark),
         )
     else:
         return None
@@ -174,7 +197,7 @@ def _in_run(failure, replay, batch, run) -> NonFinite | None:
     finding = dataclasses.replace(finding, notes=(*finding.notes, *notes))
     if finding.kind == DATA and finding.examples:
         return finding
-    blamed = _examples(replay, batch, culprit, not run.loss_fails)
+    blamed = _examples(replay, batch, culprit, symptom)
     return dataclasses.replace(
         finding,
         examples=blamed.examples,
@@ -232,11 +255,11 @@ def _after(run: Run, values):
         return values, False
 
 
-def _examples(replay, batch, culprit, backward) -> Blame:
+def _examples(replay, batch, culprit, symptom) -> Blame:
     size = batch_size(batch)
     if size is None:
         return Blame(UNTOLD)
-    fails = failing(backward)
+    fails, backward = failing(symptom), symptom != IN_LOSS
 
     def fails_of(rows):
         chosen = tf.constant(rows_of(rows, size))

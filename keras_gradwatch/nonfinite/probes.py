@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -15,50 +14,7 @@ import tensorflow as tf
 
 from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.framework.patches import Replacement, replaced
-
-IN, OUT = "in", "out"
-
-
-@dataclass(eq=False)
-class Visit:
-    """One call of a layer, an operation or a loss.
-
-    Attributes:
-        thing: What was called.
-        number: Which call of it this is, 0 for the first.
-        order: How many calls of anything began before.
-        parent: The call in whose code it was made, None in that of the step.
-        before: The last call that ended in the same code before it.
-        inputs: The float tensors that went in.
-        arrived: The gradients that came to its outputs.
-    """
-
-    thing: object
-    number: int
-    order: int
-    parent: Visit | None
-    before: Visit | None
-    inputs: list[tf.Tensor] = field(default_factory=list)
-    arrived: list[tf.Tensor] = field(default_factory=list)
-
-
-@dataclass(eq=False)
-class Mark:
-    """Where something that is not finite was seen.
-
-    Attributes:
-        key: The same in each run of the same step.
-        visit: At which call.
-        side: `"in"` or `"out"`.
-        is_backward: Whether it is the gradient of the value there.
-        value: What was seen.
-    """
-
-    key: tuple
-    visit: Visit
-    side: str
-    is_backward: bool
-    value: tf.Tensor
+from keras_gradwatch.nonfinite.marks import IN, OUT, Mark, Visit, fixed, is_finite
 
 
 class Probes:
@@ -101,12 +57,6 @@ class Probes:
             ]
         )
 
-    def fix(self, key: Any, value: Any) -> Any:
-        """Something finite instead of a value, if it is to be cleaned."""
-        if self._clean == "all" or (self._clean and key in self._clean):
-            return finite(value)
-        return value
-
     def _scale(self, original, optimizer, loss):
         self.unscaled.append(loss)
         return original(optimizer, loss)
@@ -142,7 +92,7 @@ class Probes:
         )
 
     def _leaf(self, leaf, visit, side, number):
-        if not is_float_tensor(leaf):
+        if not _is_float_tensor(leaf):
             return leaf
         key = (id(visit.thing), visit.number, side, number)
         if side == IN:
@@ -155,7 +105,7 @@ class Probes:
                 upstream = tf.convert_to_tensor(upstream)
                 if side == OUT:
                     visit.arrived.append(upstream)
-                if not is_float_tensor(upstream):
+                if not _is_float_tensor(upstream):
                     return upstream
                 back = (*key, self._passes)
                 return self._seen(upstream, back, visit, side, is_backward=True)
@@ -168,28 +118,13 @@ class Probes:
         if is_finite(value):
             return value
         self.marks.append(Mark(key, visit, side, is_backward, value))
-        return self.fix(key, value)
+        return fixed(self._clean, key, value)
 
 
-def is_float_tensor(value: Any) -> bool:
+def _is_float_tensor(value: Any) -> bool:
     """Whether it is a tensor of real numbers that can be looked at now."""
     return (
         isinstance(value, tf.Tensor)
         and not tf.is_symbolic_tensor(value)
         and value.dtype.is_floating
     )
-
-
-def is_finite(value: Any) -> bool:
-    """Whether all entries of a float tensor are finite."""
-    return bool(tf.reduce_all(tf.math.is_finite(value)))
-
-
-def finite(value: Any) -> tf.Tensor:
-    """A tensor with the mean of its finite entries in the place of the others."""
-    good = tf.math.is_finite(value)
-    flat = tf.reshape(tf.stop_gradient(value), [-1])
-    some = tf.boolean_mask(flat, tf.reshape(good, [-1]))
-    count = tf.maximum(tf.size(some), 1)
-    mean = tf.reduce_sum(tf.cast(some, tf.float64) / tf.cast(count, tf.float64))
-    return tf.where(good, value, tf.cast(mean, value.dtype))

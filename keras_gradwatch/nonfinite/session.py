@@ -19,7 +19,7 @@ from keras_gradwatch.framework.optimizers import iterations, optimizers
 from keras_gradwatch.nonfinite.failure import Failure, Seen
 from keras_gradwatch.nonfinite.locate import Located, locate, not_replayed
 from keras_gradwatch.nonfinite.logs import learning_rate, losses_of
-from keras_gradwatch.nonfinite.probes import is_finite
+from keras_gradwatch.nonfinite.marks import is_finite
 from keras_gradwatch.nonfinite.trend import Trend
 from keras_gradwatch.nonfinite.watch import Watch, slots_that_tell
 

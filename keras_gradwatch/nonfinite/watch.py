@@ -1,7 +1,7 @@
 """Seeing at once that a variable is no longer finite, for little.
 
 A `Watch` runs no step: it reads the live variables between steps. Only what it finds
-odd is run again, by a `StepReplay`.
+odd is run again, see `locate`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import tensorflow as tf
 from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.framework.devices import local_value, local_variable
 from keras_gradwatch.framework.dtypes import is_float
+from keras_gradwatch.framework.isolation import raw_variables
 from keras_gradwatch.framework.model import states_of
 from keras_gradwatch.framework.optimizers import optimizers
 
@@ -51,8 +52,11 @@ class Watch:
         self._counters = _counters(model)
         others = slots if with_slots else ()
         self._kept = [*self.weights, *states, *others, *self._counters]
-        self._ids = [id(v) for v in self._kept]
-        kept = [local_variable(internals.raw_value(v)) for v in self._kept]
+        kept = [internals.raw_value(v) for v in self._kept]
+        # What layers hold besides, as the state of a generator.
+        raw = raw_variables(internals.all_layers(model))
+        self._ids = [id(v) for v in [*self._kept, *raw]]
+        kept = [local_variable(v) for v in [*kept, *raw]]
         watched = [local_variable(internals.raw_value(v)) for v in self.watched]
         self._copy, self._measure = _reader(kept), _meter(watched)
         self._known_bad: set[int] = set()
@@ -61,7 +65,7 @@ class Watch:
         self._entries = sum(int(np.prod(v.shape)) for v in self.weights)
 
     def copy(self) -> dict[int, tf.Tensor]:
-        """The present values, by the id of the Keras variable."""
+        """The present values, by the id of the variable of Keras, or of TensorFlow."""
         return dict(zip(self._ids, self._copy(), strict=True))
 
     def step(self, values: dict[int, tf.Tensor]) -> int:

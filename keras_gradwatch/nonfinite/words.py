@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from keras_gradwatch.findings.text import listed
 from keras_gradwatch.nonfinite.failure import Failure, Seen
-from keras_gradwatch.nonfinite.probes import IN, Mark, Visit
+from keras_gradwatch.nonfinite.marks import IN, Visit
 
 NOT_ALONE = (
     "Several places give something that is not finite, and none of them alone would "
@@ -24,6 +24,9 @@ NOT_HELD = (
 LOSS_OF_STEP = (
     "it arose in the loss, in the code of the training step, after all layers and "
     "losses that Keras knows gave finite values"
+)
+BACKWARD_OF_STEP = (
+    "the loss is finite; it arose in the backward pass in the code of the training step"
 )
 # How much growth, over the last steps, is called divergence.
 _GROWTH, _LOSS_GROWTH = 10.0, 1e3
@@ -95,10 +98,15 @@ def named(thing: Any) -> str:
     return f"{kind} {path(thing)!r} ({type(thing).__name__})"
 
 
-def forward(mark: Mark, visits: Sequence[Visit]) -> str:
-    """Where a value arose on the way forward."""
-    visit = mark.visit
-    if mark.side == IN:
+def forward(visit: Visit, side: str, visits: Sequence[Visit]) -> str:
+    """Where a value arose on the way forward.
+
+    Args:
+        visit: At which call.
+        side: `IN` or `OUT`.
+        visits: All calls.
+    """
+    if side == IN:
         return f"it arose in the forward pass, in {_code(visit.parent)}, {_gap(visit)}"
     if is_loss(visit.thing):
         return f"it arose in the {named(visit.thing)}; what the layers gave is finite"
@@ -108,10 +116,15 @@ def forward(mark: Mark, visits: Sequence[Visit]) -> str:
     return f"it arose in the forward pass of {named(visit.thing)}{again}{after}"
 
 
-def backward(mark: Mark, visits: Sequence[Visit]) -> str:
-    """Where a gradient arose on the way back."""
-    visit = mark.visit
-    if mark.side == IN:
+def backward(visit: Visit, side: str, visits: Sequence[Visit]) -> str:
+    """Where a gradient arose on the way back.
+
+    Args:
+        visit: As for `forward`.
+        side: As for `forward`.
+        visits: As for `forward`.
+    """
+    if side == IN:
         first = next((v for v in visits if v.parent is visit), None)
         until = f", before its inner {named(first.thing)}" if first is not None else ""
         again = f" (call {visit.number + 1})" if visit.number else ""

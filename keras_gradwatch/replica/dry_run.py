@@ -2,8 +2,7 @@
 
 A `DryRun` runs the step that `Steps` traced, compiled, again and again, for what its
 caller wants of it; `TrainingStep` is the one that wants gradients and what optimizers
-get, `Gauge` wants a few figures, while `StepReplay` runs a single step eagerly to look
-at every call of a layer.
+get, `Gauge` wants a few figures, while `TracedReplay` runs a single step node by node.
 """
 
 from __future__ import annotations

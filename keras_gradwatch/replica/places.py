@@ -19,15 +19,20 @@ from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.framework.graphs import backward_name
 from keras_gradwatch.framework.lines import line_of
 from keras_gradwatch.framework.patches import Replacement, replaced
+from keras_gradwatch.replica.visits import Visits
 
 _BACKWARD = "gradient_tape/"
 
 
 class Places:
-    """The calls of layers and losses while a graph was traced."""
+    """The calls of layers and losses while a graph was traced.
+
+    Attributes:
+        visits: All calls, those of operations and in loops too, and their order.
+    """
 
     def __init__(self):
-        self._spans: list[tuple[tf.Graph, int, int, Any]] = []
+        self.visits = Visits()
         self._owners: dict[str, Any] = {}
         self._operations: dict[str, tf.Operation] = {}
         self._inside: dict[int, tf.Graph] = {}
@@ -36,36 +41,27 @@ class Places:
     def recording(self) -> Iterator[None]:
         """Watches the calls of layers and losses. Only this thread is affected."""
 
-        def call(original, owner, *args, **kwargs):
-            graph = tf.compat.v1.get_default_graph()
-            start = graph.version
-            try:
-                return original(owner, *args, **kwargs)
-            finally:
-                if tf.compat.v1.get_default_graph() is graph:
-                    self._spans.append((graph, start, graph.version, owner))
-
         def override(original, graph, *args, **kwargs):
             # Of a loop, a branch or a function too.
             self._inside[id(graph)] = graph
             return original(graph, *args, **kwargs)
 
-        kinds = (keras.layers.Layer, keras.losses.Loss)
-        calls = [Replacement(kind, "__call__", call) for kind in kinds]
         by_hand = Replacement(tf.Graph, "gradient_override_map", override)
-        with replaced([*calls, by_hand]):
+        with self.visits.recording(), replaced([by_hand]):
             yield
 
     def settle(self, graph: tf.Graph) -> None:
         """Finds out who made each operation of a graph that was traced meanwhile."""
         operations = graph.get_operations()
         self._operations = {op.name: op for op in operations}
-        own = [(a, b, owner) for g, a, b, owner in self._spans if g is graph]
+        self.visits.graph = graph
+        kinds = (keras.layers.Layer, keras.losses.Loss)
+        own = [v for v in self.visits.all if v.graph is graph]
+        own = [v for v in own if isinstance(v.thing, kinds)]
         # The innermost call last: it is the shortest.
-        for start, end, owner in sorted(own, key=lambda span: span[0] - span[1]):
-            for op in operations[start:end]:
-                self._owners[op.name] = owner
-        self._spans.clear()
+        for visit in sorted(own, key=lambda v: v.start - v.end):
+            for op in operations[visit.start : visit.end]:
+                self._owners[op.name] = visit.thing
 
     def owner(self, name: str) -> Any:
         """The layer that made an operation, None if none did.

@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_gradwatch.errors import UncheckableError
+from keras_gradwatch.framework import graphs
 from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.framework.isolation import untouched
 from keras_gradwatch.framework.model import read_variable, states_of
@@ -253,6 +254,9 @@ class Replica:
         ):
             self.model.train_step(batch)
             recording.assigned = replay.assigned()
+            now = replay.scope.get_current_value
+            left = {id(v): now(v) for v in self.variables}
+            recording.left = {k: t for k, t in left.items() if _is_made_here(t)}
         graph = tf.compat.v1.get_default_graph()
         recording.spans, recording.refused = replay.spans(graph), replay.refused
         recording.scaled_by_hand = scaled_by_hand(recording, graph)
@@ -337,6 +341,15 @@ def watch(tape: tf.GradientTape, values: Sequence[Any]) -> None:
     for value in values:
         if not isinstance(value, tf.Variable):  # which tapes watch by themselves
             tape.watch(value)
+
+
+def _is_made_here(value):
+    """Whether it is a tensor of the graph that is being traced."""
+    return (
+        isinstance(value, tf.Tensor)
+        and tf.is_symbolic_tensor(value)
+        and graphs.is_readable(value)
+    )
 
 
 def _is_plain(variable):

@@ -1,6 +1,6 @@
-"""What TensorFlow knows of its operations, by its two private modules.
+"""What TensorFlow knows of its operations, by its private modules.
 
-When a new TensorFlow breaks one of these, the failing test names it; both are used only
+When a new TensorFlow breaks one of these, the failing test names it; they are used only
 in `keras_gradwatch/framework/operations.py`.
 """
 
@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_gradwatch.framework import operations
+from keras_gradwatch.framework.patches import replaced
 
 pytestmark = pytest.mark.basic
 
@@ -116,3 +117,86 @@ def test_the_backward_pass_of_an_operation():
             assert session.run(found).tolist() == [0.5, 0.5]
         assert operations.backward_of(tf.stop_gradient(x).op) is None
         assert operations.backward_of(tf.bitwise.invert(tf.constant([1])).op) is None
+
+
+def attributes(operation):
+    return dict(operation.node_def.attr)
+
+
+def test_running_an_operation_at_once():
+    with tf.Graph().as_default():
+        x = tf.compat.v1.placeholder(tf.float32, [2, 3])
+        total = tf.reduce_sum(x, axis=1, keepdims=True).op
+        parts = tf.split(x, 3, axis=1)[0].op
+    value = tf.constant([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    given = operations.python_attributes("Sum", attributes(total))
+    (found,) = operations.run("Sum", [value, tf.constant(1)], given, 1)
+    assert found.numpy().tolist() == [[6.0], [15.0]]
+    given = operations.python_attributes("Split", attributes(parts))
+    found = operations.run("Split", [tf.constant(1), value], given, 3)
+    assert [part.numpy().tolist() for part in found][2] == [[3.0], [6.0]]
+
+
+def test_attributes_of_all_types():
+    with tf.Graph().as_default():
+        x = tf.compat.v1.placeholder(tf.float32, [1, 8, 8, 1])
+        conv = tf.nn.conv2d(x, tf.ones([2, 2, 1, 1]), [1, 2, 2, 1], "SAME").op
+        reserved = tf.raw_ops.TensorListReserve(
+            element_shape=[2], num_elements=3, element_dtype=tf.float32
+        ).op
+        queue = tf.raw_ops.FIFOQueueV2(component_types=[tf.int32], shapes=[[2, 3]]).op
+    found = operations.python_attributes("Conv2D", attributes(conv))
+    found = dict(zip(found[::2], found[1::2], strict=True))
+    assert (found["strides"], found["padding"]) == ([1, 2, 2, 1], b"SAME")
+    assert found["T"] == tf.float32.as_datatype_enum
+    found = operations.python_attributes("TensorListReserve", attributes(reserved))
+    (handle,) = operations.run(
+        "TensorListReserve", [tf.constant([2]), tf.constant(3)], found, 1
+    )
+    assert handle.dtype == tf.variant
+    found = operations.python_attributes("FIFOQueueV2", attributes(queue))
+    assert dict(zip(found[::2], found[1::2], strict=True))["shapes"] == [[2, 3]]
+
+
+def test_whose_gradient_is_made_is_told():
+    seen = []
+
+    @tf.custom_gradient
+    def by_hand(x):
+        return tf.identity(x), lambda upstream: upstream * 2.0
+
+    @tf.function(autograph=False)
+    def gradient(x):
+        def replaced_gradient():
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = tf.while_loop(
+                    lambda k, y: k < 2, lambda k, y: (k + 1, tf.sin(y)), (0, x)
+                )[1]
+                y = by_hand(tf.exp(y))
+            return tape.gradient(y, x)
+
+        def note(graph, start, end, operation):
+            made = graph.get_operations()[start:end]
+            seen.append((operation.type, [op.type for op in made]))
+
+        with replaced(operations.watched_gradients(note)):
+            return replaced_gradient()
+
+    gradient.get_concrete_function(tf.constant(1.0))
+    made = dict(seen)
+    order = [name for name in made if name in ("IdentityN", "Exp", "Sin")]
+    assert order == ["IdentityN", "Exp", "Sin"]
+    assert "Mul" in made["IdentityN"]
+    assert "Cos" in made["Sin"]
+    assert "StatelessWhile" in made["StatelessWhile"]
+
+
+def test_the_graph_of_a_function():
+    with tf.Graph().as_default() as graph:
+        x = tf.compat.v1.placeholder(tf.float32, [])
+        y = tf.cond(x > 0, lambda: tf.constant(1.0), lambda: 2 * x)
+        node = y.op.inputs[0].op if y.op.type == "Identity" else y.op
+        name = node.get_attr("else_branch").name
+        inside = operations.graph_of_function(graph, name)
+    assert "Mul" in {op.type for op in inside.get_operations()}

@@ -127,6 +127,16 @@ class StepTrace:
             replayed=self.replayed,
         )
 
+    def by_handle(self) -> dict[int, Any]:
+        """The Keras variables by the ids of the handles that stand for them."""
+        replica = self.replica
+        rows = [
+            *zip(replica.trainable, self.stand_ins, strict=True),
+            *zip(replica.trainable, replica.live_weights, strict=True),
+            *zip(replica.others, replica.live_states, strict=True),
+        ]
+        return {id(handle): v for v, raw in rows for handle in _handles(raw)}
+
     def _unscaled(self, call):
         """The loss before the default step scales it for its optimizer."""
         for scaling in self.recording.scalings:
