@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from keras_gradwatch.arguments import DROPOUT, refuse
 from keras_gradwatch.callbacks import workers
-from keras_gradwatch.callbacks.console import say
+from keras_gradwatch.callbacks.console import line_break, say
 from keras_gradwatch.callbacks.ending import end_training
 from keras_gradwatch.callbacks.pointing import warn
 from keras_gradwatch.callbacks.watcher import Watcher, attempt
@@ -241,9 +241,9 @@ class GradientStats(Watcher):
             if writer is not None:
                 _, error = attempt(lambda: writer.write(reading, alerts))
                 if error is not None:
-                    self.broke(error)
+                    self.not_written(error)
             if self.verbose == 2:
-                say(f"\n{reading.headline}")
+                say(f"{line_break(self, self._batch)}{reading.headline}")
         for alert in alerts:
             self._react(alert)
 

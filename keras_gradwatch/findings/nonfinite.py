@@ -177,8 +177,16 @@ class NonFinite:
         where = self.where or "where it came from could not be found out"
         return f"{self.seen}. {_capital(where)}."
 
+    @property
+    def details(self) -> str:
+        """The lines below the headline. Empty if nothing else is known."""
+        return "\n".join(self._lines())
+
     def __str__(self) -> str:
-        lines = [self.headline]
+        return "\n".join([self.headline, *self._lines()])
+
+    def _lines(self) -> list[str]:
+        lines = []
         if self.entries is not None and self.entries.shape:
             lines.append(f"Entries that are not finite there: {self.entries}.")
         if self.example_note:
@@ -200,7 +208,7 @@ class NonFinite:
             lines.append(
                 f"Batch and weights are in {self.saved}; `kgw.load_failure` reads them."
             )
-        return "\n".join(lines)
+        return lines
 
     def to_json(self) -> str:
         """The finding as JSON, numbers that are not finite as strings."""

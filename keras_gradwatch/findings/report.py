@@ -11,7 +11,7 @@ from keras_gradwatch.findings.earlier_reports import upgraded
 from keras_gradwatch.findings.encoding import decode, encode, read, write
 from keras_gradwatch.findings.figure import draw
 from keras_gradwatch.findings.html import to_html
-from keras_gradwatch.findings.notes import SEVERE, Look, Note, Refusal
+from keras_gradwatch.findings.notes import LIMIT, SEVERE, Look, Note, Refusal
 from keras_gradwatch.findings.place import Place
 from keras_gradwatch.findings.table import number, table
 from keras_gradwatch.findings.text import counted, listed, plain
@@ -163,20 +163,32 @@ class GradientReport:
         where = f"Gradient check at step {self.step}: {first}{self.verdict}"
         if self.verdict == INCONCLUSIVE:
             return f"{where}. {self.reason}"
+        if self.verdict == FAIL and self.places:
+            where += f". Look at {plain(sentences.places(self.places), 4 * _NAME)}"
         counts = ", ".join(f"{self.count(v)} {v}" for v in VERDICTS if self.count(v))
         line = f"{where}. {counts} of {len(self.variables)} variables{self._part()}"
+        worst = self.worst_relative_error
+        if worst is not None or self.verdict == PASS:
+            line += f", worst relative error {number(worst)}"
         if self.verdict == FAIL:
             names = [plain(v.label, _NAME) for v in self.failures]
-            return f"{line}. Wrong: {listed(names)}"
-        return f"{line}, worst relative error {number(self.worst_relative_error)}"
+            line += f". Wrong: {listed(names)}"
+        if unseen := sum(note.severity == LIMIT for note in self.remarks):
+            line += f". Not all was seen: {counted(unseen, 'note')}"
+        return line
 
     def _part(self):
         used, there = self.examples or (0, 0)
         return f", on {used} of {there} examples" if used < there else ""
 
-    def __str__(self) -> str:
+    @property
+    def details(self) -> str:
+        """The lines below the headline: the table, reasons and notes."""
         rows = table(self.variables, self.training_dtype)
-        return "\n".join([self.headline, *rows, *self._lines()])
+        return "\n".join([*rows, *self._lines()])
+
+    def __str__(self) -> str:
+        return "\n".join(filter(None, [self.headline, self.details]))
 
     def _lines(self):
         for v in self.failures:

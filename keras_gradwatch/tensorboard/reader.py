@@ -18,6 +18,7 @@ from keras_gradwatch.errors import GradwatchWarning
 from keras_gradwatch.findings.alert import Alert
 from keras_gradwatch.findings.digest import Digest, digest
 from keras_gradwatch.findings.report import GradientReport
+from keras_gradwatch.tensorboard.checksums import broken
 from keras_gradwatch.tensorboard.records import (
     DAMAGE,
     assert_whole,
@@ -38,6 +39,12 @@ logger = logging.getLogger("keras_gradwatch")
 
 # What an event of ours has in it: parsing the others would take longer than all else.
 _MARKS = [m.encode() for m in (PLUGIN, REPORT_TAG, DIGEST_TAG, ALERT_TAG)]
+
+# Bytes of an event that may be a point of a chart: its damage would be shown as truth.
+# Longer ones are texts, which look damaged if they are.
+_SCALAR = 1024
+# How many of them to look at side by side: some megabytes.
+_AT_ONCE = 10_000
 
 
 def read_reports(log_dir: str | os.PathLike[str]) -> list[GradientReport]:
@@ -183,6 +190,7 @@ def _read(path: str, run: Run, only_newest: bool) -> None:
         with files.opened(path) as (file, size):
             for record in read_records(file, size):
                 reading.take(record)
+        reading.end()
     except Exception:  # no right to read it, or the other file system fails
         logger.debug("%s can't be read.", path, exc_info=True)
         run.damaged += 1
@@ -201,13 +209,23 @@ class _Reading:
         self._only_newest = only_newest
         # Checks whose report is still to come, by the end of the tag and the step.
         self._begun: dict[tuple[str, int], StoredCheck] = {}
+        self._others: list[tuple[bytes, int]] = []
 
-    def take(self, record: bytes | None) -> None:
+    def take(self, record: tuple[bytes, int] | None) -> None:
         """Takes one record, None if it is broken."""
         if record is None:
             self._run.damaged += 1
-        elif any(mark in record for mark in _MARKS):
-            self._take_event(record)
+        elif any(mark in record[0] for mark in _MARKS):
+            self._take_event(record[0])
+        elif len(record[0]) <= _SCALAR:
+            self._others.append(record)
+            if len(self._others) >= _AT_ONCE:
+                self.end()
+
+    def end(self) -> None:
+        """Looks whether what it did not read is as it was written."""
+        self._run.damaged += broken(self._others)
+        self._others = []
 
     def _take_event(self, record):
         try:
