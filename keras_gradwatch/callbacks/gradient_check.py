@@ -23,6 +23,7 @@ from keras_gradwatch.check.subset import Subset
 from keras_gradwatch.errors import GradientMismatchWarning
 from keras_gradwatch.findings.raised import GradientMismatchError
 from keras_gradwatch.findings.report import GradientReport
+from keras_gradwatch.findings.several import Several
 from keras_gradwatch.findings.text import counted
 from keras_gradwatch.findings.verdicts import FAIL
 from keras_gradwatch.framework.optimizers import iterations
@@ -129,7 +130,7 @@ class GradientCheck(Watcher):
             time_budget=time_budget,
             seed=seed,
         )
-        self.reports: list[GradientReport] = []
+        self.reports: list[GradientReport] = Several()
         if scalars not in SCALARS:
             refuse("scalars", f"one of {SCALARS}", scalars)
         self._writer = None if log_dir is None else ReportWriter(log_dir, scalars)

@@ -19,6 +19,7 @@ from keras_gradwatch.errors import GradientAlertWarning
 from keras_gradwatch.findings.alert import Alert
 from keras_gradwatch.findings.raised import GradientAlertError
 from keras_gradwatch.findings.reading import GradientReading
+from keras_gradwatch.findings.several import Several
 from keras_gradwatch.framework.devices import outside_strategies
 from keras_gradwatch.framework.isolation import ONE_AT_A_TIME
 from keras_gradwatch.framework.model import assert_ready
@@ -155,8 +156,8 @@ class GradientStats(Watcher):
         if histograms is None:
             histograms = scalars == ALL
         self._thresholds = Thresholds(vanishing, exploding, dead, patience)
-        self.readings: list[GradientReading] = []
-        self.alerts: list[Alert] = []
+        self.readings: list[GradientReading] = Several()
+        self.alerts: list[Alert] = Several()
         self._histograms = bool(histograms) and log_dir is not None
         self._dropout = dropout
         self._writer = None if log_dir is None else StatsWriter(log_dir, scalars)
@@ -174,7 +175,7 @@ class GradientStats(Watcher):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
         workers.assert_writable(self.model, self._writer)
-        self.readings = []
+        self.readings = Several()
         self._alarms = Alarms(self._thresholds)
         self._gauge = self._steps = self._unfinished = None
 

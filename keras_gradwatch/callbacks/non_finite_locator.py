@@ -20,6 +20,7 @@ from keras_gradwatch.callbacks.watcher import ON_FAILURE, attempt
 from keras_gradwatch.errors import GradwatchWarning, NonFiniteWarning
 from keras_gradwatch.findings.nonfinite import NonFinite
 from keras_gradwatch.findings.raised import NonFiniteError
+from keras_gradwatch.findings.several import Several
 from keras_gradwatch.framework.model import read_variable
 from keras_gradwatch.framework.optimizers import iterations
 from keras_gradwatch.nonfinite import words
@@ -93,7 +94,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
         self.check_freq = check_freq
         self.on_failure = on_failure
         self.verbose = verbose
-        self.findings: list[NonFinite] = []
+        self.findings: list[NonFinite] = Several()
         self._writer = None if log_dir is None else AlertWriter(log_dir)
         self._session: Session | None = None
         self._held: Held | None = None

@@ -6,14 +6,13 @@ import json
 import os
 from dataclasses import dataclass, replace
 
-from keras_gradwatch.findings import causes, sentences
+from keras_gradwatch.findings import causes, html, sentences
 from keras_gradwatch.findings.earlier_reports import upgraded
 from keras_gradwatch.findings.encoding import decode, encode, read, write
 from keras_gradwatch.findings.figure import draw
-from keras_gradwatch.findings.html import to_html
 from keras_gradwatch.findings.notes import LIMIT, SEVERE, Look, Note, Refusal
 from keras_gradwatch.findings.place import Place
-from keras_gradwatch.findings.table import number, table
+from keras_gradwatch.findings.table import html_table, number, table
 from keras_gradwatch.findings.text import counted, listed, plain
 from keras_gradwatch.findings.variable import Comparison, VariableReport
 from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE, PASS, VERDICTS
@@ -195,6 +194,9 @@ class GradientReport:
             yield f"{plain(v.label, _NAME)}: {plain(v.reason)}"
         for note in self.notes:
             yield f"Note: {plain(note)}"
+        yield from self._layers()
+
+    def _layers(self):
         for what, layers in (
             ("Switched off in the check", self.switched_off),
             ("Drawn once for all of the check", self.drawn_once),
@@ -203,8 +205,27 @@ class GradientReport:
                 yield f"{what}: {listed([plain(name, _NAME) for name in layers])}"
 
     def _repr_html_(self) -> str:
-        """The table of a notebook."""
-        return to_html(self.verdict, self.headline, self.variables, self.notes)
+        """The table of a notebook: where to look, then what the console has."""
+        where = [note for note in self.remarks if isinstance(note, Look)]
+        above = list(dict.fromkeys(map(self._sentence, where)))
+        below = [note for note in self.notes if note not in above]
+        return html.page(
+            f"{html.badge(self.verdict)} {html.text(self.headline)}",
+            above,
+            *html_table(self.variables, self.training_dtype),
+            [*below, *self._layers()],
+        )
+
+    def _overview_html_(self) -> dict[str, str]:
+        """A row of a table of reports: HTML by the name of its column."""
+        return {
+            "verdict": html.badge(self.verdict),
+            "look at": html.text(sentences.places(self.places)),
+            "step": html.text(self.step),
+            "wrong": html.text(f"{len(self.failures)} of {len(self.variables)}"),
+            "worst rel. error": html.text(number(self.worst_relative_error)),
+            "besides": html.text(self.warning or self.reason),
+        }
 
     def plot(self, path: str | os.PathLike[str]) -> None:
         """Draws slopes against slopes, and the error of each variable, into a file.

@@ -18,6 +18,7 @@ from keras_gradwatch.errors import GradwatchWarning
 from keras_gradwatch.findings.alert import Alert
 from keras_gradwatch.findings.digest import Digest, digest
 from keras_gradwatch.findings.report import GradientReport
+from keras_gradwatch.findings.several import Several
 from keras_gradwatch.tensorboard.checksums import broken
 from keras_gradwatch.tensorboard.records import (
     DAMAGE,
@@ -69,7 +70,7 @@ def read_reports(log_dir: str | os.PathLike[str]) -> list[GradientReport]:
         InvalidArgumentError: If `log_dir` is no directory.
     """
     runs = read_runs(log_dir)
-    found = [report for run in runs for report in run.reports()]
+    found = Several(report for run in runs for report in run.reports())
     damaged = sum(run.damaged for run in runs)
     if damaged:
         warnings.warn(
@@ -93,7 +94,7 @@ def read_alerts(log_dir: str | os.PathLike[str]) -> list[Alert]:
     Raises:
         InvalidArgumentError: If `log_dir` is no directory.
     """
-    return [alert for run in read_runs(log_dir) for alert in run.alerts]
+    return Several(alert for run in read_runs(log_dir) for alert in run.alerts)
 
 
 @dataclass
