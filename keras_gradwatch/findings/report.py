@@ -228,7 +228,10 @@ class GradientReport:
         }
 
     def plot(self, path: str | os.PathLike[str]) -> None:
-        """Draws slopes against slopes, and the error of each variable, into a file.
+        """Draws the relative error of each comparison, with error bars, into a file.
+
+        The tolerance is a band; what stands outside is wrong, unless a kink or noise
+        explains it.
 
         Args:
             path: Name of the file; its end says which kind of picture, such as

@@ -149,6 +149,23 @@ def test_a_report_is_drawn(tmp_path, suffix):
         assert "relative error" in text
 
 
+def test_two_hundred_variables_are_drawn_on_one_screen(tmp_path):
+    off = comparison(analytic=0.932, relative_error=0.035, word="mismatch")
+    rows = [variable(path=f"block_{k}/kernel") for k in range(199)]
+    wrong = variable(path="wrong/kernel", verdict="FAIL", coordinates=(off,))
+    report(*rows, wrong, verdict="FAIL").plot(tmp_path / "many.svg")
+    drawn = (tmp_path / "many.svg").read_text()
+    written = re.findall(r"<!-- (.*?) -->", drawn)
+    assert {f"{v.label}  PASS" for v in rows} <= set(written)
+    assert {"wrong/kernel  FAIL", "mismatch", "match", "tolerance, 0.001"} <= (
+        set(written)
+    )
+    width, height = re.search(r'width="(\d+).*?pt" height="(\d+)', drawn).groups()
+    assert int(height) < 0.6 * int(width) < 1200
+    report(rows[0]).plot(tmp_path / "right.svg")
+    assert "<!-- mismatch -->" not in (tmp_path / "right.svg").read_text()
+
+
 def test_a_report_without_anything_is_drawn(tmp_path):
     report(verdict="INCONCLUSIVE", reason="Why.").plot(str(tmp_path / "none.png"))
     assert (tmp_path / "none.png").exists()
