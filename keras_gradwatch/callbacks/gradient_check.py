@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -102,12 +103,12 @@ class GradientCheck(Watcher):
 
     def __init__(
         self,
-        log_dir=None,
+        log_dir: str | os.PathLike[str] | None = None,
         *,
         scalars: str = FEW,
         warmup_steps: int = 100,
         check_freq: int | str = "epoch",
-        data=None,
+        data: Sequence[Any] | None = None,
         samples: int = 5,
         directions: int = 2,
         tolerance: float = 1e-3,

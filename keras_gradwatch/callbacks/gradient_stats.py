@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,12 +132,12 @@ class GradientStats(Watcher):
 
     def __init__(
         self,
-        log_dir=None,
+        log_dir: str | os.PathLike[str] | None = None,
         *,
         scalars: str = FEW,
         warmup_steps: int = 0,
         check_freq: int | str = 100,
-        data=None,
+        data: Sequence[Any] | None = None,
         histograms: bool | None = None,
         dropout: str = "freeze",
         vanishing: float = 1e-5,
