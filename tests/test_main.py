@@ -111,6 +111,13 @@ def test_an_alert_or_what_is_severe_counts_unless_it_shall_not(tmp_path):
         assert run(tmp_path / kind).returncode == 3
         assert run(tmp_path / kind, "--fail-on", kind).returncode == 3
         assert run(tmp_path / kind, "--fail-on", "fail,unknown").returncode == 0
+    # What is trained anew there may be mended, as with a wrong gradient.
+    write(tmp_path / "alert", good(1))
+    assert run(tmp_path / "alert").returncode == 3  # not before its first check is one
+    write(tmp_path / "alert", good(1))
+    done = run(tmp_path / "alert")
+    assert done.returncode == 0
+    assert "\nAlert of an earlier training: Dead gradients" in done.stdout
     # Green hides nothing: the check that warned has a line of its own.
     printed = run(tmp_path / "severe").stdout
     assert re.search(r"^  step 7 PASS: In float16,", printed, re.MULTILINE)
@@ -194,7 +201,7 @@ def test_damaged_events_are_counted(tmp_path):
     path.write_bytes(data)
     done = run(tmp_path)
     assert done.returncode == 1
-    assert "1 damaged event left out: " in done.stderr
+    assert "1 damaged event(s) left out: " in done.stderr
 
 
 def test_a_damaged_point_of_a_chart_is_told(tmp_path):
@@ -207,4 +214,4 @@ def test_a_damaged_point_of_a_chart_is_told(tmp_path):
     path.write_bytes(data)
     done = run(tmp_path)
     assert done.returncode == 1
-    assert "1 damaged event left out: " in done.stderr
+    assert "1 damaged event(s) left out: " in done.stderr

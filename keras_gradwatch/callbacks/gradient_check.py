@@ -263,4 +263,8 @@ class GradientCheck(Watcher):
             return str(report)
         if self.verbose == 2:
             return report.headline
-        return f"Gradient check at step {report.step}, in full:\n{report.details}"
+        wrong = (
+            f"{len(report.failures)} of {len(report.variables)} gradients are wrong."
+        )
+        what = wrong if report.failures else report.warning
+        return f"{what} At step {report.step}, in full:\n{report.details}"

@@ -194,7 +194,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
         if self.on_failure == "stop":
             end_training(self, NonFiniteError(finding))
         details = finding.details if printed else ""
-        start = f"Not finite at step {finding.step}, in full:\n"
+        start = f"Not finite at step {finding.step}: {finding.seen}. In full:\n"
         warn(f"{start}{details}" if details else str(finding), NonFiniteWarning)
 
     def _write(self, finding: NonFinite) -> None:

@@ -17,6 +17,7 @@ from keras_gradwatch.arguments import refuse
 from keras_gradwatch.errors import GradwatchWarning
 from keras_gradwatch.findings.alert import Alert
 from keras_gradwatch.findings.digest import Digest, digest
+from keras_gradwatch.findings.headline import trainings
 from keras_gradwatch.findings.report import GradientReport
 from keras_gradwatch.findings.several import Several
 from keras_gradwatch.tensorboard.checksums import broken
@@ -103,10 +104,12 @@ class StoredCheck:
 
     Args:
         digest: Its digest.
+        file: Which event file of the run it stands in: each training writes another.
         packed: The whole report; None if that is lost.
     """
 
     digest: Digest
+    file: int
     packed: bytes | None = None
 
     def report(self) -> GradientReport | None:
@@ -127,17 +130,31 @@ class Run:
         checks: A `StoredCheck` each, in the order of writing.
         alerts: The alerts in the order of writing.
         damaged: How many events could not be read.
+        files: How many event files there are.
+        alert_files: Which event file each alert stands in.
     """
 
     name: str
     checks: list[StoredCheck] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
     damaged: int = 0
+    files: int = 0
+    alert_files: list[int] = field(default_factory=list)
 
     @property
     def digests(self) -> list[Digest]:
         """The checks in short."""
         return [check.digest for check in self.checks]
+
+    @property
+    def newest_alerts(self) -> list[Alert]:
+        """The alerts, without those of trainings that began anew since."""
+        *earlier, newest = trainings(self.digests) or [[]]
+        if not earlier:
+            return self.alerts
+        first = self.checks[-len(newest)].file
+        together = zip(self.alerts, self.alert_files, strict=True)
+        return [alert for alert, file in together if file >= first]
 
     def reports(self) -> list[GradientReport]:
         """The whole reports; those that can't be read are counted as damaged."""
@@ -186,6 +203,7 @@ def _last(folder: str) -> str:
 
 
 def _read(path: str, run: Run, only_newest: bool) -> None:
+    run.files += 1
     reading = _Reading(run, only_newest)
     try:
         with files.opened(path) as (file, size):
@@ -260,7 +278,7 @@ class _Reading:
             self._run.damaged += 1
 
     def _take_digest(self, key, data):
-        check = self._begun[key] = StoredCheck(unpack_digest(data))
+        check = self._begun[key] = StoredCheck(unpack_digest(data), self._run.files)
         self._run.checks.append(check)
 
     def _take_report(self, key, data):
@@ -273,13 +291,14 @@ class _Reading:
         check = self._begun.pop(key, None)
         if check is None:  # there is no digest, or it is damaged
             short = digest(unpack_report(data))
-            self._run.checks.append(StoredCheck(short, data))
+            self._run.checks.append(StoredCheck(short, self._run.files, data))
             return
         assert_whole(data)  # to read it all would take long
         check.packed = data
 
     def _take_alert(self, key, data):
         self._run.alerts.append(unpack_alert(data))
+        self._run.alert_files.append(self._run.files)
 
 
 def _when_opened(found: tuple[str, str]) -> tuple[str, list[int]]:
