@@ -1,52 +1,66 @@
 """On the console: what the callbacks found that wrote below a log directory.
 
-    python -m keras_gradwatch LOGDIR [--json]
+    gradwatch LOGDIR [--json] [--fail-on KIND,KIND,...]
 
-The exit code is 1 if a gradient is wrong, or if an event can't be read; 3 if none is
+The exit code is 1 if a gradient is wrong, or if an event is damaged; 3 if none is
 wrong, but something keeps weights from learning: an alert was given, or a check warns
 of what becomes of its gradients; else 2 if not all is known: no report was found, or
-one in which something was not told.
+one in which something was not told. With `--fail-on`, only the kinds of findings that
+it names count. 4 is no finding: the command is wrong, its directory can't be read, or
+what was found could not be printed.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import io
 import itertools
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from keras_gradwatch.errors import GradwatchError
 from keras_gradwatch.findings.digest import Digest
 from keras_gradwatch.findings.headline import Headline, headline, trainings
 from keras_gradwatch.findings.text import plain
-from keras_gradwatch.findings.verdicts import FAIL, PASS
+from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE, PASS
 from keras_gradwatch.tensorboard.reader import Run, read_runs
 
-RIGHT, WRONG, UNKNOWN, ALARMED = 0, 1, 2, 3
+RIGHT, WRONG, UNKNOWN, ALARMED, UNUSABLE = 0, 1, 2, 3, 4
+# What may count, and the exit code of each, the worst first.
+CODES = {
+    "fail": WRONG,
+    "damaged": WRONG,
+    "alert": ALARMED,
+    "severe": ALARMED,
+    "unknown": UNKNOWN,
+}
 _JSON_HELP = (
     "for machines: of each run the headline, alerts, the verdict of each check, and "
     "the whole of the last report"
 )
+_FAIL_ON_HELP = (
+    "what makes the exit code other than 0, some of %(default)s (all of them if this "
+    "is left out); without any check or alert below LOGDIR it never is 0"
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Ends with a code of its own: that of argparse means something else here."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(UNUSABLE, f"{self.prog}: error: {message}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints the last report and the history of each run; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m keras_gradwatch",
-        description="What the gradient checks below a log directory found.",
-        epilog="Exit code: 0 right, 1 a gradient is wrong or an event can't be read, "
-        "2 not all is known, 3 an alert, or a warning of what becomes of gradients.",
-    )
-    parser.add_argument("logdir", help="log_dir of the callback, or one above it")
-    parser.add_argument("--json", action="store_true", help=_JSON_HELP)
+    parser = _parser()
     chosen = parser.parse_args(arguments)
-    # A name may hold what the console can't show.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         runs = read_runs(chosen.logdir, only_newest=True)
     except GradwatchError as error:
@@ -56,61 +70,135 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for run in runs
         if run.checks or run.alerts
     ]
-    if chosen.json:
+    lost = sum(run.damaged for run in runs)
+    kinds = _kinds(found, lost)
+    code = next((CODES[kind] for kind in chosen.fail_on if kind in kinds), RIGHT)
+    if not found and code == RIGHT:
+        code = UNKNOWN
+    try:
+        _print(found, chosen.json)
+    except OSError as error:  # a full disk
+        _complain(f"What was found could not be printed. {error}")
+        code = code or UNUSABLE
+    if lost:
+        _complain(
+            f"{lost} damaged event(s) left out: broken, cut off, or of a newer version."
+        )
+    if not found:
+        _complain(f"No gradient check below {chosen.logdir!r}.")
+    return code
+
+
+def _parser():
+    # By whichever name it was called.
+    called = os.path.basename(sys.argv[0])
+    is_module = called == "__main__.py"
+    parser = _Parser(
+        prog="python -m keras_gradwatch" if is_module else called,
+        description="What the gradient checks below a log directory found.",
+        epilog="Exit code: 0 right, 1 a gradient is wrong or an event is damaged, "
+        "2 not all is known, 3 an alert, or a warning of what becomes of gradients, "
+        "4 a wrong command or directory.",
+    )
+    parser.add_argument("logdir", help="log_dir of the callback, or one above it")
+    parser.add_argument("--json", action="store_true", help=_JSON_HELP)
+    parser.add_argument(
+        "--fail-on",
+        type=_some_kinds,
+        default=",".join(CODES),
+        metavar="KIND,KIND,...",
+        help=_FAIL_ON_HELP,
+    )
+    return parser
+
+
+def _some_kinds(text: str) -> list[str]:
+    """The kinds of findings in a list with commas, the worst first."""
+    named = [name.strip() for name in text.split(",")]
+    if not set(named) <= set(CODES):
+        raise argparse.ArgumentTypeError(
+            f"Expected some of {','.join(CODES)}. Received: {text!r}"
+        )
+    return [kind for kind in CODES if kind in named]
+
+
+def _kinds(found: Sequence[tuple[Run, Headline | None]], lost: int) -> set[str]:
+    """Which kinds of findings there are."""
+    kinds = {"damaged"} if lost else set()
+    for run, line in found:
+        kinds |= {"alert"} if run.newest_alerts else set()
+        if line is None:
+            continue
+        # What an earlier training into the same directory warned of may be mended.
+        if any(check.warning for check in trainings(run.digests)[-1]):
+            kinds.add("severe")
+        kinds |= {FAIL: {"fail"}, INCONCLUSIVE: {"unknown"}}.get(line.verdict, set())
+    return kinds if found else kinds | {"unknown"}
+
+
+def _print(found: Sequence[tuple[Run, Headline | None]], as_json: bool) -> None:
+    # A name may hold what the console can't show.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    if as_json:
         print(json.dumps({"runs": [_data(run, line) for run, line in found]}, indent=2))
     else:
         for run, line in found:
             print("\n".join(_lines(run, line)), end="\n\n")
-    lost = sum(run.damaged for run in runs)
-    if lost:
-        print(
-            f"{lost} damaged event(s) left out: broken, cut off, or of a newer "
-            "version.",
-            file=sys.stderr,
-        )
-    if not found:
-        print(f"No gradient check below {chosen.logdir!r}.", file=sys.stderr)
-    verdicts = {line.verdict for _, line in found if line}
-    if FAIL in verdicts or lost:
-        return WRONG
-    if any(map(_is_alarmed, runs)):
-        return ALARMED
-    return RIGHT if verdicts == {PASS} else UNKNOWN
+    if sys.stdout is not None:
+        sys.stdout.flush()
 
 
-def _is_alarmed(run: Run) -> bool:
-    """Whether a run has an alert, or a warning in its newest training."""
-    newest = trainings(run.digests)[-1] if run.checks else ()
-    return bool(run.alerts) or any(check.warning for check in newest)
+def _complain(text: str) -> None:
+    try:
+        print(text, file=sys.stderr)
+    except OSError:
+        return  # there is nobody to tell
 
 
 def _lines(run: Run, line: Headline | None) -> Iterator[str]:
     yield f"== {plain(run.name)}"
+    newest = run.newest_alerts
     for alert in run.alerts:
-        yield f"ALERT {plain(str(alert))}"
+        word = "ALERT" if alert in newest else "Alert of an earlier training:"
+        yield f"{word} {plain(str(alert))}"
     if not line:
         return
     yield str(line)
     yield "History:"
-    for training in trainings(run.digests):
-        yield f"  {_history(training)}"
+    yield from _history(run.digests)
     yield ""
     last = run.checks[-1].report()
-    yield str(last) if last else "The whole of the last report can't be read."
+    if last is None:
+        yield "The whole of the last report can't be read."
+    elif last.details:
+        yield f"Step {last.step}, in full:"
+        yield last.details
 
 
-def _history(checks: Sequence[Digest]) -> str:
-    """Verdicts with their steps, equal ones that follow each other as one."""
-    pieces = []
-    for verdict, group in itertools.groupby(checks, key=lambda check: check.verdict):
-        steps = [r.step for r in group]
-        if len(steps) == 1:
-            pieces.append(f"step {steps[0]} {verdict}")
-        else:
-            pieces.append(
-                f"steps {steps[0]} to {steps[-1]} {verdict} ({len(steps)} checks)"
+def _history(digests: Sequence[Digest]) -> Iterator[str]:
+    """A line for each check, and one for those that say the same one after another."""
+    newest = digests[-1]
+    for training in trainings(digests):
+        for _, group in itertools.groupby(training, key=_gist):
+            checks = list(group)
+            steps, times = f"step {checks[0].step}", ""
+            if len(checks) > 1:
+                steps = f"steps {checks[0].step} to {checks[-1].step}"
+                times = f" ({len(checks)} checks)"
+            found = headline(checks)
+            is_plain = found.verdict == PASS and not checks[0].warning
+            # Of the newest, the headline of the run has said it.
+            is_told = is_plain or checks[-1] is newest
+            yield f"  {steps} {found.verdict}{times}" + (
+                "" if is_told else f": {found.sentence}"
             )
-    return ", ".join(pieces)
+
+
+def _gist(check: Digest) -> tuple:
+    """What is alike of checks that need no line each."""
+    wrong = tuple(v.label for v in check.variables if v.verdict == FAIL)
+    return check.verdict, wrong, check.warning, check.reason
 
 
 def _data(run: Run, line: Headline | None) -> dict[str, Any]:
@@ -122,13 +210,28 @@ def _data(run: Run, line: Headline | None) -> dict[str, Any]:
         "warning": run.digests[-1].warning if run.checks else "",
         "alerts": [json.loads(alert.to_json()) for alert in run.alerts],
         "damaged": run.damaged,
-        "history": [{"step": d.step, "verdict": d.verdict} for d in run.digests],
+        "history": [
+            {"step": d.step, "verdict": d.verdict, "warning": d.warning}
+            for d in run.digests
+        ],
         "last": json.loads(last.to_json()) if last else None,
     }
 
 
-if __name__ == "__main__":
+def run() -> NoReturn:
+    """The command `gradwatch`."""
     if hasattr(signal, "SIGPIPE"):
         # The end of a pipe, as of `| head`, is no error.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    sys.exit(main())
+    # It ends soon, and what it reads has no cycles: to look for some took a quarter of
+    # the time of 2,000 checks of 300 variables.
+    gc.disable()
+    code = main()
+    # To a console that is full, Python would try to write once more, and end with a
+    # code of its own.
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    run()

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras_gradwatch as kgw
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 WITH_CODE = [page for page in PAGES if "```python" in page.read_text()]
@@ -53,6 +55,15 @@ def test_the_code_of_the_readme_runs(pytester):
     assert names["callbacks"][0].reports[-1].passed
     assert len(names["callbacks"][1].readings) >= 2
     assert names["callbacks"][2].finding is None
+
+
+def test_the_site_has_all_pages_and_the_reference_all_names():
+    # What `mkdocs build --strict` does not tell is what was never asked for.
+    menu = (ROOT / "mkdocs.yml").read_text()
+    assert [page.name for page in PAGES if f" {page.name}\n" not in menu] == []
+    reference = (ROOT / "docs" / "reference.md").read_text()
+    told = re.findall(r"^::: keras_gradwatch\.(\w+)$", reference, re.MULTILINE)
+    assert sorted(told) == kgw.__all__
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda p: p.stem)

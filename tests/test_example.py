@@ -28,6 +28,10 @@ def names(variables):
     return {v.path.removeprefix("digits/") for v in variables}
 
 
+def accuracy(printed):
+    return float(re.search(r"held-out digits: ([\d.]+)%", printed)[1])
+
+
 def test_healthy(tmp_path):
     printed, _ = run("--log-dir", str(tmp_path))
     reports = kgw.read_reports(tmp_path)
@@ -35,8 +39,10 @@ def test_healthy(tmp_path):
     assert all(report.passed for report in reports)
     assert all(v.verdict == "PASS" for r in reports for v in r.variables)
     assert len(re.findall(r"^Gradient check at step \d+: PASS", printed, re.M)) == 9
-    accuracy = float(re.search(r"held-out digits: ([\d.]+)%", printed)[1])
-    assert accuracy > 95
+    assert re.search(r"^Checks that passed: 8 of 8$", printed, re.M)
+    assert re.search(r"^Alerts in 12 readings: 0$", printed, re.M)
+    assert re.search(r"^NaN or infinity: none$", printed, re.M)
+    assert accuracy(printed) > 95
     command = re.search(r"^To see it:  (\S+) --logdir (\S+)$", printed, re.M)
     assert Path(command[1]).exists()
     assert command[2] == str(tmp_path)
@@ -54,10 +60,14 @@ def test_bug(tmp_path):
             ("conv_2", "kernel"),
             ("norm_2", "gamma"),
             ("norm_2", "beta"),
+            ("hidden", "kernel"),
+            ("hidden", "bias"),
         ]
     }
     for report in kgw.read_reports(tmp_path):
         assert report.verdict == "FAIL"
         assert names(report.failures) == upstream
     assert "GradientMismatchWarning" in errors
-    assert "FAIL" in printed
+    assert "FAIL. Look at 'swish' (SwishWithBug), digits.py:" in printed
+    assert kgw.read_alerts(tmp_path) == []  # only a check can see it
+    assert accuracy(printed) < 90

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ import keras
 from keras_gradwatch.arguments import refuse
 from keras_gradwatch.callbacks import workers
 from keras_gradwatch.callbacks.allowance import Allowance
-from keras_gradwatch.callbacks.console import say
+from keras_gradwatch.callbacks.console import line_break, say
 from keras_gradwatch.callbacks.ending import end_training
 from keras_gradwatch.callbacks.pointing import warn
 from keras_gradwatch.callbacks.watcher import Watcher, attempt
@@ -23,6 +24,7 @@ from keras_gradwatch.check.subset import Subset
 from keras_gradwatch.errors import GradientMismatchWarning
 from keras_gradwatch.findings.raised import GradientMismatchError
 from keras_gradwatch.findings.report import GradientReport
+from keras_gradwatch.findings.several import Several
 from keras_gradwatch.findings.text import counted
 from keras_gradwatch.findings.verdicts import FAIL
 from keras_gradwatch.framework.optimizers import iterations
@@ -101,12 +103,12 @@ class GradientCheck(Watcher):
 
     def __init__(
         self,
-        log_dir=None,
+        log_dir: str | os.PathLike[str] | None = None,
         *,
         scalars: str = FEW,
         warmup_steps: int = 100,
         check_freq: int | str = "epoch",
-        data=None,
+        data: Sequence[Any] | None = None,
         samples: int = 5,
         directions: int = 2,
         tolerance: float = 1e-3,
@@ -129,7 +131,7 @@ class GradientCheck(Watcher):
             time_budget=time_budget,
             seed=seed,
         )
-        self.reports: list[GradientReport] = []
+        self.reports: list[GradientReport] = Several()
         if scalars not in SCALARS:
             refuse("scalars", f"one of {SCALARS}", scalars)
         self._writer = None if log_dir is None else ReportWriter(log_dir, scalars)
@@ -207,26 +209,35 @@ class GradientCheck(Watcher):
         with self._progress(chief) as progress:
             checked, error = attempt(lambda: checker.check(batch(), budget, progress))
         report, error = workers.agree(strategy, checked and checked.report, error)
-        if error is None and writer is not None:
-            _, error = attempt(lambda: writer.write(report) if chief else None)
-            _, error = workers.agree(strategy, None, error)
+        unwritten = None
+        if report is not None and writer is not None:
+            _, unwritten = attempt(lambda: writer.write(report) if chief else None)
+            _, unwritten = workers.agree(strategy, None, unwritten)
         if self._allowance is not None:
             found = report is not None and report.verdict == FAIL
             self._allowance.spend(
                 time.perf_counter() - started,
                 checked.close_seconds if checked and found else 0.0,
             )
+        if report is not None:
+            self.reports.append(report)
+        if unwritten is not None:
+            self.not_written(unwritten)
         if error is not None:
             self.broke(error)
         if report is None:
             return
-        self.reports.append(report)
+        is_wrong = report.verdict == FAIL or bool(report.severe)
+        if is_wrong and self.on_failure == "raise":
+            raise GradientMismatchError(report)  # which tells all of it
+        printed = False
         if self.verbose and chief:
             # What was shown meanwhile ends its own line; the bar of Keras does not.
-            start = "" if progress.shown else "\n"
-            say(f"{start}{report if self.verbose == 2 else report.headline}")
-        if report.verdict == FAIL or report.severe:
-            self._react(report)
+            start = "" if progress.shown else line_break(self, self._batch)
+            text = report if self.verbose == 2 else report.headline
+            printed = say(f"{start}{text}")
+        if is_wrong:
+            self._react(report, printed)
 
     def _progress(self, chief):
         wanted = self.verbose and keras.config.is_interactive_logging_enabled()
@@ -236,9 +247,7 @@ class GradientCheck(Watcher):
         bars = (self.params or {}).get("verbose", 1) not in (0, 2)
         return Progress(f"Gradient check at step {iterations(self.model)}", bars)
 
-    def _react(self, report):
-        if self.on_failure == "raise":
-            raise GradientMismatchError(report)
+    def _react(self, report, printed):
         if self.on_failure == "stop":
             end_training(self, GradientMismatchError(report))
         # The whole table when something new is wrong, not at each check again.
@@ -246,4 +255,16 @@ class GradientCheck(Watcher):
         failures |= {type(note).__name__ for note in report.severe}
         if not failures <= self._known_failures:
             self._known_failures |= failures
-            warn(str(report), GradientMismatchWarning)
+            warn(self._unsaid(report, printed), GradientMismatchWarning)
+
+    def _unsaid(self, report, printed):
+        """What is left to be told of a report after what was printed of it."""
+        if not printed:
+            return str(report)
+        if self.verbose == 2:
+            return report.headline
+        wrong = (
+            f"{len(report.failures)} of {len(report.variables)} gradients are wrong."
+        )
+        what = wrong if report.failures else report.warning
+        return f"{what} At step {report.step}, in full:\n{report.details}"

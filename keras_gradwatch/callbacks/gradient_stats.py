@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import tensorflow as tf
 
 from keras_gradwatch.arguments import DROPOUT, refuse
 from keras_gradwatch.callbacks import workers
-from keras_gradwatch.callbacks.console import say
+from keras_gradwatch.callbacks.console import line_break, say
 from keras_gradwatch.callbacks.ending import end_training
 from keras_gradwatch.callbacks.pointing import warn
 from keras_gradwatch.callbacks.watcher import Watcher, attempt
@@ -19,6 +20,7 @@ from keras_gradwatch.errors import GradientAlertWarning
 from keras_gradwatch.findings.alert import Alert
 from keras_gradwatch.findings.raised import GradientAlertError
 from keras_gradwatch.findings.reading import GradientReading
+from keras_gradwatch.findings.several import Several
 from keras_gradwatch.framework.devices import outside_strategies
 from keras_gradwatch.framework.isolation import ONE_AT_A_TIME
 from keras_gradwatch.framework.model import assert_ready
@@ -130,12 +132,12 @@ class GradientStats(Watcher):
 
     def __init__(
         self,
-        log_dir=None,
+        log_dir: str | os.PathLike[str] | None = None,
         *,
         scalars: str = FEW,
         warmup_steps: int = 0,
         check_freq: int | str = 100,
-        data=None,
+        data: Sequence[Any] | None = None,
         histograms: bool | None = None,
         dropout: str = "freeze",
         vanishing: float = 1e-5,
@@ -155,8 +157,8 @@ class GradientStats(Watcher):
         if histograms is None:
             histograms = scalars == ALL
         self._thresholds = Thresholds(vanishing, exploding, dead, patience)
-        self.readings: list[GradientReading] = []
-        self.alerts: list[Alert] = []
+        self.readings: list[GradientReading] = Several()
+        self.alerts: list[Alert] = Several()
         self._histograms = bool(histograms) and log_dir is not None
         self._dropout = dropout
         self._writer = None if log_dir is None else StatsWriter(log_dir, scalars)
@@ -174,7 +176,7 @@ class GradientStats(Watcher):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_train_begin(logs)
         workers.assert_writable(self.model, self._writer)
-        self.readings = []
+        self.readings = Several()
         self._alarms = Alarms(self._thresholds)
         self._gauge = self._steps = self._unfinished = None
 
@@ -241,9 +243,9 @@ class GradientStats(Watcher):
             if writer is not None:
                 _, error = attempt(lambda: writer.write(reading, alerts))
                 if error is not None:
-                    self.broke(error)
+                    self.not_written(error)
             if self.verbose == 2:
-                say(f"\n{reading.headline}")
+                say(f"{line_break(self, self._batch)}{reading.headline}")
         for alert in alerts:
             self._react(alert)
 

@@ -12,7 +12,7 @@ import keras
 from keras_gradwatch import files
 from keras_gradwatch.arguments import is_count, refuse
 from keras_gradwatch.callbacks import standing_iterator, workers
-from keras_gradwatch.callbacks.console import say
+from keras_gradwatch.callbacks.console import line_break, say
 from keras_gradwatch.callbacks.ending import end_training
 from keras_gradwatch.callbacks.next_batch import take_back, watch_next_call
 from keras_gradwatch.callbacks.pointing import warn
@@ -20,6 +20,7 @@ from keras_gradwatch.callbacks.watcher import ON_FAILURE, attempt
 from keras_gradwatch.errors import GradwatchWarning, NonFiniteWarning
 from keras_gradwatch.findings.nonfinite import NonFinite
 from keras_gradwatch.findings.raised import NonFiniteError
+from keras_gradwatch.findings.several import Several
 from keras_gradwatch.framework.model import read_variable
 from keras_gradwatch.framework.optimizers import iterations
 from keras_gradwatch.nonfinite import words
@@ -93,10 +94,11 @@ class NonFiniteLocator(keras.callbacks.Callback):
         self.check_freq = check_freq
         self.on_failure = on_failure
         self.verbose = verbose
-        self.findings: list[NonFinite] = []
+        self.findings: list[NonFinite] = Several()
         self._writer = None if log_dir is None else AlertWriter(log_dir)
         self._session: Session | None = None
         self._held: Held | None = None
+        self._batch = 0
 
     @property
     def finding(self) -> NonFinite | None:
@@ -124,6 +126,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
         self, batch: int, logs: dict[str, Any] | None = None
     ) -> None:
         self._take_back()
+        self._batch = batch
         if self._present_session().begin_step():
             watch_next_call(self.model, self._before_step, self._after_step)
 
@@ -183,22 +186,29 @@ class NonFiniteLocator(keras.callbacks.Callback):
             finding = self._saved(located, self.save_dir)
         self.findings.append(finding)
         if is_chief:
-            self._show(finding)
+            self._write(finding)
         if self.on_failure == "raise":
-            raise NonFiniteError(finding)
+            raise NonFiniteError(finding)  # which tells all of it
+        start = line_break(self, self._batch)
+        printed = self.verbose and is_chief and say(f"{start}{finding.headline}")
         if self.on_failure == "stop":
             end_training(self, NonFiniteError(finding))
-        warn(str(finding), NonFiniteWarning)
+        details = finding.details if printed else ""
+        start = f"Not finite at step {finding.step}: {finding.seen}. In full:\n"
+        warn(f"{start}{details}" if details else str(finding), NonFiniteWarning)
 
-    def _show(self, finding: NonFinite) -> None:
-        """In TensorBoard and on the console."""
+    def _write(self, finding: NonFinite) -> None:
+        """For TensorBoard."""
         writer = self._writer
-        if writer is not None:
-            _, error = attempt(lambda: writer.write(finding.alert))
-            if error is not None:
-                self._give_up(error)
-        if self.verbose:
-            say(f"\n{finding.headline}")
+        if writer is None:
+            return
+        _, error = attempt(lambda: writer.write(finding.alert))
+        if error is not None:
+            warn(
+                f"An alert could not be written at step {finding.step}; what was found "
+                f"is told here alone. {type(error).__name__}: {error}",
+                GradwatchWarning,
+            )
 
     def _saved(self, located: Located, save_dir: str | os.PathLike[str]) -> NonFinite:
         finding = located.finding

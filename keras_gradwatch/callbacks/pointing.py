@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
 
 import keras
 import tensorflow as tf
+
+logger = logging.getLogger("keras_gradwatch")
 
 # Code that stands between the user and a callback: Keras, TensorFlow, this package.
 _LIBRARIES = tuple(
@@ -22,8 +25,14 @@ def warn(message: str, category: type[Warning]) -> None:
     Args:
         message: The text.
         category: The class of the warning.
+
+    Raises:
+        Warning: If the user made errors of such warnings.
     """
     level, frame = 1, sys._getframe(0)
     while frame.f_back and frame.f_code.co_filename.startswith(_LIBRARIES):
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
+    try:
+        warnings.warn(message, category, stacklevel=level)
+    except (OSError, ValueError):  # a console that is closed, or lacks a character
+        logger.debug("A warning could not be shown: %s", message, exc_info=True)

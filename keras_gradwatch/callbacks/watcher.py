@@ -50,7 +50,8 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
         self._data = None if data is None else _fixed_batch(data)
         self._looks = 0
         self._is_built = False
-        self._said: set[str] = set()  # what broke in this fit
+        self._said: set[tuple[str, str]] = set()  # what broke in this fit
+        self._batch = 0
 
     @abc.abstractmethod
     def look(self, batch: Callable) -> None:
@@ -82,6 +83,7 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
         self, batch: int, logs: dict[str, Any] | None = None
     ) -> None:
         self._take_back()
+        self._batch = batch
         # The cheapest questions first: of a small model, a step takes a millisecond.
         if self._schedule.is_served or self.put_off():
             return
@@ -100,14 +102,24 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
         self._take_back()
         standing_iterator.forget(self.model)
         if not self._looks:
-            warn(
-                f"No {self._what} ran: training ended after "
-                f"{iterations(self.model)} optimizer iterations, and "
-                f"{self._schedule.describe()}. Train longer, or lower `warmup_steps` "
-                "or `check_freq`. In a loop of your own that calls neither `fit` nor "
-                "`train_on_batch`, pass a batch to check on as `data`.",
-                GradwatchWarning,
+            warn(self._none_ran(), GradwatchWarning)
+
+    def _none_ran(self):
+        steps = iterations(self.model)
+        due = self._schedule.describe()
+        if getattr(self.model, "stop_training", False):
+            # By a callback, which has said why.
+            return (
+                f"No {self._what} ran: training was stopped after {steps} optimizer "
+                f"iterations, and {due}. With a lower `warmup_steps` or `check_freq` "
+                "there is one before that."
             )
+        return (
+            f"No {self._what} ran: training ended after {steps} optimizer iterations, "
+            f"and {due}. Train longer, or lower `warmup_steps` or `check_freq`. In a "
+            "loop of your own that calls neither `fit` nor `train_on_batch`, pass a "
+            "batch to check on as `data`."
+        )
 
     def broke(self, error: Exception) -> None:
         """Says that a look could not be done, once a fit; training goes on.
@@ -117,15 +129,24 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
         """
         if self.on_failure == "raise":
             raise error
-        what = f"{type(error).__name__}: {error}"
-        if what in self._said:
+        self._warn_once(f"A {self._what} could not be made", "training goes on", error)
+
+    def not_written(self, error: Exception) -> None:
+        """Says that what was found could not be written, once a fit.
+
+        Args:
+            error: What went wrong.
+        """
+        then = "what it found is told here alone"
+        self._warn_once(f"A {self._what} could not be written", then, error)
+
+    def _warn_once(self, what, then, error):
+        why = f"{type(error).__name__}: {error}"
+        if (what, why) in self._said:
             return
-        self._said.add(what)
-        warn(
-            f"A {self._what} could not be made at step {iterations(self.model)}; "
-            f"training goes on. {what}",
-            GradwatchWarning,
-        )
+        self._said.add((what, why))
+        step = iterations(self.model)
+        warn(f"{what} at step {step}; {then}. {why}", GradwatchWarning)
 
     def _take_back(self):
         """Leaves the model as it was, where a step that was due never came."""

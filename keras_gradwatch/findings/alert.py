@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from keras_gradwatch.findings import encoding
+from keras_gradwatch.findings import encoding, html
+from keras_gradwatch.findings.text import listed
 
 FORMAT = 1
 VANISHING, EXPLODING = "vanishing", "exploding"
@@ -53,6 +54,21 @@ class Alert:
 
     def __str__(self) -> str:
         return f"{self.title} at step {self.step}: {self.message}"
+
+    def _repr_html_(self) -> str:
+        """A table of one row, for a notebook."""
+        row = self._overview_html_()
+        return html.page(html.text(self.title), (), list(row), [list(row.values())])
+
+    def _overview_html_(self) -> dict[str, str]:
+        """A row of a table of alerts: HTML by the name of its column."""
+        return {
+            "alert": f"<b>{html.text(self.title)}</b>",
+            "where": html.name(listed(self.where)),
+            "step": html.text(self.step),
+            "since": html.text(self.since),
+            "what was seen": html.text(self.message),
+        }
 
     def to_json(self) -> str:
         """The alert as JSON."""

@@ -1,70 +1,71 @@
-"""A report as a small table for notebooks."""
+"""What was found as small tables for notebooks: HTML without scripts."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from keras_gradwatch.findings.colours import BADGES
-from keras_gradwatch.findings.table import number
 from keras_gradwatch.findings.text import plain
-from keras_gradwatch.findings.variable import VariableReport
-from keras_gradwatch.findings.verdicts import VERDICTS
 
 _CELL = "padding: 1px 10px; text-align: left; white-space: pre-wrap"
 # Characters of a name; a longer one would push the figures out of sight.
 _ROOM = 80
 
 
-def to_html(
-    verdict: str,
+def page(
     headline: str,
-    variables: Iterable[VariableReport],
-    notes: Iterable[str],
+    above: Iterable[str] = (),
+    header: Sequence[str] = (),
+    rows: Iterable[Sequence[str]] = (),
+    below: Iterable[str] = (),
 ) -> str:
-    """The headline and a row for each variable, failures first.
+    """A headline, lines, a table and more lines.
 
     Args:
-        verdict: The verdict of the report.
-        headline: Its finding in one line.
-        variables: Its `VariableReport`s.
-        notes: What else a reader should know, a sentence or a few each.
-
-    Returns:
-        HTML without scripts, whatever the names hold.
+        headline: HTML of the first line.
+        above: Plain lines above the table.
+        header: The columns, plain.
+        rows: The cells of each row, HTML.
+        below: Plain lines below the table.
     """
-    rows = sorted(variables, key=lambda v: VERDICTS.index(v.verdict))
-    below = "".join(f"<div>{_text(note)}</div>" for note in notes)
+    body = "".join(_row("td", cells) for cells in rows)
+    table = f"<table>{_row('th', map(text, header))}{body}</table>" if body else ""
+    lines = (f"<div>{line}</div>" for line in (headline, *map(text, above)))
+    rest = (f"<div>{text(line)}</div>" for line in below)
     # The class keeps notebooks from reading dollars in a name as mathematics.
-    return (
-        f'<div class="tex2jax_ignore"><div>'
-        f"{_badge(verdict)} {_text(headline)}</div>"
-        f"<table>{_row('th', 'verdict', 'variable', 'rel. error', 'compared', 'why')}"
-        f"{''.join(map(_variable, rows))}</table>{below}</div>"
-    )
+    return f'<div class="tex2jax_ignore">{"".join((*lines, table, *rest))}</div>'
 
 
-def _variable(found: VariableReport) -> str:
-    return _row(
-        "td",
-        _badge(found.verdict),
-        f"<bdi>{_text(plain(found.label, _ROOM))}</bdi>",
-        number(found.relative_error),
-        f"{found.coverage:.0%}",
-        _text(found.reason),
-    )
+def text(found: object) -> str:
+    """Any text, as it is.
+
+    Args:
+        found: What to show.
+    """
+    return html.escape(plain(str(found)))
 
 
-def _row(tag: str, *cells: str) -> str:
-    inside = "".join(f'<{tag} style="{_CELL}">{cell}</{tag}>' for cell in cells)
-    return f"<tr>{inside}</tr>"
+def name(found: str) -> str:
+    """The name of a variable or layer, apart from the text around it.
+
+    Args:
+        found: The name, whatever it holds.
+    """
+    return f"<bdi>{text(plain(found, _ROOM))}</bdi>"
 
 
-def _badge(verdict: str) -> str:
+def badge(verdict: str) -> str:
+    """A verdict in its colours.
+
+    Args:
+        verdict: One of `verdicts.VERDICTS`.
+    """
     back, front = BADGES[verdict]
     style = f"padding: 0 6px; border-radius: 3px; background: {back}; color: {front}"
     return f'<b style="{style}">{verdict}</b>'
 
 
-def _text(text: str) -> str:
-    return html.escape(plain(text))
+def _row(tag: str, cells: Iterable[str]) -> str:
+    inside = "".join(f'<{tag} style="{_CELL}">{cell}</{tag}>' for cell in cells)
+    return f"<tr>{inside}</tr>"

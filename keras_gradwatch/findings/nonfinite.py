@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_gradwatch.findings import encoding
+from keras_gradwatch.findings import encoding, html
 from keras_gradwatch.findings.alert import Alert
 from keras_gradwatch.findings.place import Line
 from keras_gradwatch.findings.text import listed
@@ -107,6 +107,12 @@ class Extent:
         )
         return cls(name, array.shape, low, high, mean, int(array.size - good.size))
 
+    @property
+    def row(self) -> tuple[str, ...]:
+        """What a table has of it besides the name."""
+        sizes = (f"{size:.4g}" for size in (self.low, self.high, self.mean))
+        return (str(self.shape), *sizes, str(self.bad))
+
     def __str__(self) -> str:
         text = f"{self.name} {self.shape}: from {self.low:.4g} to {self.high:.4g}, "
         text += f"mean {self.mean:.4g}"
@@ -192,16 +198,32 @@ class NonFinite:
         line = "" if self.line is None else f", {self.line}"
         return f": {article}{self.operation}{line}"
 
+    @property
+    def details(self) -> str:
+        """The lines below the headline. Empty if nothing else is known."""
+        return "\n".join(self._lines())
+
     def __str__(self) -> str:
-        lines = [self.headline]
-        if self.entries is not None and self.entries.shape:
-            lines.append(f"Entries that are not finite there: {self.entries}.")
-        if self.example_note:
-            lines.append(self.example_note)
+        return "\n".join([self.headline, *self._lines()])
+
+    def _lines(self) -> list[str]:
+        lines = self._first_lines()
         if self.inputs:
             lines.append(f"What went in: {'; '.join(map(str, self.inputs))}.")
         if self.weights:
             lines.append(f"Weights there: {'; '.join(map(str, self.weights))}.")
+        return lines + self._last_lines()
+
+    def _first_lines(self) -> list[str]:
+        lines = []
+        if self.entries is not None and self.entries.shape:
+            lines.append(f"Entries that are not finite there: {self.entries}.")
+        if self.example_note:
+            lines.append(self.example_note)
+        return lines
+
+    def _last_lines(self) -> list[str]:
+        lines = []
         if self.variables:
             lines.append(
                 "Gradients that are not finite, first in the backward pass first: "
@@ -215,7 +237,32 @@ class NonFinite:
             lines.append(
                 f"Batch and weights are in {self.saved}; `kgw.load_failure` reads them."
             )
-        return "\n".join(lines)
+        return lines
+
+    def _repr_html_(self) -> str:
+        """The table of a notebook: what went in where it arose, and the weights."""
+        met = [("went in", e) for e in self.inputs]
+        met += [("weight", e) for e in self.weights]
+        columns = ("", "what", "shape", "lowest", "highest", "mean", "not finite")
+        rows = [(text, html.name(e.name), *map(html.text, e.row)) for text, e in met]
+        return html.page(
+            f"<b>{html.text(self.headline)}</b>",
+            self._first_lines(),
+            columns,
+            rows,
+            self._last_lines(),
+        )
+
+    def _overview_html_(self) -> dict[str, str]:
+        """A row of a table of findings: HTML by the name of its column."""
+        return {
+            "where": html.text(self.where or self.place),
+            "step": html.text(self.step),
+            "seen": html.text(self.seen),
+            "entries": html.text(self.entries or ""),
+            "examples": html.text(self.example_note),
+            "saved": html.text(self.saved),
+        }
 
     def to_json(self) -> str:
         """The finding as JSON, numbers that are not finite as strings."""

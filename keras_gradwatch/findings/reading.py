@@ -6,7 +6,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from keras_gradwatch.findings import html
 from keras_gradwatch.findings.text import plain
+
+_COLUMNS = ("variable", "norm", "mean size", "zeros", "update / weight")
 
 
 @dataclass(frozen=True)
@@ -108,11 +111,10 @@ class GradientReading:
             f"loss {_figure(self.loss)}, update / weight {_figure(self.update_ratio)}."
         )
 
-    def __str__(self) -> str:
-        rows = [("variable", "norm", "mean size", "zeros", "update / weight")]
-        rows += [
+    def _rows(self):
+        return [
             (
-                plain(v.label),
+                v.label,
                 _figure(v.norm),
                 _figure(v.mean_size),
                 f"{100 * v.zeros:.0f}%",
@@ -120,6 +122,9 @@ class GradientReading:
             )
             for v in self.variables
         ]
+
+    def __str__(self) -> str:
+        rows = [_COLUMNS, *((plain(name), *rest) for name, *rest in self._rows())]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
             "  ".join(
@@ -134,6 +139,20 @@ class GradientReading:
             for row in rows
         ]
         return "\n".join([self.headline, *lines])
+
+    def _repr_html_(self) -> str:
+        """The table of a notebook."""
+        rows = [(html.name(name), *rest) for name, *rest in self._rows()]
+        return html.page(html.text(self.headline), (), _COLUMNS, rows)
+
+    def _overview_html_(self) -> dict[str, str]:
+        """A row of a table of readings: HTML by the name of its column."""
+        return {
+            "step": html.text(self.step),
+            "loss": _figure(self.loss),
+            "global norm": _figure(self.global_norm),
+            "update / weight": _figure(self.update_ratio),
+        }
 
 
 def norm(parts: Iterable[float]) -> float:

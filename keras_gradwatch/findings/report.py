@@ -6,14 +6,13 @@ import json
 import os
 from dataclasses import dataclass, replace
 
-from keras_gradwatch.findings import causes, sentences
+from keras_gradwatch.findings import causes, html, sentences
 from keras_gradwatch.findings.earlier_reports import upgraded
 from keras_gradwatch.findings.encoding import decode, encode, read, write
 from keras_gradwatch.findings.figure import draw
-from keras_gradwatch.findings.html import to_html
-from keras_gradwatch.findings.notes import SEVERE, Look, Note, Refusal
+from keras_gradwatch.findings.notes import LIMIT, SEVERE, Look, Note, Refusal
 from keras_gradwatch.findings.place import Place
-from keras_gradwatch.findings.table import number, table
+from keras_gradwatch.findings.table import html_table, number, table
 from keras_gradwatch.findings.text import counted, listed, plain
 from keras_gradwatch.findings.variable import Comparison, VariableReport
 from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE, PASS, VERDICTS
@@ -163,26 +162,41 @@ class GradientReport:
         where = f"Gradient check at step {self.step}: {first}{self.verdict}"
         if self.verdict == INCONCLUSIVE:
             return f"{where}. {self.reason}"
+        if self.verdict == FAIL and self.places:
+            where += f". Look at {plain(sentences.places(self.places), 4 * _NAME)}"
         counts = ", ".join(f"{self.count(v)} {v}" for v in VERDICTS if self.count(v))
         line = f"{where}. {counts} of {len(self.variables)} variables{self._part()}"
+        worst = self.worst_relative_error
+        if worst is not None or self.verdict == PASS:
+            line += f", worst relative error {number(worst)}"
         if self.verdict == FAIL:
             names = [plain(v.label, _NAME) for v in self.failures]
-            return f"{line}. Wrong: {listed(names)}"
-        return f"{line}, worst relative error {number(self.worst_relative_error)}"
+            line += f". Wrong: {listed(names)}"
+        if unseen := sum(note.severity == LIMIT for note in self.remarks):
+            line += f". Not all was seen: {counted(unseen, 'note')}"
+        return line
 
     def _part(self):
         used, there = self.examples or (0, 0)
         return f", on {used} of {there} examples" if used < there else ""
 
-    def __str__(self) -> str:
+    @property
+    def details(self) -> str:
+        """The lines below the headline: the table, reasons and notes."""
         rows = table(self.variables, self.training_dtype)
-        return "\n".join([self.headline, *rows, *self._lines()])
+        return "\n".join([*rows, *self._lines()])
+
+    def __str__(self) -> str:
+        return "\n".join(filter(None, [self.headline, self.details]))
 
     def _lines(self):
         for v in self.failures:
             yield f"{plain(v.label, _NAME)}: {plain(v.reason)}"
         for note in self.notes:
             yield f"Note: {plain(note)}"
+        yield from self._layers()
+
+    def _layers(self):
         for what, layers in (
             ("Switched off in the check", self.switched_off),
             ("Drawn once for all of the check", self.drawn_once),
@@ -191,11 +205,33 @@ class GradientReport:
                 yield f"{what}: {listed([plain(name, _NAME) for name in layers])}"
 
     def _repr_html_(self) -> str:
-        """The table of a notebook."""
-        return to_html(self.verdict, self.headline, self.variables, self.notes)
+        """The table of a notebook: where to look, then what the console has."""
+        where = [note for note in self.remarks if isinstance(note, Look)]
+        above = list(dict.fromkeys(map(self._sentence, where)))
+        below = [note for note in self.notes if note not in above]
+        return html.page(
+            f"{html.badge(self.verdict)} {html.text(self.headline)}",
+            above,
+            *html_table(self.variables, self.training_dtype),
+            [*below, *self._layers()],
+        )
+
+    def _overview_html_(self) -> dict[str, str]:
+        """A row of a table of reports: HTML by the name of its column."""
+        return {
+            "verdict": html.badge(self.verdict),
+            "look at": html.text(sentences.places(self.places)),
+            "step": html.text(self.step),
+            "wrong": html.text(f"{len(self.failures)} of {len(self.variables)}"),
+            "worst rel. error": html.text(number(self.worst_relative_error)),
+            "besides": html.text(self.warning or self.reason),
+        }
 
     def plot(self, path: str | os.PathLike[str]) -> None:
-        """Draws slopes against slopes, and the error of each variable, into a file.
+        """Draws the relative error of each comparison, with error bars, into a file.
+
+        The tolerance is a band; what stands outside is wrong, unless a kink or noise
+        explains it.
 
         Args:
             path: Name of the file; its end says which kind of picture, such as

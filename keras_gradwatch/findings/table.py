@@ -1,9 +1,10 @@
-"""The table of a report, for a console."""
+"""The table of a report, for a console and for a notebook."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from keras_gradwatch.findings import html
 from keras_gradwatch.findings.text import plain
 from keras_gradwatch.findings.variable import VariableReport
 from keras_gradwatch.findings.verdicts import FAIL, VERDICTS
@@ -22,9 +23,8 @@ def table(variables: Sequence[VariableReport], training_dtype: str) -> Iterator[
     """
     if not variables:
         return
-    rows = sorted(variables, key=lambda v: VERDICTS.index(v.verdict))
-    # How far training, in its own precision, is from the exact gradient.
-    training = f"in {training_dtype}" if training_dtype else ""
+    rows = _ordered(variables)
+    training = _training(training_dtype)
     # Beside a name stand 36 characters, and 13 with that column; the rest is air.
     room = _WIDTH - 45 - 13
     paths = [_shorten(v.label, room) for v in rows]
@@ -39,6 +39,46 @@ def table(variables: Sequence[VariableReport], training_dtype: str) -> Iterator[
         yield f"{line}  {number(v.training_error):>11}" if training else line
         if v.reason and v.verdict != FAIL:
             yield f"{'':<12}  {_shorten(v.reason, _WIDTH - 14)}"
+
+
+def html_table(
+    variables: Sequence[VariableReport], training_dtype: str
+) -> tuple[list[str], list[list[str]]]:
+    """The same for a notebook: the columns, and the cells of each row.
+
+    Args:
+        variables: The `VariableReport`s.
+        training_dtype: As of `table`.
+    """
+    training = _training(training_dtype)
+    columns = ["verdict", "variable", "rel. error", "compared", training, "why"]
+    rows = [
+        [
+            html.badge(v.verdict),
+            html.name(v.label),
+            number(v.relative_error),
+            f"{v.coverage:.0%}",
+            number(v.training_error),
+            html.text(v.reason),
+        ]
+        for v in _ordered(variables)
+    ]
+    if not training:
+        columns, rows = _without(columns, 4), [_without(row, 4) for row in rows]
+    return columns, rows
+
+
+def _without(cells, at):
+    return [*cells[:at], *cells[at + 1 :]]
+
+
+def _ordered(variables):
+    return sorted(variables, key=lambda v: VERDICTS.index(v.verdict))
+
+
+def _training(dtype):
+    """The column that says how far training is from the exact gradient."""
+    return f"in {dtype}" if dtype else ""
 
 
 def _shorten(text: str, room: int) -> str:

@@ -17,7 +17,10 @@ from keras_gradwatch.arguments import refuse
 from keras_gradwatch.errors import GradwatchWarning
 from keras_gradwatch.findings.alert import Alert
 from keras_gradwatch.findings.digest import Digest, digest
+from keras_gradwatch.findings.headline import trainings
 from keras_gradwatch.findings.report import GradientReport
+from keras_gradwatch.findings.several import Several
+from keras_gradwatch.tensorboard.checksums import broken
 from keras_gradwatch.tensorboard.records import (
     DAMAGE,
     assert_whole,
@@ -38,6 +41,12 @@ logger = logging.getLogger("keras_gradwatch")
 
 # What an event of ours has in it: parsing the others would take longer than all else.
 _MARKS = [m.encode() for m in (PLUGIN, REPORT_TAG, DIGEST_TAG, ALERT_TAG)]
+
+# Bytes of an event that may be a point of a chart: its damage would be shown as truth.
+# Longer ones are texts, which look damaged if they are.
+_SCALAR = 1024
+# How many of them to look at side by side: some megabytes.
+_AT_ONCE = 10_000
 
 
 def read_reports(log_dir: str | os.PathLike[str]) -> list[GradientReport]:
@@ -62,7 +71,7 @@ def read_reports(log_dir: str | os.PathLike[str]) -> list[GradientReport]:
         InvalidArgumentError: If `log_dir` is no directory.
     """
     runs = read_runs(log_dir)
-    found = [report for run in runs for report in run.reports()]
+    found = Several(report for run in runs for report in run.reports())
     damaged = sum(run.damaged for run in runs)
     if damaged:
         warnings.warn(
@@ -86,7 +95,7 @@ def read_alerts(log_dir: str | os.PathLike[str]) -> list[Alert]:
     Raises:
         InvalidArgumentError: If `log_dir` is no directory.
     """
-    return [alert for run in read_runs(log_dir) for alert in run.alerts]
+    return Several(alert for run in read_runs(log_dir) for alert in run.alerts)
 
 
 @dataclass
@@ -95,10 +104,12 @@ class StoredCheck:
 
     Args:
         digest: Its digest.
+        file: Which event file of the run it stands in: each training writes another.
         packed: The whole report; None if that is lost.
     """
 
     digest: Digest
+    file: int
     packed: bytes | None = None
 
     def report(self) -> GradientReport | None:
@@ -119,17 +130,31 @@ class Run:
         checks: A `StoredCheck` each, in the order of writing.
         alerts: The alerts in the order of writing.
         damaged: How many events could not be read.
+        files: How many event files there are.
+        alert_files: Which event file each alert stands in.
     """
 
     name: str
     checks: list[StoredCheck] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
     damaged: int = 0
+    files: int = 0
+    alert_files: list[int] = field(default_factory=list)
 
     @property
     def digests(self) -> list[Digest]:
         """The checks in short."""
         return [check.digest for check in self.checks]
+
+    @property
+    def newest_alerts(self) -> list[Alert]:
+        """The alerts, without those of trainings that began anew since."""
+        *earlier, newest = trainings(self.digests) or [[]]
+        if not earlier:
+            return self.alerts
+        first = self.checks[-len(newest)].file
+        together = zip(self.alerts, self.alert_files, strict=True)
+        return [alert for alert, file in together if file >= first]
 
     def reports(self) -> list[GradientReport]:
         """The whole reports; those that can't be read are counted as damaged."""
@@ -178,11 +203,13 @@ def _last(folder: str) -> str:
 
 
 def _read(path: str, run: Run, only_newest: bool) -> None:
+    run.files += 1
     reading = _Reading(run, only_newest)
     try:
         with files.opened(path) as (file, size):
             for record in read_records(file, size):
                 reading.take(record)
+        reading.end()
     except Exception:  # no right to read it, or the other file system fails
         logger.debug("%s can't be read.", path, exc_info=True)
         run.damaged += 1
@@ -201,13 +228,23 @@ class _Reading:
         self._only_newest = only_newest
         # Checks whose report is still to come, by the end of the tag and the step.
         self._begun: dict[tuple[str, int], StoredCheck] = {}
+        self._others: list[tuple[bytes, int]] = []
 
-    def take(self, record: bytes | None) -> None:
+    def take(self, record: tuple[bytes, int] | None) -> None:
         """Takes one record, None if it is broken."""
         if record is None:
             self._run.damaged += 1
-        elif any(mark in record for mark in _MARKS):
-            self._take_event(record)
+        elif any(mark in record[0] for mark in _MARKS):
+            self._take_event(record[0])
+        elif len(record[0]) <= _SCALAR:
+            self._others.append(record)
+            if len(self._others) >= _AT_ONCE:
+                self.end()
+
+    def end(self) -> None:
+        """Looks whether what it did not read is as it was written."""
+        self._run.damaged += broken(self._others)
+        self._others = []
 
     def _take_event(self, record):
         try:
@@ -241,7 +278,7 @@ class _Reading:
             self._run.damaged += 1
 
     def _take_digest(self, key, data):
-        check = self._begun[key] = StoredCheck(unpack_digest(data))
+        check = self._begun[key] = StoredCheck(unpack_digest(data), self._run.files)
         self._run.checks.append(check)
 
     def _take_report(self, key, data):
@@ -254,13 +291,14 @@ class _Reading:
         check = self._begun.pop(key, None)
         if check is None:  # there is no digest, or it is damaged
             short = digest(unpack_report(data))
-            self._run.checks.append(StoredCheck(short, data))
+            self._run.checks.append(StoredCheck(short, self._run.files, data))
             return
         assert_whole(data)  # to read it all would take long
         check.packed = data
 
     def _take_alert(self, key, data):
         self._run.alerts.append(unpack_alert(data))
+        self._run.alert_files.append(self._run.files)
 
 
 def _when_opened(found: tuple[str, str]) -> tuple[str, list[int]]:

@@ -15,6 +15,7 @@ from typing import IO
 from keras_gradwatch.findings.alert import Alert
 from keras_gradwatch.findings.digest import Digest, digest
 from keras_gradwatch.findings.report import GradientReport
+from keras_gradwatch.tensorboard.checksums import checksum
 
 # What reading bytes that are no report, or no longer one, may raise.
 DAMAGE = (
@@ -111,26 +112,27 @@ def unpack(data: bytes) -> str:
     return text.decode()
 
 
-def read_records(file: IO[bytes], size: int) -> Iterator[bytes | None]:
+def read_records(file: IO[bytes], size: int) -> Iterator[tuple[bytes, int] | None]:
     """The records of an event file, and where one is broken.
 
     Without TensorFlow, which would take seconds to load. Checksums of the data are not
-    looked at: what is packed brings its own.
+    looked at: what is packed brings its own, `checksums.broken` looks at others.
 
     Args:
         file: The event file, open.
         size: How many bytes it has.
 
     Yields:
-        The data of a record. None in place of what can't be read: where the length of
-        a record is damaged, the next one is looked for.
+        Data and checksum of a record. None in place of what can't be read: where the
+        length of a record is damaged, the next one is looked for.
     """
     for begin, length in _places(file, size, 0):
         if length is None or length > _LARGEST_RECORD:
             yield None
         else:
             file.seek(begin)
-            yield file.read(length)
+            data = file.read(length)
+            yield data, _TAIL.unpack(file.read(_TAIL.size))[0]
 
 
 def broken_records(file: IO[bytes], size: int, at: int = 0) -> tuple[int, int, bool]:
@@ -194,23 +196,5 @@ def _length(head: bytes) -> int | None:
     """The length of a record, by its head; None if that is damaged."""
     if len(head) < _HEAD.size:
         return None
-    length, checksum = _HEAD.unpack(head)
-    return length if _checksum(head[:8]) == checksum else None
-
-
-def _checksum(data: bytes) -> int:
-    """The CRC-32C of event files, which they mask."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = crc >> 8 ^ _TABLE[(crc ^ byte) & 0xFF]
-    crc ^= 0xFFFFFFFF
-    return (crc >> 15 | crc << 17) + 0xA282EAD8 & 0xFFFFFFFF
-
-
-def _row(number: int) -> int:
-    for _ in range(8):
-        number = number >> 1 ^ (0x82F63B78 if number & 1 else 0)
-    return number
-
-
-_TABLE = tuple(map(_row, range(256)))
+    length, told = _HEAD.unpack(head)
+    return length if checksum(head[:8]) == told else None

@@ -7,9 +7,10 @@ import re
 # The run, beside those of `keras.callbacks.TensorBoard`, that holds our events. Where
 # two callbacks of one kind write at the same time, the second has `gradwatch_2`.
 RUN = "gradwatch"
-# Charts. In lower case: TensorBoard sorts by the codes of characters and opens the
-# first groups only. These come after `batch_...`, `epoch_...` and `evaluation_...`.
-GROUP = "gradcheck"
+# Charts. TensorBoard sorts groups by the codes of characters, and of a page that was
+# never seen it opens the first two only. What begins with a tilde comes after all that
+# begins with a letter, so that a user's own charts stay where they were.
+GROUP = "~GradCheck"
 VARIABLE_GROUP = f"{GROUP}_variables"
 TRAINING_GROUP = f"{GROUP}_variables_in_training"
 # Readings of the gradients: a group of charts for each figure of a variable.
@@ -19,7 +20,7 @@ STATS_GROUPS = {
     "zeros": f"{GROUP}_zeros",
     "update_ratio": f"{GROUP}_update_ratio",
 }
-HISTOGRAM_GROUP = "gradients"
+HISTOGRAM_GROUP = f"{GROUP}_histograms"
 # What charts there are: a handful, or those of each variable, too.
 FEW, ALL = "few", "all"
 SCALARS = (FEW, ALL)

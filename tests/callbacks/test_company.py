@@ -4,6 +4,7 @@ import io
 import os
 import sys
 import uuid
+import warnings
 
 import keras
 import numpy as np
@@ -123,6 +124,32 @@ def test_a_fit_goes_on_whatever_becomes_of_the_console(data, monkeypatch, name):
     if name == "full":
         with pytest.raises(OSError, match="No space"):
             console.close()
+
+
+def ascii_only():
+    return io.TextIOWrapper(io.BytesIO(), "ascii")
+
+
+@pytest.mark.parametrize("console", [closed, Gone, ascii_only])
+def test_a_warning_that_can_not_be_shown_ends_no_fit(data, monkeypatch, console):
+    check, file, seen = kgw.GradientCheck(warmup_steps=9, verbose=0), console(), []
+
+    def show(message, *_):
+        seen.append(str(message))
+        file.write(f"\u5c42 {message}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        monkeypatch.setattr(warnings, "showwarning", show)
+        fit(small_model(), data, check)
+    assert len(seen) == 1
+    assert "No gradient check ran" in seen[0]
+
+
+def test_a_warning_made_an_error_is_raised(data):
+    check = kgw.GradientCheck(warmup_steps=9, verbose=0)
+    with pytest.raises(kgw.GradwatchWarning, match="No gradient check ran"):
+        fit(small_model(), data, check)
 
 
 def test_what_a_console_has_no_characters_for(monkeypatch):

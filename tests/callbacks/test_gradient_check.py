@@ -1,5 +1,7 @@
 """`GradientCheck` in the middle of `fit`."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -142,6 +144,58 @@ def test_failure_warns_once_and_training_goes_on(data):
     assert names == {"first"}
 
 
+@pytest.mark.parametrize("verbose", [0, 1, 2])
+def test_a_failure_is_told_once(data, capsys, verbose):
+    check = kgw.GradientCheck(warmup_steps=2, check_freq=9, verbose=verbose)
+    with pytest.warns(kgw.GradientMismatchWarning) as caught:
+        small_model(wrong=True).fit(*data, batch_size=6, verbose=0, callbacks=[check])
+    (warning,) = [str(w.message) for w in caught]
+    printed = capsys.readouterr().out
+    told = f"{printed}{warning}"
+    report = check.reports[0]
+    assert printed.splitlines()[:1] == [report.headline][: bool(verbose)]
+    assert told.count(report.details) == 1
+    assert told.count(report.headline) == 1 + (verbose == 2)
+    # The line alone has place, size and names.
+    assert "Look at 'halved" in report.headline
+    assert "relative error 3.3e-01. Wrong: sequential" in report.headline
+
+
+@pytest.mark.parametrize("verbose", [0, 1])
+def test_lines_stand_beside_the_bar_of_keras(data, capsys, verbose):
+    callbacks = [
+        kgw.GradientCheck(warmup_steps=0, check_freq=2),
+        kgw.GradientStats(check_freq=2, verbose=2),
+    ]
+    small_model().fit(*data, batch_size=6, verbose=verbose, callbacks=callbacks)
+    lines = re.split(r"[\n\r]", capsys.readouterr().out.strip())
+    own = [line for line in lines if line.startswith("Gradient")]
+    assert len(own) == 4
+    assert verbose or lines == own  # no empty ones in between
+
+
+def test_what_could_be_made_and_not_be_written_is_told_so(data, tmp_path):
+    stats = kgw.GradientStats(tmp_path, check_freq=1)
+    check = kgw.GradientCheck(
+        tmp_path, warmup_steps=1, check_freq=1, verbose=0, on_failure="raise"
+    )
+
+    class Spoil(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            (tmp_path / "gradwatch").write_text("in the way")
+
+    with pytest.warns(kgw.GradwatchWarning) as caught:
+        small_model().fit(
+            *data, batch_size=6, verbose=0, callbacks=[Spoil(), check, stats]
+        )
+    told = [str(w.message) for w in caught]
+    assert len(told) == 2  # once a fit
+    assert "A gradient reading could not be written at step" in told[0]
+    assert "A gradient check could not be written at step 1" in told[1]
+    assert [r.verdict for r in check.reports] == ["PASS"] * 3
+    assert len(stats.readings) == 4
+
+
 def test_failure_stops(data):
     check = kgw.GradientCheck(
         warmup_steps=3, check_freq=1, on_failure="stop", verbose=0
@@ -184,8 +238,22 @@ def test_verbose(data, capsys):
 
 def test_says_that_no_check_ran_and_what_to_change(data):
     check = kgw.GradientCheck(verbose=0)
-    with pytest.warns(kgw.GradwatchWarning, match=r"after 4 .*warmup_steps=100"):
+    told = r"after 4 .*warmup_steps=100.* Train longer"
+    with pytest.warns(kgw.GradwatchWarning, match=told):
         small_model().fit(*data, batch_size=6, verbose=0, callbacks=[check])
+
+
+def test_who_was_stopped_is_not_told_to_train_longer(data):
+    x, y = data
+    check, locator = kgw.GradientCheck(verbose=0), kgw.NonFiniteLocator(verbose=0)
+    with pytest.warns(kgw.GradwatchWarning) as caught:
+        small_model().fit(
+            x * np.nan, y, batch_size=6, verbose=0, callbacks=[check, locator]
+        )
+    told = [str(w.message) for w in caught if w.category is kgw.GradwatchWarning]
+    assert len(told) == 1
+    assert "No gradient check ran: training was stopped after 1 " in told[0]
+    assert "longer" not in told[0]
 
 
 class Fragile(layers.Layer):

@@ -197,10 +197,13 @@ def test_what_tensorboard_gets(tmp_path):
     (file,) = (tmp_path / "gradwatch").iterdir()
     events = EventAccumulator(str(file), size_guidance={"tensors": 0}).Reload()
     for name, figure in (
-        ("gradcheck/global_norm", lambda r: r.global_norm),
-        ("gradcheck/update_ratio", lambda r: r.update_ratio),
-        ("gradcheck_norm/sequential/table/embeddings", lambda r: r.variables[0].norm),
-        ("gradcheck_zeros/sequential/table/embeddings", lambda r: r.variables[0].zeros),
+        ("~GradCheck/global_norm", lambda r: r.global_norm),
+        ("~GradCheck/update_ratio", lambda r: r.update_ratio),
+        ("~GradCheck_norm/sequential/table/embeddings", lambda r: r.variables[0].norm),
+        (
+            "~GradCheck_zeros/sequential/table/embeddings",
+            lambda r: r.variables[0].zeros,
+        ),
     ):
         found = [
             (e.step, tf.make_ndarray(e.tensor_proto)) for e in events.Tensors(name)
@@ -208,7 +211,7 @@ def test_what_tensorboard_gets(tmp_path):
         assert [step for step, _ in found] == [0, 2, 4, 6]
         expected = [figure(reading) for reading in stats.readings]
         np.testing.assert_allclose([v for _, v in found], expected, rtol=1e-6)
-    series = events.Tensors("gradients/sequential/table/embeddings")
+    series = events.Tensors("~GradCheck_histograms/sequential/table/embeddings")
     for event, reading in zip(series, stats.readings, strict=True):
         left, right, counts = tf.make_ndarray(event.tensor_proto).T
         assert counts.sum() == 50 * 4
