@@ -208,7 +208,9 @@ class GradientCheck(Watcher):
             checked, error = attempt(lambda: checker.check(batch(), budget, progress))
         report, error = workers.agree(strategy, checked and checked.report, error)
         if error is None and writer is not None:
-            _, error = attempt(lambda: writer.write(report) if chief else None)
+            _, error = attempt(
+                lambda: writer.write(report, self._epoch) if chief else None
+            )
             _, error = workers.agree(strategy, None, error)
         if self._allowance is not None:
             found = report is not None and report.verdict == FAIL

@@ -239,7 +239,7 @@ class GradientStats(Watcher):
         if workers.is_chief(strategy):
             writer = self._writer
             if writer is not None:
-                _, error = attempt(lambda: writer.write(reading, alerts))
+                _, error = attempt(lambda: writer.write(reading, alerts, self._epoch))
                 if error is not None:
                     self.broke(error)
             if self.verbose == 2:

@@ -97,6 +97,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
         self._writer = None if log_dir is None else AlertWriter(log_dir)
         self._session: Session | None = None
         self._held: Held | None = None
+        self._epoch: int | None = None
 
     @property
     def finding(self) -> NonFinite | None:
@@ -118,6 +119,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
         workers.assert_writable(self.model, self._writer)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._epoch = epoch
         self._present_session().begin_epoch()
 
     def on_train_batch_begin(
@@ -141,7 +143,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
         standing_iterator.forget(self.model)
 
     def _forget(self):
-        self._session = self._held = None
+        self._session = self._held = self._epoch = None
 
     def _take_back(self):
         if self.model is not None:
@@ -194,7 +196,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
         """In TensorBoard and on the console."""
         writer = self._writer
         if writer is not None:
-            _, error = attempt(lambda: writer.write(finding.alert))
+            _, error = attempt(lambda: writer.write(finding.alert, self._epoch))
             if error is not None:
                 self._give_up(error)
         if self.verbose:

@@ -24,6 +24,7 @@ class Alert:
         since: Optimizer iterations done when it was first seen.
         value: The worst figure, None if there is none.
         threshold: What that figure was held against, None if there is none.
+        epoch: The epoch that it was given in, the first is 0. None if nobody told.
     """
 
     kind: str
@@ -33,6 +34,7 @@ class Alert:
     since: int
     value: float | None = None
     threshold: float | None = None
+    epoch: int | None = None
 
     def __post_init__(self) -> None:
         # It may come from a damaged file.

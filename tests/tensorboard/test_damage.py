@@ -92,7 +92,7 @@ def in_variable(name, place, value):
     def change(text):
         data = json.loads(text)
         if isinstance(data, list):
-            data[-1][0][place] = value
+            data[PLACES["variables"]][0][place] = value
         else:
             data.get("variables", [data])[0][name] = value
         return json.dumps(data).encode()
