@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -46,7 +47,7 @@ class Finding:
         lines: The lines of code to look at.
         labels: Labels of variables that it is about, the most telling first.
         check: Which check it is from, by its position. None if it is an alert.
-        alert: Which alert it is, by its position. None if it is from a check.
+        alerts: Which alerts it is, by their positions. Empty if it is from a check.
     """
 
     state: str
@@ -57,7 +58,7 @@ class Finding:
     lines: tuple[Line, ...] = ()
     labels: tuple[str, ...] = ()
     check: int | None = None
-    alert: int | None = None
+    alerts: tuple[int, ...] = ()
 
 
 def findings(
@@ -69,7 +70,12 @@ def findings(
         digests: All checks of the run in the order of writing.
         alerts: The alerts of that training, each with its position.
     """
-    found = [_noticed(position, alert) for position, alert in alerts]
+    # Of a kind that comes again and again the first is told, but each NaN has a place.
+    kinds: dict[object, list[tuple[int, Alert]]] = {}
+    for position, alert in alerts:
+        key = position if alert.kind == NONFINITE else alert.kind
+        kinds.setdefault(key, []).append((position, alert))
+    found = [_noticed(group) for group in kinds.values()]
     if digests:
         checks = trainings(digests)[-1]
         start = len(digests) - len(checks)
@@ -78,21 +84,22 @@ def findings(
     return sorted(found, key=lambda one: (rank(one.state), one.since, -len(one.text)))
 
 
-def _noticed(position: int, alert: Alert) -> Finding:
+def _noticed(group: list[tuple[int, Alert]]) -> Finding:
+    _, alert = group[0]
     where = plain(alert.where[0], _ROOM) if alert.where else ""
     more = f" and {len(alert.where) - 1} more" if len(alert.where) > 1 else ""
     is_nan = alert.kind == NONFINITE
     title = f"{alert.title}: {where}{more}" if where else alert.title
     if is_nan:
-        title = f"NaN or infinity from {where}{more}" if where else "NaN or infinity"
+        title = f"NaN or infinity in {where}{more}" if where else "NaN or infinity"
     return Finding(
         state=NOT_FINITE if is_nan else ALERT,
         title=title,
-        text=alert.message,
-        step=alert.step,
-        since=alert.since,
+        text=re.sub("^the ", "The ", alert.message),
+        step=max(one.step for _, one in group),
+        since=min(one.since for _, one in group),
         labels=alert.where,
-        alert=position,
+        alerts=tuple(position for position, _ in group),
     )
 
 
@@ -120,8 +127,10 @@ def _wrong(checks: Sequence[Digest], last: int, start: int) -> Finding:
     check = checks[last]
     until = checks[: last + 1]
     wrong = [v for v in check.variables if v.verdict == FAIL]
-    # The last of them is the closest to the mistake.
-    labels = tuple(v.label for v in reversed(wrong))
+    # The last of them is the closest to the mistake; some were not looked at again.
+    closest = [*reversed(wrong)]
+    closest.sort(key=lambda v: v.relative_error is None)
+    labels = tuple(v.label for v in closest)
     lines = tuple(place.line for place in check.places if place.line is not None)
     first = since(until, set(labels)) if wrong else check.step
     return Finding(

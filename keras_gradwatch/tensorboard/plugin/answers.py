@@ -20,9 +20,8 @@ from keras_gradwatch.tensorboard.plugin.runs import Check, Noticed, RunSummary
 from keras_gradwatch.tensorboard.plugin.timeline import timeline
 
 _CORRECTED = (
-    "Once it is corrected, `kgw.check_layer` and `kgw.check_function` tell at once "
-    "whether it is right. If it is meant to be so, declare it: "
-    "`GradientCheck(expected=[...])`."
+    "Correct it; `kgw.check_layer` and `kgw.check_function` tell at once whether it is "
+    "right. If it is meant, declare it: `GradientCheck(expected=[...])`."
 )
 
 
@@ -134,14 +133,14 @@ def _finding(
         "labels": told.labels,
         "check": check and check.key,
         "variable": variable,
-        "alert": told.alert,
+        "alerts": told.alerts,
     }
 
 
 def _advice(told: Finding, report: GradientReport) -> list[str]:
     if told.state == WRONG:
         looks = [note for note in report.remarks if isinstance(note, Look)]
-        return [*(sentences.note(n, report.subject) for n in looks), _CORRECTED]
+        return [*filter(None, map(sentences.why_there, looks)), _CORRECTED]
     if told.state == WARNING:
         severe = [note for note in report.remarks if note.severity == SEVERE]
         words = dict.fromkeys(sentences.note(n, report.subject) for n in severe)
@@ -204,16 +203,19 @@ def check(found: RunSummary, asked: Check, report: GradientReport) -> dict[str, 
     """
     names = names_of(found, asked)
     severities: dict[str, list[str]] = {}
+    looks = [note for note in report.remarks if isinstance(note, Look)]
     for note in report.remarks:
+        if note in looks:
+            continue
         words = sentences.note(note, report.subject)
         severities.setdefault(note.severity, []).append(words)
     return _jsonable(
         {
             "check": asked.key,
-            "headline": report.headline,
+            "headline": _without_verdict(report),
             "verdict": report.verdict,
             "warning": report.warning,
-            "reason": report.reason,
+            "looks": [sentences.note(note, report.subject) for note in looks],
             "notes": {k: list(dict.fromkeys(v)) for k, v in severities.items()},
             "lines": [_line(p.line) for p in report.places if p.line is not None],
             "step": report.step,
@@ -235,6 +237,13 @@ def check(found: RunSummary, asked: Check, report: GradientReport) -> dict[str, 
             ],
         }
     )
+
+
+def _without_verdict(report: GradientReport) -> str:
+    """The headline, but for what a badge and a title say beside it."""
+    start = f"Gradient check at step {report.step}: "
+    line = report.headline.removeprefix(start)
+    return line.removeprefix(f"{report.verdict}. ")
 
 
 def _in_short(key: str, found: VariableReport) -> dict[str, Any]:

@@ -9,6 +9,11 @@ from typing import Any, TypeVar
 
 from keras_gradwatch.findings.digest import Digest, VariableDigest
 from keras_gradwatch.findings.joining import joined
+from keras_gradwatch.findings.manner import (
+    MISSING,
+    NONFINITE,
+    NONFINITE_IN_TRAINING,
+)
 from keras_gradwatch.findings.place import LOSS, Place
 from keras_gradwatch.findings.sentences import places
 from keras_gradwatch.findings.variable import VariableReport
@@ -60,8 +65,8 @@ def variables(digests: Sequence[Digest]) -> list[dict[str, Any]]:
                 rows[key] = _row(key, found, len(digests))
             row = rows[key]
             row["cells"][column] = letter(found.verdict)
-            if found.verdict == FAIL and found.relative_error is not None:
-                row["errors"][column] = found.relative_error
+            if found.verdict == FAIL:
+                row["errors"][column] = _how_wrong(found)
     return [{**row, "cells": "".join(row["cells"])} for row in rows.values()]
 
 
@@ -74,9 +79,19 @@ def _row(key: str, found: VariableDigest, columns: int) -> dict[str, Any]:
         "name": found.label.removeprefix(f"{layer}/"),
         "shape": found.shape,
         "cells": [_ABSENT] * columns,
-        # How wrong: only of what fails.
+        # How wrong, as a number or a word: only of what fails.
         "errors": {},
     }
+
+
+def _how_wrong(found: VariableDigest) -> float | str:
+    if found.relative_error is not None:
+        return found.relative_error
+    # What failed before and was not looked at again has neither.
+    kind = None if found.manner is None else found.manner.kind
+    return {MISSING: "none", NONFINITE: "NaN", NONFINITE_IN_TRAINING: "NaN"}.get(
+        kind or "", "still"
+    )
 
 
 def blamed(digests: Sequence[Digest], rows: list[dict[str, Any]]) -> list[dict]:
@@ -93,7 +108,8 @@ def blamed(digests: Sequence[Digest], rows: list[dict[str, Any]]) -> list[dict]:
             if key not in found:
                 found[key] = {
                     "name": place.name or str(place.line),
-                    "words": places([place]),
+                    "words": places([Place(place.name, place.kind)]) or str(place.line),
+                    "title": places([place]),
                     "is_loss": place.kind == LOSS,
                     "layer": _layer(place, rows),
                     "cells": [_ABSENT] * len(digests),

@@ -88,10 +88,10 @@ def _stretches(marks: list[_Mark]) -> tuple[list[_Stretch], list[int]]:
         if mark.kind == "check":
             checked = mark.step
         where.append(len(stretches) - 1)
-    end = 0
+    end = -1
     for stretch in stretches:
         # What was taken up goes on; what begins anew is drawn after what was before.
-        stretch.shift = max(0, end - stretch.first)
+        stretch.shift = max(0, end + 1 - stretch.first)
         end = stretch.last + stretch.shift
     return stretches, where
 
