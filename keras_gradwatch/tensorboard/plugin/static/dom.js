@@ -53,7 +53,7 @@ export function name(text, full = text) {
 }
 
 // Characters of a long name that stay to be read at its end.
-const TAIL = 18;
+const TAIL = 20;
 
 /** A name that is cut in its middle where there is no room: names begin alike. */
 export function cutName(text, full = text) {

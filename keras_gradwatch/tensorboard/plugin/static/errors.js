@@ -5,9 +5,10 @@ import { element, shape } from "./dom.js";
 import { errorPercentage } from "./figures.js";
 import { logarithmic } from "./scale.js";
 
-const WIDTH = 300;
+const WIDTH = 250;
 const ROOM = 6; // left and right of the axis
 const HEIGHT = 20;
+const APART = 66; // of the first two labels
 // An error of less than a ten-billionth tells nobody anything.
 const LOWEST = 1e-10;
 
@@ -31,6 +32,8 @@ export function errorHead(axis) {
     // The tolerance has a label of its own.
     if (Math.abs(decade - Math.log10(axis.tolerance)) > 0.4) ticks.push(10 ** decade);
   }
+  // The first label may not run into the next.
+  if (axis.at(ticks.at(-2)) - axis.at(ticks.at(-1)) < APART) ticks.pop();
   const end = axis.at(axis.tolerance);
   return shape(
     "svg",

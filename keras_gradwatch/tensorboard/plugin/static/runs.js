@@ -31,6 +31,7 @@ export class Runs {
     this.chosen = chosen;
     this.root.hidden = runs.length < 2;
     this.text.hidden = runs.length < MANY;
+    this.common = commonFolders(runs.map((one) => shortName(one.run)));
     this.draw();
   }
 
@@ -58,7 +59,7 @@ export class Runs {
     const { run, state, title, since, alerts, checks } = one;
     const { sign, tone } = STATES[state] ?? STATES.NOTHING;
     const current = run === this.chosen;
-    const name = shortName(run);
+    const name = shortName(run).slice(this.common) || shortName(run);
     return element(
       "tr",
       { class: current ? "run current" : "run", onclick: () => this.onChoose(run) },
@@ -67,11 +68,15 @@ export class Runs {
         "td",
         { class: "run-name" },
         element(
-          "button",
-          { type: "button", class: "run-button", "aria-current": String(current), "aria-label": `${state}, ${visible(run)}` },
-          cutName(name, run),
+          "div",
+          { class: "run-cell" },
+          element(
+            "button",
+            { type: "button", class: "run-button", "aria-current": String(current), "aria-label": `${state}, ${visible(run)}` },
+            cutName(name, run),
+          ),
+          element("span", { class: "run-title", title: visible(title) }, element("bdi", {}, visible(title))),
         ),
-        element("span", { class: "run-title", title: visible(title) }, element("bdi", {}, visible(title))),
       ),
       element("td", { class: "run-since" }, since === null ? "–" : String(since)),
       element("td", { class: "run-counts" }, [checks && plural(checks, "check"), alerts && plural(alerts, "alert")].filter(Boolean).join(", ") || "–"),
@@ -91,6 +96,14 @@ export class Runs {
 /** The name of the run that the callbacks write to says nothing, where there is another. */
 export function shortName(run) {
   return run.replace(/\/gradwatch$/, "") || run || ".";
+}
+
+/** How many characters of the folders that all names begin with. */
+function commonFolders(names) {
+  const [first, ...others] = names.map((name) => name.split("/").slice(0, -1));
+  let same = 0;
+  while (same < (first?.length ?? 0) && others.every((parts) => parts[same] === first[same])) same += 1;
+  return others.length && same ? first.slice(0, same).join("/").length + 1 : 0;
 }
 
 /** Such as "20 runs: 1 FAIL, 2 alerts, 17 right". */

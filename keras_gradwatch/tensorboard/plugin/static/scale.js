@@ -46,7 +46,14 @@ export function decades(low, high, most) {
 export function round(low, high, most) {
   const rough = (high - low) / most;
   const size = 10 ** Math.floor(Math.log10(rough || 1));
-  const step = [1, 2, 5, 10].map((k) => k * size).find((k) => k >= rough) ?? size;
+  const steps = [0.2, 0.5, 1, 2, 5, 10].map((k) => k * size);
+  let at = steps.findIndex((step) => step >= rough);
+  // Two at least: one alone is no axis.
+  while (at > 0 && multiples(low, high, steps[at]).length < 2) at -= 1;
+  return multiples(low, high, steps[Math.max(at, 0)]);
+}
+
+function multiples(low, high, step) {
   const found = [];
   for (let tick = Math.ceil(low / step) * step; tick <= high + step * 1e-9; tick += step) {
     found.push(Number(tick.toPrecision(12)));
