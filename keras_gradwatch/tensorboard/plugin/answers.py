@@ -241,9 +241,9 @@ def check(found: RunSummary, asked: Check, report: GradientReport) -> dict[str, 
 
 def _without_verdict(report: GradientReport) -> str:
     """The headline, but for what a badge and a title say beside it."""
-    start = f"Gradient check at step {report.step}: "
-    line = report.headline.removeprefix(start)
-    return line.removeprefix(f"{report.verdict}. ")
+    # Before the verdict stands the warning, which the notes have as well.
+    _, _, rest = report.headline.partition(f"{report.verdict}. ")
+    return rest or report.headline
 
 
 def _in_short(key: str, found: VariableReport) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import { logarithmic } from "./scale.js";
 const WIDTH = 250;
 const ROOM = 6; // left and right of the axis
 const HEIGHT = 20;
-const APART = 66; // of the first two labels
+const LABEL = 50; // room of a label
 // An error of less than a ten-billionth tells nobody anything.
 const LOWEST = 1e-10;
 
@@ -26,27 +26,27 @@ export function errorAxis(found, tolerance) {
 
 /** The head of the picture: what the axis says. */
 export function errorHead(axis) {
-  const every = Math.log10(1 / axis.low) > 6 ? 2 : 1;
-  const ticks = [];
-  for (let decade = 0; 10 ** decade >= axis.low * 0.99; decade -= every) {
-    // The tolerance has a label of its own.
-    if (Math.abs(decade - Math.log10(axis.tolerance)) > 0.4) ticks.push(10 ** decade);
-  }
-  // The first label may not run into the next.
-  if (axis.at(ticks.at(-2)) - axis.at(ticks.at(-1)) < APART) ticks.pop();
+  const ticks = decadesWithRoom(axis);
   const end = axis.at(axis.tolerance);
   return shape(
     "svg",
     { class: "errors", width: WIDTH, height: 30, viewBox: `0 0 ${WIDTH} 30`, role: "img", "aria-label": `relative error, logarithmic axis; tolerance ${errorPercentage(axis.tolerance)}` },
     shape("text", { class: "band-text", x: end - 4, y: 10, "text-anchor": "end" }, `tolerance ${errorPercentage(axis.tolerance)}`),
     shape("line", { class: "limit", x1: end, x2: end, y1: 0, y2: 30 }),
-    ...ticks.map((tick, k) => shape("text", { x: axis.at(tick), y: 26, "text-anchor": anchor(k, ticks.length) }, label(tick))),
+    ...ticks.map((tick, k) => shape("text", { x: axis.at(tick), y: 26, "text-anchor": k ? "middle" : "end" }, label(tick))),
   );
 }
 
-function anchor(position, count) {
-  if (position === 0) return "end";
-  return position === count - 1 ? "start" : "middle";
+/** Decades from 100 % down whose labels do not run into one another. */
+function decadesWithRoom(axis) {
+  const kept = [];
+  for (let decade = 0; 10 ** decade >= axis.low * 0.99; decade -= 1) {
+    const x = axis.at(10 ** decade);
+    // The tolerance has a label of its own.
+    const isFree = Math.abs(x - axis.at(axis.tolerance)) > LABEL / 3 && x > LABEL / 2;
+    if (isFree && (!kept.length || axis.at(kept.at(-1)) - x > LABEL)) kept.push(10 ** decade);
+  }
+  return kept;
 }
 
 /** One row: the error as a dot, its error bar, and the band of the tolerance. */

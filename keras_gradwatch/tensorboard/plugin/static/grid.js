@@ -95,7 +95,10 @@ export class Grid {
   /** Brings the first variable into sight that fails in this check, if one does. */
   revealFailure(column) {
     const row = this.rows.findIndex(({ kind, cells }) => kind === "variable" && cells[column] === "F");
-    if (row >= 0) this.reveal(row, column);
+    if (row < 0) return;
+    this.reveal(row, column);
+    // Not at the edge: what stands around it belongs to it.
+    if (this.root.scrollTop) this.root.scrollTop = (row - 3) * ROW;
   }
 
   atEnd() {

@@ -84,7 +84,7 @@ export class Timeline {
         { width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" },
         ...this.begins(begins, axis),
         ...curves.drawn,
-        ...stepTicks(x, axis, width, data.timeline.begins),
+        ...stepTicks(x, axis, width, begins, pad ? [low] : null),
         shape("line", { class: "cross", y1: EDGE.top, y2: axis, x1: 0, x2: 0 }),
         ...this.marks.map((mark) =>
           mark.kind === "check" ? drawCheck(mark, this.lanes.check) : drawAlert(mark, this.lanes.alert, EDGE.top),
@@ -201,10 +201,10 @@ function isApart(one, other, data) {
   return data.timeline.begins.some(({ at }) => one[AT] < at && at <= other[AT]);
 }
 
-function stepTicks(x, y, width, begins) {
+function stepTicks(x, y, width, begins, only) {
   // Steps begin anew where a training does: then only where no stretch is shifted.
   const isPlain = begins.every(({ at, step }) => at === step);
-  const ticks = round(x.low, x.high, Math.max(2, Math.floor(width / 130))).filter((tick) => Number.isInteger(tick) && tick >= 0);
+  const ticks = only ?? round(x.low, x.high, Math.max(2, Math.floor(width / 130))).filter((tick) => Number.isInteger(tick) && tick >= 0);
   const shown = isPlain ? ticks.map((tick) => [tick, tick]) : [[x.low, Math.round(x.low)], ...begins.map(({ at, step }) => [at, step])];
   return [
     shape("line", { class: "axis", x1: EDGE.left, x2: width - EDGE.right, y1: y, y2: y }),
