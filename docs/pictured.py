@@ -156,7 +156,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     root = Path(sys.argv[1])
     for make in (healthy, alerts, not_finite, small, resumed):
-        make(root / "single")
+        make(root)
     sweep(root / "twenty")
 
 

@@ -213,8 +213,9 @@ def _right(checks: Sequence[Digest], end: int) -> Finding:
         and (number := sum(v.verdict == verdict for v in newest.variables))
     ]
     passed = sum(check.verdict == PASS for check in checks)
-    of_all = f"all {passed}" if passed == len(checks) else f"{passed} of {len(checks)}"
-    what = "check passed" if len(checks) == 1 else "checks passed"
+    how_many = f"{passed} of {len(checks)} checks passed"
+    if passed == len(checks):
+        how_many = "The check passed" if passed == 1 else f"All {passed} checks passed"
     errors = [v.relative_error for v in right if v.relative_error is not None]
     worst = f"; worst relative error {max(errors):.1g}" if errors else ""
     rest = f" ({listed(others)})" if others else ""
@@ -222,7 +223,7 @@ def _right(checks: Sequence[Digest], end: int) -> Finding:
     return Finding(
         state=RIGHT,
         title=f"{len(right)} of {gradients} right{rest}",
-        text=f"{of_all[:1].upper()}{of_all[1:]} {what}{worst}.",
+        text=f"{how_many}{worst}.",
         step=newest.step,
         since=next(c.step for c in checks if c.verdict == PASS),
         check=end,
