@@ -98,6 +98,7 @@ def _noticed(group: list[tuple[int, Alert]]) -> Finding:
         text=re.sub("^the ", "The ", alert.message),
         step=max(one.step for _, one in group),
         since=min(one.since for _, one in group),
+        lines=() if alert.line is None else (alert.line,),
         labels=alert.where,
         alerts=tuple(position for position, _ in group),
     )

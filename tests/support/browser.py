@@ -147,9 +147,14 @@ class Tab:
         self.frame.locator(selector).first.wait_for()
 
     def open(self, title):
-        """Clicks the cell with this title."""
-        self.frame.get_by_title(title, exact=True).click()
+        """Clicks the cell whose title begins with these lines."""
+        self.cell(title).click()
         self.wait(".detail")
+
+    def cell(self, title):
+        """The cell whose title begins with these lines."""
+        begins = f"{title}\n".replace("\n", r"\a ")
+        return self.frame.locator(f'.cell[title^="{begins}"]')
 
     def reload(self):
         """TensorBoard's own button."""

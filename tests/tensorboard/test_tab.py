@@ -334,6 +334,7 @@ def test_columns_have_epochs(tab):
     assert tab.all(".head-epoch") == [f"epoch {k}" for k in (1, 2, 3, 4)]
     title = tab.frame.locator(".cell.variable").first.get_attribute("title")
     assert "step 10, epoch 1" in title
+    assert re.search(r"\d:\d\d:\d\d", title)  # and when that was
 
 
 def test_a_model_that_was_built_anew_has_the_rows_that_it_had(tab):
@@ -490,6 +491,12 @@ def test_escape_closes_and_the_keys_go_back_to_where_they_were(tab):
     tab.page.keyboard.press("Escape")
     tab.wait(".grid")
     assert grid.evaluate("grid => grid === grid.ownerDocument.activeElement")
+    # From a finding, back to its button.
+    figures = tab.frame.get_by_role("button", name="Figures of")
+    figures.press("Enter")
+    tab.wait(".detail")
+    tab.page.keyboard.press("Escape")
+    assert figures.evaluate("one => one === one.ownerDocument.activeElement")
 
 
 def test_filters(tab):
@@ -535,7 +542,7 @@ def test_a_long_history_keeps_only_what_is_in_sight_in_the_page(tab):
     tab.wait('.head-step:text-is("0")')
     tab.frame.get_by_text("First failure").click()
     failure = "net/last/kernel\nstep 110: FAIL, relative error 33 %"
-    tab.frame.get_by_title(failure, exact=True).wait_for()
+    tab.cell(failure).wait_for()
 
 
 @both_ways
@@ -557,6 +564,8 @@ def test_names_are_data(tab):
 
 @both_ways
 def test_damaged_events_are_counted_and_the_rest_is_shown(tab):
+    names = tab.frame.locator("tr.run", has_text="damaged event")
+    assert names.locator(".run-button").all_text_contents() == ["damaged"]
     tab.run("damaged")
     assert tab.all(".lost") == ["4 damaged events left out."]
     tab.open("net/a/kernel\nstep 5: FAIL, relative error 82 %")

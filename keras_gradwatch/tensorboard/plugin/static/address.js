@@ -2,6 +2,8 @@
 
 // As TensorBoard writes what a plugin keeps in its address.
 const PREFIX = "p.keras_gradwatch.";
+// The first part of the address while this tab is shown.
+const TAB = "#keras_gradwatch";
 const KEYS = ["run", "check", "variable", "page"];
 
 /** What the address asks for: run, check and variable, each null if it does not. */
@@ -28,9 +30,12 @@ export function write(place) {
   if (hash !== host.location.hash) host.history.replaceState(host.history.state, "", hash);
 }
 
-/** Calls back when somebody else changes the address. */
+/** Calls back when somebody else changes the address, and stays in this tab. */
 export function onChange(callback) {
-  page()?.addEventListener("hashchange", callback);
+  const host = page();
+  host?.addEventListener("hashchange", () => {
+    if (host.location.hash.split("&")[0] === TAB) callback();
+  });
 }
 
 function page() {

@@ -59,7 +59,7 @@ function verdictCell(data, row, column) {
     "div",
     {
       class: classes.join(" "),
-      title: `${visible(row.title).slice(0, 300)}\n${moment(data.steps[column], data.epochs[column])}: ${word}${more}${warned ? ", with a warning" : ""}`,
+      title: `${visible(row.title).slice(0, 300)}\n${moment(data.steps[column], data.epochs[column])}: ${word}${more}${warned ? ", with a warning" : ""}\n${clock(data.walls[column])}`,
     },
     wrong ? `✕ ${row.kind === "variable" && error !== undefined ? inCell(error) : "FAIL"}` : `${sign}${warned ? " !" : ""}`,
   );

@@ -56,7 +56,9 @@ export class Runs {
   }
 
   row(one) {
-    const { run, state, title, since, alerts, checks } = one;
+    const { run, state, since, alerts, checks } = one;
+    const lost = one.damaged + one.broken ? `${plural(one.damaged + one.broken, "damaged event")} · ` : "";
+    const title = `${lost}${one.title}`;
     const { sign, tone } = STATES[state] ?? STATES.NOTHING;
     const current = run === this.chosen;
     const name = shortName(run).slice(this.common) || shortName(run);

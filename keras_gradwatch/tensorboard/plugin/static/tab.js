@@ -169,18 +169,26 @@ export class Tab {
     this.opened = null;
     this.hideDetails();
     this.check.hidden = true;
+    this.main.scrollTop = 0;
   }
 
   /** Opens a check as a whole. */
   openCheck(check) {
+    this.remember();
     this.go({ run: this.run, check, variable: null, page: "check" });
     this.openPlace({ focus: true });
   }
 
   /** Opens one variable in one check. */
   openCell(check, variable, options) {
+    this.remember();
     this.go({ run: this.run, check, variable, page: null });
     this.openPlace(options);
+  }
+
+  /** Where the keys are to go back to: to what opened the first of what is open. */
+  remember() {
+    if (!this.place.check) this.opener = document.activeElement;
   }
 
   go(place) {
@@ -247,11 +255,12 @@ export class Tab {
     this.details.replaceChildren();
   }
 
-  /** Goes back to the run; the keys go back to the grid. */
+  /** Goes back to the run; the keys go back to where they were, or to the grid. */
   close() {
     this.go({ run: this.place.run, check: null, variable: null, page: null });
     this.openPlace();
-    if (!this.work.hidden) this.grid.root.focus({ preventScroll: true });
+    const isThere = this.story.contains(this.opener) && this.opener.checkVisibility();
+    (isThere ? this.opener : this.grid.root).focus();
   }
 
   /** Somebody followed a link, or went back. */
