@@ -2,9 +2,9 @@
 
     python docs/pictures.py [FOLDER]
 
-The tab is shown healthy, with a bug, with alerts, with a NaN and with twenty runs, in
-light and dark. Without FOLDER they go to where the README and the guides look for
-them. Needs chromium, and the extras `examples` and `test`.
+The tab is shown healthy, with a bug, with alerts, with a NaN and with twenty runs.
+Without FOLDER the pictures go to where the README and the guides look for them. Needs
+chromium, and the extras `examples` and `test`.
 """
 
 import html
@@ -73,11 +73,6 @@ def check(tab: Tab) -> None:
     tab.wait(".check-page")
 
 
-def dark(tab: Tab) -> None:
-    tab.page.evaluate("document.body.classList.add('dark-mode')")
-    tab.wait("xpath=/html[@data-theme='dark']")
-
-
 def nothing(tab: Tab) -> None:
     """As it opens."""
 
@@ -91,7 +86,6 @@ PICTURES: tuple[tuple[str, str, Callable[[Tab], None]], ...] = (
     ("alerts", "alerts", nothing),
     ("nan", "nan", nothing),
     ("runs", "twenty", nothing),
-    ("dark", "twenty", dark),
 )
 
 
