@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from keras_gradwatch.findings.digest import Digest, VariableDigest
 
@@ -35,6 +36,29 @@ def joined(digests: Sequence[Digest]) -> list[Mapping[str, str]]:
             same, names = rows, _names([*map(_row, check.variables)], known)
         found.append(names)
     return found[::-1]
+
+
+def renamed(digests: Sequence[Digest]) -> list[Digest]:
+    """The checks with the names that their variables have in the newest one.
+
+    Args:
+        digests: The checks of a run in the order of writing.
+    """
+    return [
+        replace(check, variables=tuple(_renamed(v, names) for v in check.variables))
+        if names
+        else check
+        for check, names in zip(digests, joined(digests), strict=True)
+    ]
+
+
+def _renamed(found: VariableDigest, names: Mapping[str, str]) -> VariableDigest:
+    if found.label not in names:
+        return found
+    path = names[found.label]
+    if found.target:
+        path = path.removesuffix(f" ({found.target})")
+    return replace(found, path=path)
 
 
 def _names(rows: list[_Row], known: dict[str, _Row]) -> dict[str, str]:

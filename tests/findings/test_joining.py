@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from keras_gradwatch.findings.digest import digest
-from keras_gradwatch.findings.joining import joined
+from keras_gradwatch.findings.joining import joined, renamed
 from tests.support.reports import report, variable
 
 FIRST, SECOND, LAST = (4, 8), (8, 8), (8, 2)
@@ -29,6 +29,14 @@ def test_a_model_that_is_built_again_is_joined_in_its_order():
     # By their names alone, the second would be taken for the first.
     names = {"dense/kernel": "dense_1/kernel", "dense_1/kernel": "dense_2/kernel"}
     assert joined([before, before, after]) == [names, names, {}]
+
+
+def test_checks_are_told_with_the_newest_names():
+    before = check(("dense/kernel", FIRST))
+    after = check(("dense_1/kernel", FIRST))
+    told = renamed([before, after])
+    assert [v.path for d in told for v in d.variables] == 2 * ["dense_1/kernel"]
+    assert told[1] is after
 
 
 @pytest.mark.parametrize("around", ["outer/net", "net_3", "outer/net_7"])

@@ -90,6 +90,17 @@ def test_a_model_that_was_built_anew_has_the_rows_that_it_had(tab):
     tab.frame.locator(".cell.variable").nth(3).click()
     tab.wait('.detail h2:has-text("net/dense_1/kernel")')
     assert "shape 8 \u00d7 2" in tab.all(".detail .heading .quiet")[0]
+    # And it is wrong since before it had its name.
+    assert finding(tab)["since"] == "since step 10"
+
+
+def test_the_name_of_a_row_opens_the_newest_of_its_cells(tab):
+    tab.run("half")
+    tab.frame.locator(".name.variable").nth(2).click()
+    tab.wait('.detail h2:has-text("net/dense_1/kernel")')
+    assert "step 900" in tab.all(".detail .heading .quiet")[0]
+    tab.frame.locator(".name.all").click()
+    tab.wait('.check-page h2:has-text("step 900")')
 
 
 def test_filters(tab):

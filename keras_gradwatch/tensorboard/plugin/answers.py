@@ -9,6 +9,7 @@ from typing import Any
 
 from keras_gradwatch.findings import sentences
 from keras_gradwatch.findings.headline import trainings
+from keras_gradwatch.findings.joining import renamed
 from keras_gradwatch.findings.notes import SEVERE, Look
 from keras_gradwatch.findings.place import Line
 from keras_gradwatch.findings.report import GradientReport
@@ -61,7 +62,7 @@ def story(found: RunSummary) -> list[Finding]:
         for k, one in enumerate(found.alerts)
         if not start or one.fit > fit or (one.fit == fit and one.before >= start)
     ]
-    return findings(digests, newest)
+    return findings(renamed(digests), newest)
 
 
 def told_by(told: list[Finding], found: RunSummary) -> Check | None:
@@ -153,7 +154,7 @@ def _line(line: Line) -> dict[str, Any]:
 
 
 def _key_of(found: RunSummary, check: Check, label: str) -> str | None:
-    keys = (key for key, _, one in _keyed(found, check) if one.label == label)
+    keys = (key for key, row, _ in _keyed(found, check) if row == label)
     return next(keys, None)
 
 

@@ -26,8 +26,9 @@ export function write(place) {
   const others = host.location.hash.slice(1).split("&").filter((part) => !part.startsWith(PREFIX));
   const ours = KEYS.filter((key) => place[key]).map((key) => `${PREFIX}${key}=${encodeURIComponent(place[key])}`);
   const hash = `#${[...others, ...ours].filter(Boolean).join("&")}`;
+  const { pathname, search } = host.location;
   // Not a new entry of the history: TensorBoard would take going back for another tab.
-  if (hash !== host.location.hash) host.history.replaceState(host.history.state, "", hash);
+  if (hash !== host.location.hash) host.history.replaceState(host.history.state, "", `${pathname}${search}${hash}`);
 }
 
 /** Calls back when somebody else changes the address, and stays in this tab. */

@@ -158,17 +158,19 @@ export class Grid {
     const shown = row.blamed ? row.blamed.words : row.name;
     return element(
       "div",
-      { class: `name ${row.kind}${blamed ? " blamed" : ""}`, style: { top: `${index * ROW}px` } },
+      { class: `name ${row.kind}${blamed ? " blamed" : ""}`, style: { top: `${index * ROW}px` }, "data-row": index },
       blamed ? element("span", { class: "arrow", "aria-hidden": "true" }, "➜ ") : null,
       name(shown, row.blamed?.title ?? row.title),
     );
   }
 
   click(event) {
-    const target = event.target.closest("[data-column]");
+    const target = event.target.closest("[data-column], [data-row]");
     if (!target) return;
-    const column = Number(target.dataset.column);
     const row = this.rows[target.dataset.row];
+    // The name of a row stands for the newest of its cells.
+    const column = target.dataset.column === undefined ? newest(row) : Number(target.dataset.column);
+    if (column < 0) return;
     if (!row || row.kind === "all") this.on.onCheck(column);
     else if (row.kind === "alerts") this.on.onAlert(row.found.get(column)[0].position);
     else if (row.kind === "variable") this.choose(Number(target.dataset.row), column);
@@ -217,6 +219,11 @@ export class Grid {
     root.scrollLeft = nearest(root.scrollLeft, column * COLUMN, COLUMN, seen.x);
     root.scrollTop = nearest(root.scrollTop, row * ROW, ROW, seen.y);
   }
+}
+
+/** The last column in which a row has something, -1 if it has nothing anywhere. */
+function newest({ cells, found }) {
+  return found ? Math.max(...found.keys()) : (cells ?? "").trimEnd().length - 1;
 }
 
 function span(scrolled, room, size, count) {
