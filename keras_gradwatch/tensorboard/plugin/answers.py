@@ -15,11 +15,14 @@ from keras_gradwatch.findings.place import Line
 from keras_gradwatch.findings.report import GradientReport
 from keras_gradwatch.findings.states import NOTHING, WARNING, WRONG
 from keras_gradwatch.findings.story import Finding, findings
+from keras_gradwatch.findings.text import plain
 from keras_gradwatch.findings.variable import VariableReport
 from keras_gradwatch.tensorboard.plugin import rows
 from keras_gradwatch.tensorboard.plugin.runs import Check, Noticed, RunSummary
 from keras_gradwatch.tensorboard.plugin.timeline import timeline
 
+# Characters of a line of code: names of functions may be of any length.
+_LINE_ROOM = 120
 _CORRECTED = (
     "Correct it; `kgw.check_layer` and `kgw.check_function` tell at once whether it is "
     "right. If it is meant, declare it: `GradientCheck(expected=[...])`."
@@ -131,7 +134,7 @@ def _finding(
         "step": told.step,
         "since": told.since,
         "lines": [_line(line) for line in told.lines],
-        "labels": told.labels,
+        "labels": told.labels[:1],
         "check": check and check.key,
         "variable": variable,
         "alerts": told.alerts,
@@ -150,7 +153,8 @@ def _advice(told: Finding, report: GradientReport) -> list[str]:
 
 
 def _line(line: Line) -> dict[str, Any]:
-    return {"words": str(line), "file": f"{line.file}:{line.number}"}
+    words = plain(str(line), _LINE_ROOM)
+    return {"words": words, "file": f"{line.file}:{line.number}"}
 
 
 def _key_of(found: RunSummary, check: Check, label: str) -> str | None:

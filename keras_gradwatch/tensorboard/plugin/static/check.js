@@ -11,6 +11,8 @@ const SEVERITIES = [
   ["limit", "Not seen, or less sharply", "?", "tone-inconclusive"],
   ["hint", "Good to know", "i", "tone-unused"],
 ];
+// Variables that the table has at first.
+const FEW = 200;
 // As the server sorts verdicts, the worst first.
 const ORDER = "FBIEUZP";
 
@@ -99,6 +101,12 @@ function variableTable(found, onVariable) {
   const rank = ({ verdict }) => ORDER.indexOf(Object.keys(VERDICTS).find((letter) => VERDICTS[letter].word === verdict));
   rows.sort((a, b) => rank(a) - rank(b) || (rank(a) === 0 ? size(b) - size(a) : 0));
   const axis = errorAxis(rows, found.tolerance);
+  const body = element("tbody", {}, ...rows.slice(0, FEW).map((one) => variableRow(one, axis, onVariable)));
+  const rest = rows.slice(FEW);
+  const more = rest.length ? button(`${plural(rest.length, "more variable")}`, () => {
+    body.append(...rest.map((one) => variableRow(one, axis, onVariable)));
+    more.remove();
+  }) : null;
   const heads = ["verdict", "variable", "shape", "rel. error"];
   return element(
     "div",
@@ -121,9 +129,10 @@ function variableTable(found, onVariable) {
             element("th", { scope: "col" }, "why"),
           ),
         ),
-        element("tbody", {}, ...rows.map((one) => variableRow(one, axis, onVariable))),
+        body,
       ),
     ),
+    more,
     errorKey(),
   );
 }
