@@ -52,6 +52,7 @@ export class Grid {
     const atEnd = isNew || this.atEnd();
     this.data = data;
     this.rows = layOut(data, shown);
+    this.root.classList.toggle("no-epochs", data.epochs.every((epoch) => epoch === null));
     this.sizer.style.setProperty("--width", `${data.steps.length * COLUMN}px`);
     this.sizer.style.setProperty("--height", `${this.rows.length * ROW}px`);
     if (atEnd) this.root.scrollLeft = this.root.scrollWidth;

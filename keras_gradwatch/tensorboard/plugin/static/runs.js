@@ -45,6 +45,9 @@ export class Runs {
     const focused = this.body.contains(document.activeElement);
     this.body.replaceChildren(...shown.map((one) => this.row(one)));
     const current = this.body.querySelector('[aria-current="true"]');
+    // One stop for the tabulator; from there the arrows lead on.
+    const stop = current ?? this.body.querySelector(".run-button");
+    if (stop) stop.tabIndex = 0;
     if (focused) current?.focus();
     // Within the list alone: the page stays where it is.
     if (current && this.scrolledTo !== this.chosen) {
@@ -74,7 +77,7 @@ export class Runs {
           { class: "run-cell" },
           element(
             "button",
-            { type: "button", class: "run-button", "aria-current": String(current), "aria-label": `${state}, ${visible(run)}` },
+            { type: "button", class: "run-button", tabindex: -1, "aria-current": String(current), "aria-label": `${state}, ${visible(run)}` },
             cutName(name, run),
           ),
           element("span", { class: "run-title", title: visible(title) }, element("bdi", {}, visible(title))),
