@@ -93,13 +93,18 @@ export class Grid {
     this.draw();
   }
 
-  /** Brings the first variable into sight that fails in this check, if one does. */
+  /**
+   * Brings into sight what a check points at, where wrong and right meet; or else the
+   * first variable that fails in it, if one does.
+   */
   revealFailure(column) {
-    const row = this.rows.findIndex(({ kind, cells }) => kind === "variable" && cells[column] === "F");
+    const blamed = this.rows.findIndex(({ kind, cells }) => kind === "place" && cells[column] === "!");
+    const failing = this.rows.findIndex(({ kind, cells }) => kind === "variable" && cells[column] === "F");
+    const row = blamed < 0 ? failing : blamed;
+    // With one more: what comes next belongs to it.
     if (row < 0) return;
-    this.reveal(row, column);
-    // Not at the edge: what stands around it belongs to it.
-    if (this.root.scrollTop) this.root.scrollTop = (row - 3) * ROW;
+    this.reveal(Math.min(row + 1, this.rows.length - 1), column);
+    this.root.scrollTop = Math.ceil(this.root.scrollTop / ROW) * ROW;
   }
 
   atEnd() {
