@@ -3,7 +3,7 @@
     python benchmarks/tab.py [--variables N] [--checks N]
 
 Prints the size of the event files, how long TensorBoard takes to start with and
-without the tab, how long the tab takes to show the headline, the grid and the
+without the tab, how long the tab takes to show the finding, the grid and the
 details of the oldest check, how many bytes that transfers, and the longest pause
 while scrolling through the grid. Needs chromium.
 """
@@ -150,13 +150,13 @@ def look(log_dir: str, flags: Sequence[str], checks: int) -> Iterator[Any]:
             transferred: list[float] = []
             started = time.perf_counter()
             tab = Tab(browser, address, before=lambda page: count(page, transferred))
-            tab.wait('.sentence:has-text("wrong since")')
-            yield "page to headline", elapsed()
+            tab.wait('.since:has-text("since step")')
+            yield "page to finding", elapsed()
             tab.wait(".cell.variable")
             yield "page to grid", elapsed()
             grid = tab.frame.locator(".grid")
             yield "longest frame while scrolling", f"{grid.evaluate(SCROLL):.0f} ms"
-            tab.wait('.head:text-is("0")')
+            tab.wait('.head-step:text-is("0")')
             started = time.perf_counter()
             tab.frame.locator(".cell.variable").first.click()
             tab.wait(".detail tbody")

@@ -1,14 +1,17 @@
-"""Makes the pictures of the README, from the example with `--bug`.
+"""Makes the pictures of the documentation: the console, and the tab as users meet it.
 
-    python docs/pictures.py
+    python docs/pictures.py [FOLDER]
 
-Needs chromium, and the extras `examples` and `test`.
+The tab is shown healthy, with a bug, with alerts, with a NaN and with twenty runs.
+Without FOLDER the pictures go to where the README and the guides look for them. Needs
+chromium, and the extras `examples` and `test`.
 """
 
 import html
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from tests.support.browser import Tab, chromium, tensorboard
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
+WIDTH, HEIGHT = 1280, 800
 COLUMNS = 110
 COLOURS = 128
 CONSOLE = """
@@ -48,36 +52,76 @@ def run(*command: str) -> str:
     ).stdout
 
 
-def picture_of_the_console(browser: Any, log_dir: str) -> None:
-    said = run("-m", "keras_gradwatch", log_dir)
+def picture_of_the_console(browser: Any, log_dir: Path, path: Path) -> None:
+    said = run("-m", "keras_gradwatch", str(log_dir))
     text = html.escape(f"$ python -m keras_gradwatch logs\n{said.rstrip()}")
     page = browser.new_page(viewport={"width": 1000, "height": 100})
     page.set_content(CONSOLE.format(columns=COLUMNS, text=text))
-    page.locator("pre").screenshot(path=HERE / "console.png")
+    page.locator("pre").screenshot(path=path)
     page.close()
 
 
-def pictures_of_the_tab(browser: Any, log_dir: str) -> None:
+def details(tab: Tab) -> None:
+    """Opens the figures of a variable, in the first check."""
+    tab.frame.locator(".cell.variable.tone-fail").first.click()
+    tab.wait(".detail")
+
+
+def check(tab: Tab) -> None:
+    """Opens a check as a whole."""
+    tab.frame.get_by_role("button", name="The whole check").first.click()
+    tab.wait(".check-page")
+
+
+def nothing(tab: Tab) -> None:
+    """As it opens."""
+
+
+# Of each picture its name, the logs that it shows, and what is done before.
+PICTURES: tuple[tuple[str, str, Callable[[Tab], None]], ...] = (
+    ("tab", "bug", nothing),
+    ("details", "small mistake", details),
+    ("check", "bug", check),
+    ("healthy", "healthy", nothing),
+    ("alerts", "alerts", nothing),
+    ("nan", "nan", nothing),
+    ("runs", "twenty", nothing),
+)
+
+
+def picture_of_the_tab(
+    browser: Any, log_dir: Path, before: Callable[[Tab], None], path: Path
+) -> None:
     with tensorboard(log_dir) as address:
-        tab = Tab(browser, address)
-        tab.wait(".cell.variable")
+        tab = Tab(browser, address, WIDTH, HEIGHT)
+        tab.wait(".cell")
+        before(tab)
         # Without the pointer's shadow on the tab's name.
-        tab.page.mouse.move(500, 700)
-        tab.page.screenshot(path=HERE / "tab.png", animations="disabled")
-        tab.frame.locator(".cell.variable.tone-fail").last.click()
-        tab.wait(".detail")
-        tab.frame.locator(".details").screenshot(path=HERE / "details.png")
+        tab.page.mouse.move(WIDTH / 2, HEIGHT - 4)
+        tab.page.wait_for_timeout(1000)
+        tab.page.screenshot(path=path, animations="disabled")
         tab.close()
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as log_dir, chromium() as browser:
-        run("examples/digits.py", "--bug", "--log-dir", log_dir)
-        picture_of_the_console(browser, log_dir)
-        pictures_of_the_tab(browser, log_dir)
-    for path in sorted(HERE.glob("*.png")):
-        Image.open(path).convert("RGB").quantize(COLOURS).save(path, optimize=True)
-        print(f"{path.name}: {path.stat().st_size / 1e3:.0f} kB")
+    folder = Path(sys.argv[1]) if sys.argv[1:] else HERE
+    folder.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as name, chromium() as browser:
+        root = Path(name)
+        run("examples/digits.py", "--bug", "--log-dir", str(root / "bug"))
+        run("docs/pictured.py", name)
+        picture_of_the_console(browser, root / "bug", folder / "console.png")
+        shrink(folder / "console.png")
+        for picture, logs, before in PICTURES:
+            path = folder / f"{picture}.png"
+            picture_of_the_tab(browser, root / logs, before, path)
+            shrink(path)
+
+
+def shrink(path: Path) -> None:
+    """Makes a picture smaller: of few colours."""
+    Image.open(path).convert("RGB").quantize(COLOURS).save(path, optimize=True)
+    print(f"{path.name}: {path.stat().st_size / 1e3:.0f} kB")
 
 
 if __name__ == "__main__":

@@ -211,7 +211,9 @@ class GradientCheck(Watcher):
         report, error = workers.agree(strategy, checked and checked.report, error)
         unwritten = None
         if report is not None and writer is not None:
-            _, unwritten = attempt(lambda: writer.write(report) if chief else None)
+            _, unwritten = attempt(
+                lambda: writer.write(report, self._epoch) if chief else None
+            )
             _, unwritten = workers.agree(strategy, None, unwritten)
         if self._allowance is not None:
             found = report is not None and report.verdict == FAIL

@@ -87,7 +87,7 @@ class GradientStats(Watcher):
     ```
 
     then `tensorboard --logdir logs`: the figures are under Time Series, the
-    histograms under Histograms, alerts in the tab "Gradient check".
+    histograms under Histograms, alerts in the tab "Gradients".
 
     Args:
         log_dir: Directory for TensorBoard; the other callbacks may share it.
@@ -241,7 +241,7 @@ class GradientStats(Watcher):
         if workers.is_chief(strategy):
             writer = self._writer
             if writer is not None:
-                _, error = attempt(lambda: writer.write(reading, alerts))
+                _, error = attempt(lambda: writer.write(reading, alerts, self._epoch))
                 if error is not None:
                     self.not_written(error)
             if self.verbose == 2:

@@ -99,6 +99,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
         self._session: Session | None = None
         self._held: Held | None = None
         self._batch = 0
+        self._epoch: int | None = None
 
     @property
     def finding(self) -> NonFinite | None:
@@ -120,6 +121,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
         workers.assert_writable(self.model, self._writer)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._epoch = epoch
         self._present_session().begin_epoch()
 
     def on_train_batch_begin(
@@ -144,7 +146,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
         standing_iterator.forget(self.model)
 
     def _forget(self):
-        self._session = self._held = None
+        self._session = self._held = self._epoch = None
 
     def _take_back(self):
         if self.model is not None:
@@ -202,7 +204,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
         writer = self._writer
         if writer is None:
             return
-        _, error = attempt(lambda: writer.write(finding.alert))
+        _, error = attempt(lambda: writer.write(finding.alert, self._epoch))
         if error is not None:
             warn(
                 f"An alert could not be written at step {finding.step}; what was found "

@@ -50,6 +50,7 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
         self._data = None if data is None else _fixed_batch(data)
         self._looks = 0
         self._is_built = False
+        self._epoch: int | None = None  # until one begins
         self._said: set[tuple[str, str]] = set()  # what broke in this fit
         self._batch = 0
 
@@ -73,10 +74,12 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._take_back()
         self._looks = 0
+        self._epoch = None
         self._said.clear()
         self._schedule.begin_epoch()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._epoch = epoch
         self._schedule.begin_epoch()
 
     def on_train_batch_begin(

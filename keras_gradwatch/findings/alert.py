@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from keras_gradwatch.findings import encoding, html
+from keras_gradwatch.findings.place import Line
 from keras_gradwatch.findings.text import listed
 
 FORMAT = 1
@@ -25,6 +26,8 @@ class Alert:
         since: Optimizer iterations done when it was first seen.
         value: The worst figure, None if there is none.
         threshold: What that figure was held against, None if there is none.
+        epoch: The epoch that it was given in, the first is 0. None if nobody told.
+        line: The line of the user's code to look at, None if that is not known.
     """
 
     kind: str
@@ -34,6 +37,8 @@ class Alert:
     since: int
     value: float | None = None
     threshold: float | None = None
+    epoch: int | None = None
+    line: Line | None = None
 
     def __post_init__(self) -> None:
         # It may come from a damaged file.

@@ -30,16 +30,16 @@ class Badge(NamedTuple):
     front: str
 
 
-# Those of the tab in its light theme: plugin/static/style.css has them too, since a
+# Those of the tab in its light theme: plugin/static/theme.css has them too, since a
 # style sheet can't import. tests/findings/test_colours.py holds the two together.
 BADGES = {
     FAIL: Badge("#c62828", "#ffffff"),
     BLOCKED: Badge("#f9d9e3", "#98174f"),
     EXPECTED: Badge("#e9e4fb", "#5b3fc4"),
-    INCONCLUSIVE: Badge("#fdf1d0", "#8a5a00"),
-    UNUSED: Badge("#eceff2", "#57606a"),
+    INCONCLUSIVE: Badge("#fdf1d0", "#805300"),
+    UNUSED: Badge("#eeeeee", "#5f5f5f"),
     ZERO: Badge("#dcedf7", "#1b5e8a"),
-    PASS: Badge("#e3f3e6", "#1a7f37"),
+    PASS: Badge("#e2f2e4", "#1b7a34"),
 }
 # The same hues, for points and bars on white: a badge's background would be too pale
 # there, and its text too dark to tell the hues apart.

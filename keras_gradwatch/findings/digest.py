@@ -7,7 +7,7 @@ import json
 import math
 import statistics
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from keras_gradwatch.findings import causes, encoding, sentences
@@ -25,7 +25,7 @@ from keras_gradwatch.findings.report import GradientReport
 from keras_gradwatch.findings.variable import VariableReport
 from keras_gradwatch.findings.verdicts import FAIL, PASS, VERDICTS
 
-FORMAT = 3
+FORMAT = 4
 # How far the ratios of analytic to numerical slopes may differ and be one factor: ten
 # times the tolerance by default, so that errors that pass elsewhere don't hide it.
 _SAME_FACTOR = 0.01
@@ -46,6 +46,7 @@ class VariableDigest:
         relative_error: As in `VariableReport`, two digits; None if not finite.
         manner: How its gradient is wrong. None unless it fails, or if the relative
             error says all there is to say.
+        shape: Its shape. None in old digests.
     """
 
     path: str
@@ -53,6 +54,8 @@ class VariableDigest:
     verdict: str
     relative_error: float | None
     manner: Manner | None = None
+    # Not told by the first: they must equal what is made of their reports today.
+    shape: tuple[int, ...] | None = field(default=None, compare=False)
 
     @property
     def how(self) -> str:
@@ -78,6 +81,8 @@ class Digest:
         variables: A `VariableDigest` for each variable, in the order of the model.
         look_in_words: The same as `places`, of a digest of an earlier version.
         warning: What keeps weights from learning besides: a sentence, or empty.
+        loss: As in `GradientReport`.
+        epoch: The epoch of the check, the first is 0. None if nobody told.
     """
 
     step: int
@@ -88,6 +93,9 @@ class Digest:
     variables: tuple[VariableDigest, ...]
     look_in_words: str = ""
     warning: str = ""
+    # Not told by the first, as above.
+    loss: float | None = field(default=None, compare=False)
+    epoch: int | None = field(default=None, compare=False)
 
     @property
     def look_at(self) -> str:
@@ -97,12 +105,12 @@ class Digest:
     def to_json(self) -> str:
         """The digest as JSON, without repeating the names of the fields."""
         rows = [
-            (v.path, v.target, v.verdict, v.relative_error, _packed(v.manner))
+            (v.path, v.target, v.verdict, v.relative_error, _packed(v.manner), v.shape)
             for v in self.variables
         ]
         places = [_packed_place(place) for place in self.places]
         head = (self.step, self.verdict, self.reason, self.tolerance, places)
-        more = [self.warning] if self.warning else []
+        more = (self.warning, encoding.encode(self.loss), self.epoch)
         return json.dumps([FORMAT, *head, rows, *more])
 
     @classmethod
@@ -114,7 +122,7 @@ class Digest:
         """
         data = json.loads(text)
         known = data[0] if isinstance(data, list) and data else None
-        encoding.assert_known(known, text, "a digest", (FORMAT, 2, 1))
+        encoding.assert_known(known, text, "a digest", (FORMAT, 3, 2, 1))
         _, step, verdict, reason, tolerance, look, rows, *more = data
         places: tuple[Place, ...] = ()
         in_words = ""
@@ -125,7 +133,7 @@ class Digest:
             places = tuple(_place(*place) for place in look)
         variables = tuple(_variable(*row) for row in rows)
         head = (step, verdict, reason, tolerance, places, variables)
-        return cls(*head, in_words, *more)
+        return cls(*head, in_words, *_more(*more))
 
     def __post_init__(self):
         # It may come from a damaged file, and one bad digest must not hide the others.
@@ -134,6 +142,8 @@ class Digest:
             and self.verdict in VERDICTS
             and _is_figure(self.tolerance)
             and self.tolerance > 0
+            and type(self.loss) in _FIGURES
+            and type(self.epoch) in (int, type(None))
             and {type(word) for word in self._words()} == {str}
             and {v.verdict for v in self.variables} <= set(VERDICTS)
             and all(_is_figure(v.relative_error or 0.0) for v in self.variables)
@@ -171,6 +181,7 @@ def digest(report: GradientReport) -> Digest:
             v.verdict,
             _rounded(v.relative_error),
             manner_of(v) if v.verdict == FAIL else None,
+            v.shape,
         )
         for v in report.variables
     )
@@ -182,6 +193,7 @@ def digest(report: GradientReport) -> Digest:
         tuple(Place(p.name, p.kind, p.line) for p in report.places),
         variables,
         warning=report.warning,
+        loss=report.loss,
     )
 
 
@@ -251,14 +263,26 @@ def _margin(variable, tolerance):
     return min(0.0, max(_LOWEST_MARGIN, math.log10((error or 1e-300) / tolerance)))
 
 
+def _more(warning="", loss=None, epoch=None):
+    return warning, float(loss) if isinstance(loss, str) else loss, epoch
+
+
 def _packed(manner):
     return manner and (manner.kind, manner.factor)
 
 
-def _variable(path, target, verdict, relative_error, manner):
+def _variable(path, target, verdict, relative_error, manner, shape=None):
     path, target, verdict = map(sys.intern, (path, target, verdict))
     manner = _manner(*manner) if manner else None
-    return VariableDigest(path, target, verdict, relative_error, manner)
+    shape = None if shape is None else _shape(tuple(shape))
+    return VariableDigest(path, target, verdict, relative_error, manner, shape)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _shape(shape):
+    if not all(type(size) is int for size in shape):
+        raise ValueError(f"Expected a shape. Received: {shape!r:.80}")
+    return shape
 
 
 @functools.cache  # a few serve thousands of rows

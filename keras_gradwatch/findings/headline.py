@@ -95,8 +95,8 @@ def _what_is_wrong(checks: Sequence[Digest]) -> str:
     wrong = [v for v in newest.variables if v.verdict == FAIL]
     if not wrong:
         return f"at step {newest.step}. {plain(newest.reason)}"
-    since = _since(checks, {v.label for v in wrong})
-    finding = f"wrong since step {since}, {_by_how_much(newest, wrong)}"
+    first = since(checks, {v.label for v in wrong})
+    finding = f"wrong since step {first}, {by_how_much(newest, wrong)}"
     look = f"Look at {plain(newest.look_at, 2 * _ROOM)}" if newest.look_at else ""
     if len(wrong) == 1:
         finding = f"{plain(wrong[0].label, _ROOM)}, {finding}"
@@ -106,21 +106,31 @@ def _what_is_wrong(checks: Sequence[Digest]) -> str:
     return f"{look or plain(wrong[-1].label, _ROOM) + ' and others'}: {finding}"
 
 
-def _since(checks: Sequence[Digest], labels: set[str]) -> int:
+def since(checks: Sequence[Digest], labels: set[str]) -> int:
     """First step of the unbroken row of failures of any of these variables.
 
     A check that did not get round to a variable says nothing about it.
+
+    Args:
+        checks: Checks of one training, of which the last failed.
+        labels: Labels of variables that are wrong in it.
     """
-    since, open_labels = checks[-1].step, set(labels)
+    first, open_labels = checks[-1].step, set(labels)
     for check in reversed(checks):
         verdicts = {v.label: v.verdict for v in check.variables}
         if any(verdicts.get(label) == FAIL for label in open_labels):
-            since = check.step
+            first = check.step
         open_labels -= {label for label in labels if verdicts.get(label) == PASS}
-    return since
+    return first
 
 
-def _by_how_much(newest: Digest, wrong: Sequence[VariableDigest]) -> str:
+def by_how_much(newest: Digest, wrong: Sequence[VariableDigest]) -> str:
+    """How gradients are wrong, or how large the relative error is.
+
+    Args:
+        newest: The check.
+        wrong: Variables that are wrong in it.
+    """
     manners = {v.manner: v.how for v in wrong}
     if len(manners) == 1 and None not in manners:
         return wrong[0].how

@@ -184,7 +184,9 @@ class NonFinite:
         more = f"Batch and weights are in {self.saved}." if self.saved else ""
         message = " ".join(filter(None, [self._what(), self.example_note, more]))
         where = (self.place,) if self.place else ()
-        return Alert("nonfinite", self.step, where, message, since=self.step)
+        return Alert(
+            "nonfinite", self.step, where, message, since=self.step, line=self.line
+        )
 
     def _what(self) -> str:
         where = self.where or "where it came from could not be found out"

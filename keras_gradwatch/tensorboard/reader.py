@@ -27,11 +27,13 @@ from keras_gradwatch.tensorboard.records import (
     read_records,
     unpack_alert,
     unpack_digest,
+    unpack_moment,
     unpack_report,
 )
 from keras_gradwatch.tensorboard.tags import (
     ALERT_TAG,
     DIGEST_TAG,
+    MOMENT_TAG,
     PLUGIN,
     REPORT_TAG,
     is_run,
@@ -271,6 +273,8 @@ class _Reading:
         try:
             if kind in take:
                 take[kind]((opened, step), value.tensor.string_val[0])
+            elif kind == MOMENT_TAG:  # the tab draws them; here, they must be whole
+                unpack_moment(value.tensor.string_val[0])
             elif value.metadata.plugin_data.plugin_name == PLUGIN:
                 raise ValueError(f"Expected a known tag. Received: {value.tag!r:.80}")
         except DAMAGE:

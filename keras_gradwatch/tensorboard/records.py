@@ -1,4 +1,4 @@
-"""Reports, digests and alerts as the bytes of an event, and back.
+"""Reports, digests, alerts and moments as the bytes of an event, and back.
 
 What is read may be damaged, of a newer version, or made to do harm: whatever it is, it
 costs a bounded time and memory, and raises one of `DAMAGE` at worst.
@@ -14,6 +14,7 @@ from typing import IO
 
 from keras_gradwatch.findings.alert import Alert
 from keras_gradwatch.findings.digest import Digest, digest
+from keras_gradwatch.findings.moment import Moment
 from keras_gradwatch.findings.report import GradientReport
 from keras_gradwatch.tensorboard.checksums import checksum
 
@@ -44,8 +45,8 @@ _SEARCHED = 2 * 2**20
 _GAPS = 20
 
 
-def pack(item: GradientReport | Digest | Alert) -> bytes:
-    """The bytes that stand for a report, a digest or an alert in an event.
+def pack(item: GradientReport | Digest | Alert | Moment) -> bytes:
+    """The bytes that stand for what was found in an event.
 
     Raises:
         ValueError: If it is larger than what is read back.
@@ -88,6 +89,13 @@ def _said(report: GradientReport) -> str:
 def unpack_alert(data: bytes) -> Alert:
     """The alert in the bytes of an event; raises one of `DAMAGE` if there is none."""
     return Alert.from_json(unpack(data))
+
+
+# As digests are: those of 20 runs of a thousand readings.
+@functools.lru_cache(maxsize=20_000)
+def unpack_moment(data: bytes) -> Moment:
+    """The moment in the bytes of an event; raises one of `DAMAGE` if there is none."""
+    return Moment.from_json(unpack(data))
 
 
 # TensorBoard hands over all digests of a run at each reload: 5,000 checks of a fit.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -61,8 +62,13 @@ class ReportWriter:
         """Raises `InvalidArgumentError` if nothing can be written there."""
         self._events.assert_writable()
 
-    def write(self, report: GradientReport) -> None:
-        """Writes one report; it is on disk when this returns."""
+    def write(self, report: GradientReport, epoch: int | None = None) -> None:
+        """Writes one report; it is on disk when this returns.
+
+        Args:
+            report: The `GradientReport`.
+            epoch: The epoch that it was made in, None if that is not known.
+        """
         if self._events.open():
             self._write_layout()
         self._recent = [report, *self._recent][:_COLUMNS]
@@ -72,7 +78,7 @@ class ReportWriter:
             if self._scalars == ALL:
                 _write_all(report)
             tf.summary.text(f"{GROUP}/history", history(self._recent))
-            _write_for_the_tab(report, fresh)
+            _write_for_the_tab(report, epoch, fresh)
 
     def close(self) -> None:
         """Closes the event file; a later report opens another."""
@@ -118,9 +124,12 @@ def _write_all(report: GradientReport) -> None:
                 )
 
 
-def _write_for_the_tab(report: GradientReport, fresh: Callable[[str], str]) -> None:
+def _write_for_the_tab(
+    report: GradientReport, epoch: int | None, fresh: Callable[[str], str]
+) -> None:
     """In short and whole."""
-    short, whole = pack(digest(report)), pack(report)
+    short = pack(dataclasses.replace(digest(report), epoch=epoch))
+    whole = pack(report)
     tf.summary.write(fresh(DIGEST_TAG), short, metadata=metadata(PLUGIN, TENSORS))
     tf.summary.write(fresh(REPORT_TAG), [whole], metadata=metadata(PLUGIN, BLOBS))
 

@@ -9,14 +9,18 @@ import tensorflow as tf
 from tensorboard.plugins.histogram import metadata as histograms
 
 from keras_gradwatch.findings.alert import Alert
+from keras_gradwatch.findings.moment import Moment
 from keras_gradwatch.findings.reading import GradientReading
 from keras_gradwatch.tensorboard.alert_writer import AlertWriter
-from keras_gradwatch.tensorboard.events import Events, write_scalar
+from keras_gradwatch.tensorboard.events import TENSORS, Events, metadata, write_scalar
+from keras_gradwatch.tensorboard.records import pack
 from keras_gradwatch.tensorboard.tags import (
     ALL,
     FEW,
     GROUP,
     HISTOGRAM_GROUP,
+    MOMENT_TAG,
+    PLUGIN,
     STATS_GROUPS,
 )
 
@@ -38,9 +42,25 @@ class StatsWriter:
         """Raises `InvalidArgumentError` if nothing can be written there."""
         self._events.assert_writable()
 
-    def write(self, reading: GradientReading, alerts: list[Alert]) -> None:
-        """Writes one reading; it is on disk when this returns."""
-        with self._events.at(reading.step):
+    def write(
+        self,
+        reading: GradientReading,
+        alerts: list[Alert],
+        epoch: int | None = None,
+    ) -> None:
+        """Writes one reading; it is on disk when this returns.
+
+        Args:
+            reading: The `GradientReading`.
+            alerts: The alerts that it gave.
+            epoch: The epoch that it was made in, None if that is not known.
+        """
+        with self._events.at(reading.step) as fresh:
+            figures = reading.loss, reading.global_norm
+            moment = pack(Moment(reading.step, epoch, *figures))
+            tf.summary.write(
+                fresh(MOMENT_TAG), moment, metadata=metadata(PLUGIN, TENSORS)
+            )
             _write(f"{GROUP}/global_norm", reading.global_norm)
             _write(f"{GROUP}/update_ratio", reading.update_ratio)
             for variable in reading.variables:
@@ -51,7 +71,7 @@ class StatsWriter:
                     name = f"{HISTOGRAM_GROUP}/{variable.label}"
                     _write_histogram(name, *variable.histogram)
         for alert in alerts:
-            self._alerts.write(alert)
+            self._alerts.write(alert, epoch)
 
     def close(self) -> None:
         """Closes the event file, once nobody else writes to it."""

@@ -24,10 +24,12 @@ HISTOGRAM_GROUP = f"{GROUP}_histograms"
 # What charts there are: a handful, or those of each variable, too.
 FEW, ALL = "few", "all"
 SCALARS = (FEW, ALL)
-# Tags, and the plugin that the whole reports, the digests and the alerts belong to.
+# Tags, and the plugin that the whole reports, the digests, the alerts and
+# the moments belong to.
 REPORT_TAG = "GradCheck/report"
 DIGEST_TAG = "GradCheck/digest"
 ALERT_TAG = "gradwatch/alert"
+MOMENT_TAG = "gradwatch/moment"
 PLUGIN = "keras_gradwatch"
 
 

@@ -8,7 +8,7 @@ import pytest
 from keras_gradwatch.findings.colours import BADGES, MARKS
 from keras_gradwatch.findings.verdicts import VERDICTS
 
-SHEET = files("keras_gradwatch.tensorboard.plugin") / "static" / "style.css"
+SHEET = files("keras_gradwatch.tensorboard.plugin") / "static" / "theme.css"
 
 
 def light_theme():

@@ -22,6 +22,8 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 TAB = "keras_gradwatch"
+# What is there once the tab has its first answers.
+SHOWN = ".finding.large, .empty:visible, .check-page"
 
 
 @contextlib.contextmanager
@@ -72,15 +74,26 @@ class Tab:
         browser: From `chromium`.
         address: From `tensorboard`.
         width: Of the page.
+        height: Of the page.
+        place: What the address says is open, such as `"run=a/gradwatch"`.
         before: Called with the page before anything is loaded.
         **options: Of `browser.new_page`.
     """
 
-    def __init__(self, browser, address, width=1000, before=None, **options):
+    def __init__(
+        self,
+        browser,
+        address,
+        width=1000,
+        height=720,
+        place="",
+        before=None,
+        **options,
+    ):
         self.complaints = []
-        self.page = browser.new_page(
-            viewport={"width": width, "height": 720}, **options
-        )
+        self.size = (width, height)
+        self.page = browser.new_page(**options)
+        self.resize(width, height)
         if before is not None:
             before(self.page)
         self.page.set_default_timeout(30_000)
@@ -89,28 +102,59 @@ class Tab:
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("dialog", self._dialog)
-        self.page.goto(f"{address}#{TAB}")
+        parts = [TAB, *(f"p.{TAB}.{part}" for part in place.split("&") if part)]
+        self.page.goto(f"{address}#{'&'.join(parts)}")
         self.frame = self.page.frame_locator(f"iframe[src*={TAB}]")
-        self.frame.locator(".headline, .empty:visible").first.wait_for()
+        self.frame.locator(SHOWN).first.wait_for()
 
     def all(self, selector):
         """The texts of all elements of the tab that match."""
         return self.frame.locator(selector).all_inner_texts()
 
+    def texts(self, selector):
+        """The same of parts of drawings."""
+        return self.frame.locator(selector).all_text_contents()
+
+    def resize(self, width, height):
+        """Makes the window as large as this."""
+        self.page.set_viewport_size({"width": width, "height": height})
+
+    def begin_anew(self):
+        """Loads the tab, not TensorBoard, once more, with nothing chosen."""
+        self.complaints.clear()
+        self.resize(*self.size)
+        self.page.evaluate(
+            f"() => {{ history.replaceState(null, '', '#{TAB}');"
+            "document.body.classList.remove('dark-mode'); }"
+        )
+        frame = self.page.frames[1]
+        frame.evaluate("() => { window.isOld = true; }")
+        with contextlib.suppress(Exception):
+            frame.evaluate("() => location.reload()")
+        self.page.frames[1].wait_for_function("() => !window.isOld")
+        self.frame.locator(SHOWN).first.wait_for()
+
     def run(self, name):
         """Shows a run."""
-        self.frame.locator(".headline", has_text=name).click()
-        self.wait(f'.headline[aria-checked="true"]:has-text("{name}")')
-        self.frame.locator(".cell").first.wait_for()
+        self.frame.get_by_role(
+            "button", name=f", {name}/gradwatch", exact=False
+        ).click()
+        self.wait(f'.run-button[aria-current="true"]:has-text("{name}")')
+        self.wait(".finding.large")
 
     def wait(self, selector):
         """Waits for an element of the tab."""
         self.frame.locator(selector).first.wait_for()
 
     def open(self, title):
-        """Clicks the cell with this title."""
-        self.frame.get_by_title(title, exact=True).click()
+        """Clicks the cell whose title begins with these lines."""
+        self.cell(title).click()
         self.wait(".detail")
+
+    def cell(self, title):
+        """The cell whose title begins with these lines."""
+        begins = f"{title}\n".replace("\n", r"\a ")
+        return self.frame.locator(f'.cell[title^="{begins}"]')
 
     def reload(self):
         """TensorBoard's own button."""

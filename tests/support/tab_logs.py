@@ -1,15 +1,27 @@
 """Event files of every kind that the tab may meet."""
 
+import math
+
 import tensorflow as tf
 
 from keras_gradwatch.findings.alert import Alert
-from keras_gradwatch.findings.notes import LookBetween
-from keras_gradwatch.findings.place import Place
+from keras_gradwatch.findings.causes import MissingGradient
+from keras_gradwatch.findings.handed import ZEROS, Handed
+from keras_gradwatch.findings.notes import (
+    SEVERE,
+    ExpectedIsRight,
+    HandedOn,
+    LookBetween,
+)
+from keras_gradwatch.findings.place import Line, Place
+from keras_gradwatch.findings.reading import GradientReading, VariableStats
 from keras_gradwatch.tensorboard.alert_writer import AlertWriter
 from keras_gradwatch.tensorboard.report_writer import ReportWriter
+from keras_gradwatch.tensorboard.stats_writer import StatsWriter
 from tests.support.reports import comparison, of_format_1, report, variable
 
-LOOK = LookBetween((Place("halved", "Halved"),), wrong="dense_1", right="dense_2")
+LINE = Line("/home/me/train.py", 12, "half")
+LOOK = LookBetween((Place("halved", "Halved", LINE),), wrong="dense_1", right="dense_2")
 HOSTILE = [
     "<script>alert(1)</script>/<img src=x onerror=alert(2)>",
     "](javascript:alert(3))/`$x$`",
@@ -40,12 +52,12 @@ def row(path, factor=1.0, **changes):
         "reason": f"The gradient is {factor:.4g} times what differences give.",
         "relative_error": abs(factor - 1) / (abs(factor) + 1),
     }
-    return variable(
-        path=path,
-        coordinates=tuple(entries),
-        directions=(pair(factor, -1.4, kind="direction", index=None),),
-        **{**(wrong if factor != 1 else {}), **changes},
-    )
+    compared = {
+        "coordinates": tuple(entries),
+        "directions": (pair(factor, -1.4, kind="direction", index=None),),
+    }
+    wrong = wrong if factor != 1 else {}
+    return variable(path=path, **{**compared, **wrong, **changes})
 
 
 def check(step, *variables, **changes):
@@ -108,7 +120,53 @@ def write_alerts(log_dir, *alerts):
     writer.close()
 
 
-RUNS = 11
+def reading(step, norm=1.0):
+    """One of `GradientStats`; its loss falls as the steps go."""
+    variables = (
+        VariableStats(
+            path="net/dense/kernel",
+            layer="net/dense",
+            target="",
+            shape=(2, 4),
+            norm=norm,
+            mean_size=0.1,
+            largest=0.5,
+            zeros=0.0,
+            idle_units=0.0,
+            nonfinite=0,
+        ),
+    )
+    return GradientReading(step, (("loss", 2.0 / (1 + step / 40)),), variables)
+
+
+def write_story(log_dir):
+    """A training of four epochs: readings, checks, an alert, and at last a NaN."""
+    checks, stats = ReportWriter(log_dir), StatsWriter(log_dir)
+    alerts = AlertWriter(log_dir)
+    for step in range(0, 80, 5):
+        epoch = step // 20
+        norm = math.nan if step == 75 else 1.0 + step
+        given = [alert(40, "vanishing")] if step == 40 else []
+        stats.write(reading(step, norm), given, epoch)
+        if step % 20 == 10:
+            checks.write(check(step, *network(0.5 if step > 40 else 1)), epoch)
+    alerts.write(alert(75, "nonfinite"), 3)
+    for writer in (checks, stats, alerts):
+        writer.close()
+
+
+def renamed(numbers, factor=1.0):
+    """Two layers with the names that Keras gave them."""
+    first, second = numbers
+    return [
+        row(f"net/dense{first}/kernel", shape=(4, 8)),
+        row(f"net/dense{second}/kernel", factor, shape=(8, 2)),
+    ]
+
+
+RUNS = 24
+# Equal ones, to make them many.
+SWEEP = 9
 
 
 def write_all(root):
@@ -136,4 +194,23 @@ def write_all(root):
     write(root / "noticed", *[check(s, *right) for s in (10, 20, 30)])
     write_alerts(root / "noticed", alert(20), alert(27, "vanishing"), alert(99))
     write_alerts(root / "alerts alone", alert(5, "exploding"))
+    write_story(root / "story")
+    # Taken up again with a model that was built anew.
+    write(root / "resumed", *[check(s, *renamed(("", "_1"), 0.5)) for s in (10, 20)])
+    write(root / "resumed", *[check(s, *renamed(("_1", "_2"), 0.5)) for s in (30,)])
+    missing = {"cause": MissingGradient(), "relative_error": None, "reason": ""}
+    unseen = {"relative_error": None, "coordinates": (), "directions": ()}
+    small = [
+        row("net/a/kernel", 0.99),
+        row("net/b/kernel", -1.0),
+        row("net/c/kernel", 2.0, **unseen),
+        row("net/d/kernel", 2.0, **missing),
+    ]
+    write(root / "small", check(10, *small))
+    handed = HandedOn(("net/a/kernel",), Handed(ZEROS), severity=SEVERE)
+    notes = (handed, ExpectedIsRight("net/b*"))
+    write(root / "severe", check(10, row("net/a/kernel"), remarks=notes))
+    for k in range(SWEEP):
+        name = f"sweep_of_long_names/learning_rate=0.001_momentum=0.9_width={2**k}"
+        write(root / name, check(10, *right))
     write_alerts(root / "at once", alert(9, "dead"), alert(9, "nonfinite"), alert(7))

@@ -4,7 +4,7 @@ import re
 from importlib.resources import files
 
 from keras_gradwatch.findings.verdicts import VERDICTS
-from keras_gradwatch.tensorboard.plugin.answers import LETTERS
+from keras_gradwatch.tensorboard.plugin.rows import LETTERS
 
 WORDS = files("keras_gradwatch.tensorboard.plugin") / "static" / "words.js"
 

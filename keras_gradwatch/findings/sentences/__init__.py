@@ -9,7 +9,7 @@ stand in several sentences.
 from keras_gradwatch.findings.sentences.blamed import blamed
 from keras_gradwatch.findings.sentences.phrases import handed_on, manner, places
 from keras_gradwatch.findings.sentences.reasons import because
-from keras_gradwatch.findings.sentences.remarks import brief, note, refusal
+from keras_gradwatch.findings.sentences.remarks import brief, note, refusal, why_there
 from keras_gradwatch.findings.sentences.symptoms import alarm
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "note",
     "places",
     "refusal",
+    "why_there",
 ]

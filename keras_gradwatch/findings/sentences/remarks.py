@@ -250,8 +250,33 @@ def _look_here(found):
     )
 
 
+def why_there(found: notes.Look) -> str:
+    """Why to look there: what `note` says after the places, for those who know them.
+
+    Args:
+        found: The note.
+    """
+    if not isinstance(found, notes.LookHere):
+        rest = _look(found).removeprefix(f"Look first at {places(found.places)}")
+        rest = rest.lstrip(":. ")
+        return f"{rest[:1].upper()}{rest[1:]}"
+    if len(found.places) > 1:
+        return _look(found)
+    alike = _alike(found.places[0].pattern)
+    return (
+        "Checked by itself, on the values that it has here, this backward pass is "
+        f"wrong{alike and ': '}{alike}."
+    )
+
+
 def _looks_like(found):
     """What a mistake looks like, in brackets; empty if that is not known."""
+    alike = _alike(found)
+    return f" ({alike})" if alike else ""
+
+
+def _alike(found):
+    """What a mistake looks like; empty if that is not known."""
     match found.kind if found else None:
         case None:
             return ""
@@ -279,7 +304,7 @@ def _looks_like(found):
             text = "its gradient is not summed over the axes that were broadcast"
         case _:
             raise ValueError(f"Expected a kind of pattern. Received: {found!r}")
-    return f" ({text})"
+    return text
 
 
 def _underflow(found):

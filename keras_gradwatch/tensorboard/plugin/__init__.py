@@ -1,1 +1,1 @@
-"""The tab "Gradient check" in TensorBoard."""
+"""The tab "Gradients" in TensorBoard."""

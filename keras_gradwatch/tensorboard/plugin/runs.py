@@ -12,15 +12,23 @@ from tensorboard.data.provider import RunTagFilter
 
 from keras_gradwatch.findings.alert import Alert
 from keras_gradwatch.findings.digest import Digest, digest
+from keras_gradwatch.findings.moment import Moment
 from keras_gradwatch.findings.report import GradientReport
 from keras_gradwatch.tensorboard.plugin.broken_files import BrokenFiles
 from keras_gradwatch.tensorboard.records import (
     DAMAGE,
     unpack_alert,
     unpack_digest,
+    unpack_moment,
     unpack_report,
 )
-from keras_gradwatch.tensorboard.tags import ALERT_TAG, DIGEST_TAG, PLUGIN, REPORT_TAG
+from keras_gradwatch.tensorboard.tags import (
+    ALERT_TAG,
+    DIGEST_TAG,
+    MOMENT_TAG,
+    PLUGIN,
+    REPORT_TAG,
+)
 
 logger = logging.getLogger("keras_gradwatch")
 
@@ -30,10 +38,52 @@ _ALL = 2**31 - 1
 
 @dataclass(frozen=True)
 class Check:
-    """One check: how to ask for all of it, and its short form."""
+    """One check: how to ask for all of it, and its short form.
+
+    Args:
+        key: What to ask for the whole report by.
+        digest: Its digest.
+        wall: When it was written, in seconds since 1970.
+        fit: When its event file was opened, as its tag tells: another one is of
+            another `fit`. Empty in old events.
+    """
 
     key: str
     digest: Digest
+    wall: float
+    fit: str
+
+
+@dataclass(frozen=True)
+class Noticed:
+    """One alert.
+
+    Args:
+        before: How many checks were written before it.
+        alert: The alert.
+        wall: As of a `Check`.
+        fit: As of a `Check`.
+    """
+
+    before: int
+    alert: Alert
+    wall: float
+    fit: str
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of the timeline.
+
+    Args:
+        moment: The `Moment`.
+        wall: As of a `Check`.
+        fit: As of a `Check`.
+    """
+
+    moment: Moment
+    wall: float
+    fit: str
 
 
 @dataclass
@@ -42,15 +92,16 @@ class RunSummary:
 
     Args:
         checks: Its checks in the order of writing.
-        alerts: Its alerts in the order of writing, each with the number of checks
-            that were written before it.
+        alerts: Its alerts in the order of writing.
+        points: What was read of the training besides, in the order of writing.
         damaged: How many events could not be read.
         broken: How many records of its files are broken: what comes after the first,
             TensorBoard does not read.
     """
 
     checks: list[Check] = field(default_factory=list)
-    alerts: list[tuple[int, Alert]] = field(default_factory=list)
+    alerts: list[Noticed] = field(default_factory=list)
+    points: list[Point] = field(default_factory=list)
     damaged: int = 0
     broken: int = 0
 
@@ -90,7 +141,7 @@ class RunReader:
         return summaries
 
     def read_report(
-        self, context: Any, experiment: str, run: str, key: str
+        self, context: Any, experiment: str, run: str, check: Check
     ) -> GradientReport | None:
         """The whole report of one check, None if it can't be read.
 
@@ -98,13 +149,9 @@ class RunReader:
             context: TensorBoard's `RequestContext`.
             experiment: Its experiment.
             run: Name of the run.
-            key: The `key` of a `Check` of this run.
+            check: A `Check` of this run.
         """
-        summary = self.read(context, experiment, run).get(run, RunSummary())
-        wanted = next((c.digest for c in summary.checks if c.key == key), None)
-        if wanted is None:
-            return None
-        opened, step = _split(key)
+        opened, step = _split(check.key)
         read = self._read_blobs if opened else self._read_plain
         for data in read(context, experiment, run, opened, step):
             try:
@@ -113,7 +160,7 @@ class RunReader:
                 logger.debug("A report of run %r can't be read.", run, exc_info=True)
                 continue
             # Several checks may have been written with the same step.
-            if digest(report) == wanted:
+            if digest(report) == check.digest:
                 return report
         return None
 
@@ -157,20 +204,31 @@ def _summary(tags: Mapping[str, Iterable[Any]]) -> RunSummary:
     data = [(d.wall_time, tag, d) for tag, series in tags.items() for d in series]
     for _, tag, datum in sorted(data, key=lambda item: item[:2]):
         try:
-            if tag.startswith(ALERT_TAG):
-                alert = unpack_alert(_bytes(datum))
-                summary.alerts.append((len(summary.checks), alert))
-            else:
-                key = f"{_opened(tag)}.{datum.step}"
-                summary.checks.append(Check(key, unpack_digest(_bytes(datum))))
+            _take(summary, tag, datum)
         except DAMAGE:
             logger.debug("An event of tag %r can't be read.", tag, exc_info=True)
             summary.damaged += 1
     return summary
 
 
+def _take(summary: RunSummary, tag: str, datum: Any) -> None:
+    data, opened, wall = _bytes(datum), _opened(tag), datum.wall_time
+    # Of several on one step, `opened` has a number after a dot.
+    fit = opened.partition(".")[0]
+    if tag.startswith(ALERT_TAG):
+        alert = Noticed(len(summary.checks), unpack_alert(data), wall, fit)
+        summary.alerts.append(alert)
+    elif tag.startswith(MOMENT_TAG):
+        summary.points.append(Point(unpack_moment(data), wall, fit))
+    else:
+        key = f"{opened}.{datum.step}"
+        summary.checks.append(Check(key, unpack_digest(data), wall, fit))
+
+
 def _opened(tag: str) -> str:
-    return tag.removeprefix(DIGEST_TAG).removeprefix(REPORT_TAG).strip("/")
+    for known in (DIGEST_TAG, REPORT_TAG, ALERT_TAG, MOMENT_TAG):
+        tag = tag.removeprefix(known)
+    return tag.strip("/")
 
 
 def _split(key: str) -> tuple[str, int]:

@@ -10,8 +10,10 @@ from tensorboard.backend import http_util
 from tensorboard.plugins import base_plugin
 from werkzeug.wrappers import Request
 
+from keras_gradwatch.findings.report import GradientReport
+from keras_gradwatch.findings.states import rank
 from keras_gradwatch.tensorboard.plugin import answers
-from keras_gradwatch.tensorboard.plugin.runs import RunReader
+from keras_gradwatch.tensorboard.plugin.runs import Check, RunReader, RunSummary
 from keras_gradwatch.tensorboard.tags import PLUGIN
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ _TYPES = {".js": "text/javascript", ".css": "text/css"}
 
 
 class GradientCheckPlugin(base_plugin.TBPlugin):
-    """The tab "Gradient check".
+    """The tab "Gradients".
 
     Args:
         context: TensorBoard's `TBContext`.
@@ -41,7 +43,7 @@ class GradientCheckPlugin(base_plugin.TBPlugin):
 
     def frontend_metadata(self) -> Any:
         return base_plugin.FrontendMetadata(
-            es_module_path="/static/index.js", tab_name="Gradient check"
+            es_module_path="/static/index.js", tab_name="Gradients"
         )
 
     def get_plugin_apps(self) -> dict[str, WSGIApplication]:
@@ -60,32 +62,53 @@ class GradientCheckPlugin(base_plugin.TBPlugin):
         return http_util.Respond(request, file.read_bytes(), _TYPES[file.suffix])
 
     def _serve_runs(self, request: Request) -> WSGIApplication:
-        """The headline of each run."""
+        """The state and the worst finding of each run, the worst run first."""
         answer = [
             answers.run(name, found)
             for name, found in self._runs.read(*_scope(request)).items()
         ]
+        answer.sort(key=lambda one: rank(one["state"]))
         return http_util.Respond(request, answer, "application/json")
 
     def _serve_grid(self, request: Request) -> WSGIApplication:
-        """All verdicts of one run."""
+        """One run: its findings, timeline and grid."""
         name = request.args.get("run", "")
-        found = self._runs.read(*_scope(request), run=name)
-        if name not in found:
+        found = self._read(request, name)
+        if found is None:
             return _not_found(request, "no such run")
-        answer = answers.grid(found[name])
+        told = answers.story(found)
+        worst = answers.told_by(told, found)
+        report = self._report(request, name, worst)
+        answer = answers.grid(found, told, report)
         return http_util.Respond(request, answer, "application/json")
 
     def _serve_check(self, request: Request) -> WSGIApplication:
-        """One variable in one check, with all figures."""
-        run, check, key = (
-            request.args.get(k, "") for k in ("run", "check", "variable")
-        )
-        report = self._runs.read_report(*_scope(request), run, check)
-        answer = report and answers.variable(report, key)
-        if not answer:
+        """One check as a whole, or one variable in it, with all figures."""
+        name = request.args.get("run", "")
+        found = self._read(request, name) or RunSummary()
+        key = request.args.get("check", "")
+        asked = next((check for check in found.checks if check.key == key), None)
+        report = self._report(request, name, asked)
+        answer = None
+        if asked is not None and report is not None:
+            variable = request.args.get("variable", "")
+            if variable:
+                answer = answers.variable(found, asked, report, variable)
+            else:
+                answer = answers.check(found, asked, report)
+        if answer is None:
             return _not_found(request, "the details of this check can't be read")
         return http_util.Respond(request, answer, "application/json")
+
+    def _read(self, request: Request, name: str) -> RunSummary | None:
+        return self._runs.read(*_scope(request), run=name).get(name)
+
+    def _report(
+        self, request: Request, name: str, check: Check | None
+    ) -> GradientReport | None:
+        if check is None:
+            return None
+        return self._runs.read_report(*_scope(request), name, check)
 
 
 def _scope(request: Request) -> tuple[Any, str]:

@@ -1,8 +1,9 @@
-// One variable in one check: why, all figures, and a picture of them.
+// One variable in one check: why, all figures, and how far off each comparison is.
 
-import { element, figure, name, percentage, sentence } from "./dom.js";
-import { isDrawable, label, scatter } from "./scatter.js";
-import { tone } from "./words.js";
+import { badge, button, element, name, sentence } from "./dom.js";
+import { errorAxis, errorHead, errorKey, errorRow, spreadOf } from "./errors.js";
+import { clock, errorPercentage, figure, moment, percentage } from "./figures.js";
+import { sign, tone } from "./words.js";
 
 const EXPLAINED = {
   match: "both agree",
@@ -14,34 +15,25 @@ const EXPLAINED = {
   nonfinite: "NaN or infinite",
 };
 
-/** The panel for what the server told of a variable; `onClose` is called by its button. */
-export function detail(found, onClose) {
-  const comparisons = [
-    ...found.coordinates,
-    ...found.directions.map((direction, i) => ({ ...direction, number: i + 1 })),
-  ];
-  const table = comparisonTable(comparisons);
-  const highlight = (position) => {
-    for (const part of panel.querySelectorAll("[data-position]")) {
-      part.classList.toggle("lit", part.dataset.position === String(position));
-    }
-  };
-  const panel = element(
+/**
+ * The panel for what the server told of a variable; `onClose` is called by its button,
+ * `onCheck` by the one that leads to the check as a whole, unless it is null.
+ */
+export function detail(found, { onClose, onCheck }) {
+  return element(
     "section",
     { class: "detail", "aria-label": "Details" },
-    heading(found, onClose),
+    heading(found, onClose, onCheck),
     element("p", { class: "reason" }, reasonOf(found)),
     found.applied ? element("p", { class: "reason" }, sentence(`The optimizer is handed ${found.applied}.`)) : null,
     element(
       "div",
       { class: "evidence" },
+      element("div", { class: "table" }, comparisonTable(found)),
       element("div", { class: "figures" }, figures(found), training(found)),
-      picture(comparisons, highlight),
-      element("div", { class: "table", onpointerover: (event) => highlight(rowOf(event)) }, table),
     ),
     ...found.notes.map((note) => element("p", { class: "note" }, sentence(note))),
   );
-  return panel;
 }
 
 /** The same place, when there is nothing to show. */
@@ -49,24 +41,27 @@ export function detailProblem(message, onClose) {
   return element(
     "section",
     { class: "detail", "aria-label": "Details" },
-    element("div", { class: "heading" }, element("h2", {}, message), closeButton(onClose)),
+    element("div", { class: "heading" }, element("h2", { tabindex: -1 }, message), closeButton(onClose)),
   );
 }
 
-function heading(found, onClose) {
+function heading(found, onClose, onCheck) {
   const shape = found.shape.length ? `shape ${found.shape.join(" × ")}` : "a scalar";
+  const error = found.relative_error;
   return element(
     "div",
     { class: "heading" },
-    element("span", { class: `badge ${tone(found.verdict)}` }, found.verdict),
-    element("h2", {}, name(found.label)),
-    element("span", { class: "quiet" }, `step ${found.step}, ${shape}`),
+    badge(found.verdict, sign(found.verdict), tone(found.verdict)),
+    element("h2", { tabindex: -1 }, name(found.label)),
+    element("span", { class: "quiet", title: clock(found.wall) }, `${moment(found.step, found.epoch)}, ${shape}`),
+    typeof error === "number" ? element("strong", { class: "size" }, `${errorPercentage(error)} off`) : null,
+    onCheck ? button("The whole check", onCheck) : null,
     closeButton(onClose),
   );
 }
 
 function closeButton(onClose) {
-  return element("button", { class: "close", type: "button", "aria-label": "Close details", onclick: onClose }, "✕");
+  return element("button", { class: "close", type: "button", "aria-label": "Close details", title: "Close (Esc)", onclick: onClose }, "✕");
 }
 
 function reasonOf(found) {
@@ -93,7 +88,7 @@ function ofExamples(examples) {
 }
 
 function training(found) {
-  if (!found.training_dtype && found.training_error === null) return "";
+  if (!found.training_dtype && found.training_error === null) return null;
   return definitions("In training", [
     ["precision", found.training_dtype || "–", "the lowest in which layers compute while the model trains"],
     ["relative error", figure(found.training_error, 2), "of the gradient of training, against float64"],
@@ -102,7 +97,8 @@ function training(found) {
   ]);
 }
 
-function definitions(title, pairs) {
+/** Terms with their values; each says what it means to who points at it. */
+export function definitions(title, pairs) {
   const rows = pairs.flatMap(([term, value, meaning]) => [
     element("dt", { title: meaning }, term),
     element("dd", {}, value),
@@ -110,49 +106,54 @@ function definitions(title, pairs) {
   return element("div", {}, element("h3", {}, title), element("dl", {}, ...rows));
 }
 
-function picture(comparisons, highlight) {
-  const drawable = comparisons.filter(isDrawable);
-  const flipped = drawable.some((c) => c.analytic * c.numerical < 0);
-  const missing = comparisons.length - drawable.length;
-  const lines = [
-    "● entry   ○ direction   on the diagonal: equal",
-    flipped ? "✕ signs differ" : "",
-    missing ? `${missing} without two finite slopes, not drawn` : "",
-  ];
-  return element(
-    "figure",
-    {},
-    scatter(comparisons, highlight),
-    element("figcaption", {}, lines.filter(Boolean).join("   ")),
-  );
-}
-
-function comparisonTable(comparisons) {
+function comparisonTable(found) {
+  const comparisons = [
+    ...found.coordinates,
+    ...found.directions.map((direction, i) => ({ ...direction, number: i + 1 })),
+  ].map((one) => ({ ...one, spread: spreadOf(one) }));
   if (!comparisons.length) return element("p", { class: "quiet" }, "Nothing was compared.");
-  const heads = ["entry", "analytic", "numerical", "± error bar", "rel. error", ""];
+  const axis = errorAxis(comparisons, found.tolerance);
+  const heads = ["", "analytic", "numerical", "± error bar", "rel. error"];
   return element(
-    "table",
+    "div",
     {},
-    element("thead", {}, element("tr", {}, ...heads.map((text) => element("th", { scope: "col" }, text)))),
-    element("tbody", {}, ...comparisons.map(comparisonRow)),
+    element(
+      "table",
+      { class: "comparisons" },
+      element(
+        "thead",
+        {},
+        element(
+          "tr",
+          {},
+          ...heads.map((text) => element("th", { scope: "col" }, text)),
+          element("th", { scope: "col", class: "picture" }, errorHead(axis)),
+          element("th", { scope: "col" }, ""),
+        ),
+      ),
+      element("tbody", {}, ...comparisons.map((one) => comparisonRow(one, axis))),
+    ),
+    errorKey(),
   );
 }
 
-function comparisonRow(comparison, position) {
+function comparisonRow(comparison, axis) {
   const { analytic, numerical, error_bar, relative_error, word, number } = comparison;
   const flipped = analytic * numerical < 0 && word === "mismatch";
   return element(
     "tr",
-    { class: word, "data-position": position },
+    { class: word },
     element("th", { scope: "row" }, number ? `direction ${number}` : label(comparison)),
     element("td", {}, figure(analytic, 5)),
     element("td", {}, figure(numerical, 5)),
     element("td", {}, figure(error_bar, 1)),
     element("td", {}, figure(relative_error, 2)),
+    element("td", { class: "picture" }, errorRow(axis, comparison)),
     element("td", { class: "word", title: EXPLAINED[word] ?? "" }, flipped ? `${word}, sign` : word),
   );
 }
 
-function rowOf(event) {
-  return event.target.closest("tr")?.dataset.position ?? null;
+/** What a comparison is called: an index, or a direction. */
+function label({ kind, index }) {
+  return kind === "coordinate" ? `[${(index ?? []).join(", ")}]` : kind;
 }

@@ -21,26 +21,18 @@ function fill(node, attributes, children) {
       node.setAttribute(key, value === true ? "" : String(value));
     }
   }
-  node.append(...children.filter((child) => child !== null));
+  node.append(...children.filter((child) => child !== null && child !== undefined));
   return node;
 }
 
-/** A number with few digits, as a person would write it. */
-export function figure(value, digits = 4) {
-  if (value === null || value === undefined) return "–";
-  if (typeof value === "string") return value;
-  if (value === 0) return "0";
-  const size = Math.abs(value);
-  if (size >= 1e-3 && size < 1e5) return String(Number(value.toPrecision(digits)));
-  return Number(value.toPrecision(digits)).toExponential().replace("e+", "e");
+/** A button that does something here. */
+export function button(text, onclick, attributes = {}) {
+  return element("button", { type: "button", class: "action", onclick, ...attributes }, text);
 }
 
-/** A share as a percentage that is 0 % or 100 % only where it is exactly that. */
-export function percentage(share) {
-  if (share === null || share === undefined) return "–";
-  if (share > 0 && share < 0.001) return "< 0.1 %";
-  if (share < 1 && share > 0.999) return "> 99.9 %";
-  return `${Number((100 * share).toFixed(1))} %`;
+/** The word of a state or a verdict, with its sign and its colour. */
+export function badge(word, sign, tone) {
+  return element("span", { class: `badge ${tone}` }, element("span", { class: "sign", "aria-hidden": "true" }, sign), word);
 }
 
 // They reorder the text around them, or are not seen at all.
@@ -60,7 +52,23 @@ export function name(text, full = text) {
   return element("bdi", { title }, shown);
 }
 
-/** A sentence that may hold names. */
+// Characters of a long name that stay to be read at its end.
+const TAIL = 20;
+
+/** A name that is cut in its middle where there is no room: names begin alike. */
+export function cutName(text, full = text) {
+  const shown = visible(text);
+  const [head, tail] = shown.length > 1.5 * TAIL ? [shown.slice(0, -TAIL), shown.slice(-TAIL)] : [shown, ""];
+  return element(
+    "bdi",
+    { class: "cut", title: visible(full).slice(0, TOOLTIP) },
+    element("span", { class: "cut-head" }, head),
+    tail ? element("span", { class: "cut-tail" }, tail) : null,
+  );
+}
+
+/** A sentence that may hold names; what stands between backticks is code. */
 export function sentence(text) {
-  return element("bdi", {}, visible(text));
+  const parts = visible(text).split(/`([^`]*)`/);
+  return element("bdi", {}, ...parts.map((part, k) => (k % 2 ? element("code", {}, part) : part)));
 }

@@ -1,26 +1,28 @@
 // The grid of verdicts, variables by checks. Only what is in sight is in the
 // page: 200 variables by 1,000 checks are 200,000 cells.
 
-import { element, name, visible } from "./dom.js";
-import { tone, verdictOf } from "./words.js";
+import { COLUMN, ROW, cell, head } from "./cells.js";
+import { element, name } from "./dom.js";
+import { layOut } from "./rows.js";
 
-const ROW = 26;
-const COLUMN = 46;
-const HEAD = 28;
+const HEAD = 40;
 // The page is changed only each time so many rows or columns have passed.
 const CHUNK = 8;
+// Rows that the keys go to.
+const STOPS = ["variable", "all"];
 
 export class Grid {
   /**
    * `onSelect(row, column)` is called with a variable and the number of a check,
-   * `onAlert(column)` with the number of a check that has alerts beside it.
+   * `onCheck(column)` with the number of a check as a whole, `onAlert(position)` with
+   * that of an alert, and `onEnter()` when what is open is to have the keys.
    */
-  constructor(onSelect, onAlert) {
-    this.onSelect = onSelect;
-    this.onAlert = onAlert;
+  constructor({ onSelect, onCheck, onAlert, onEnter }) {
+    this.on = { onSelect, onCheck, onAlert, onEnter };
     this.data = null;
     this.rows = [];
     this.selected = null;
+    this.cursor = null;
     this.drawn = "";
     this.kept = new Map();
     this.heads = element("div", { class: "heads" });
@@ -34,7 +36,7 @@ export class Grid {
         class: "grid",
         tabindex: 0,
         role: "group",
-        "aria-label": "Verdicts, variables by checks",
+        "aria-label": "Verdicts, variables by checks: arrow keys go from cell to cell",
         onscroll: () => requestAnimationFrame(() => this.draw()),
         onclick: (event) => this.click(event),
         onkeydown: (event) => this.key(event),
@@ -50,8 +52,8 @@ export class Grid {
     const atEnd = isNew || this.atEnd();
     this.data = data;
     this.rows = layOut(data, shown);
-    const width = data.steps.length * COLUMN;
-    this.sizer.style.setProperty("--width", `${width}px`);
+    this.root.classList.toggle("no-epochs", data.epochs.every((epoch) => epoch === null));
+    this.sizer.style.setProperty("--width", `${data.steps.length * COLUMN}px`);
     this.sizer.style.setProperty("--height", `${this.rows.length * ROW}px`);
     if (atEnd) this.root.scrollLeft = this.root.scrollWidth;
     if (isNew) this.revealFailure(data.steps.length - 1);
@@ -60,19 +62,23 @@ export class Grid {
 
   /** Begins anew, for another run. */
   forget() {
-    this.data = null;
+    this.data = this.cursor = null;
   }
 
   /** Marks one cell: a variable's key and the key of a check. */
   select(selected) {
     this.selected = selected;
+    if (selected && this.data) {
+      const row = this.rows.findIndex(({ key }) => key && key === selected.variable);
+      const column = this.data.checks.indexOf(selected.check);
+      if (row >= 0 && column >= 0) this.cursor = { row, column };
+    }
     this.redraw();
   }
 
   /** Brings the marked cell into sight. */
   revealSelected() {
-    const row = this.rows.findIndex(({ key }) => key && key === this.selected?.variable);
-    if (row >= 0) this.reveal(row, this.data.checks.indexOf(this.selected.check));
+    if (this.cursor) this.reveal(this.cursor.row, this.cursor.column);
   }
 
   /** Whether there are checks out of sight. */
@@ -87,10 +93,18 @@ export class Grid {
     this.draw();
   }
 
-  /** Brings the first variable into sight that fails in this check, if one does. */
+  /**
+   * Brings into sight what a check points at, where wrong and right meet; or else the
+   * first variable that fails in it, if one does.
+   */
   revealFailure(column) {
-    const row = this.rows.findIndex(({ kind, cells }) => kind === "variable" && cells[column] === "F");
-    if (row >= 0) this.reveal(row, column);
+    const blamed = this.rows.findIndex(({ kind, cells }) => kind === "place" && cells[column] === "!");
+    const failing = this.rows.findIndex(({ kind, cells }) => kind === "variable" && cells[column] === "F");
+    const row = blamed < 0 ? failing : blamed;
+    // With one more: what comes next belongs to it.
+    if (row < 0) return;
+    this.reveal(Math.min(row + 1, this.rows.length - 1), column);
+    this.root.scrollTop = Math.ceil(this.root.scrollTop / ROW) * ROW;
   }
 
   atEnd() {
@@ -105,7 +119,7 @@ export class Grid {
     const now = [top, bottom, left, right].join();
     if (now === this.drawn) return;
     this.drawn = now;
-    this.heads.replaceChildren(...range(left, right).map((column) => this.head(column)));
+    this.heads.replaceChildren(...range(left, right).map((column) => head(this.data, column)));
     const rows = range(top, bottom);
     this.names.replaceChildren(...rows.map((row) => this.name(row)));
     this.drawCells(rows, range(left, right));
@@ -114,18 +128,26 @@ export class Grid {
   /** Cells that stay in sight stay in the page: making them is what takes time. */
   drawCells(rows, columns) {
     const before = this.kept;
-    const fresh = [];
     this.kept = new Map();
-    for (const row of rows.filter((index) => this.rows[index].kind !== "layer")) {
+    const fresh = [];
+    for (const row of rows) {
       for (const column of columns) {
         const place = `${row},${column}`;
-        const cell = before.get(place) ?? this.cell(row, column);
-        if (!before.delete(place)) fresh.push(cell);
-        this.kept.set(place, cell);
+        const kept = before.get(place);
+        const node = kept ?? cell(this.data, this.rows[row], row, column, this.isChosen(row, column));
+        if (!node) continue;
+        if (!before.delete(place)) fresh.push(node);
+        this.kept.set(place, node);
       }
     }
-    for (const cell of before.values()) cell.remove();
+    for (const node of before.values()) node.remove();
     this.cells.append(...fresh);
+  }
+
+  isChosen(row, column) {
+    const { cursor, selected } = this;
+    if (cursor && this.rows[cursor.row]?.kind === "all") return row === cursor.row && column === cursor.column;
+    return Boolean(selected) && this.rows[row].key === selected.variable && this.data.checks[column] === selected.check;
   }
 
   /** Draws all anew. */
@@ -136,84 +158,65 @@ export class Grid {
     this.draw();
   }
 
-  head(column) {
-    const step = this.data.steps[column];
-    const begins = column > 0 && this.data.trainings.includes(column);
-    return element(
-      "div",
-      {
-        class: begins ? "head begins" : "head",
-        style: { left: `${column * COLUMN}px` },
-        title: begins ? `step ${step}, a new training` : `step ${step}`,
-      },
-      short(step),
-    );
-  }
-
   name(index) {
     const row = this.rows[index];
-    const place = { top: `${index * ROW}px` };
-    return element("div", { class: `name ${row.kind}`, style: place }, name(row.name, row.title));
-  }
-
-  cell(index, column) {
-    const row = this.rows[index];
-    const letter = row.cells[column];
-    if (row.kind === "alerts") return this.alertCell(index, column);
-    const { word, sign } = verdictOf(letter);
-    const place = { left: `${column * COLUMN}px`, top: `${index * ROW}px` };
-    const chosen = row.key === this.selected?.variable && this.data.checks[column] === this.selected?.check;
-    const attributes = {
-      class: `cell ${row.kind} ${tone(letter)}${chosen ? " chosen" : ""}`,
-      style: place,
-      title: `${visible(row.title).slice(0, 300)}\nstep ${this.data.steps[column]}: ${word}`,
-      "data-row": index,
-      "data-column": column,
-    };
-    return element("div", attributes, sign);
-  }
-
-  alertCell(index, column) {
-    const found = this.rows[index].found.get(column) ?? [];
+    const blamed = row.kind === "place" || row.blamed;
+    const shown = row.blamed ? row.blamed.words : row.name;
     return element(
       "div",
-      {
-        class: `cell alerts ${found.length ? "tone-alert" : ""}`,
-        style: { left: `${column * COLUMN}px`, top: `${index * ROW}px` },
-        title: found.map((alert) => visible(`${alert.kind}, step ${alert.step}`)).join("\n") || null,
-        "data-column": column,
-      },
-      found.length ? "!" : "",
+      { class: `name ${row.kind}${blamed ? " blamed" : ""}`, style: { top: `${index * ROW}px` }, "data-row": index },
+      blamed ? element("span", { class: "arrow", "aria-hidden": "true" }, "➜ ") : null,
+      name(shown, row.blamed?.title ?? row.title),
     );
   }
 
   click(event) {
-    const alert = event.target.closest(".cell.alerts.tone-alert");
-    if (alert) this.onAlert(Number(alert.dataset.column));
-    const cell = event.target.closest(".cell.variable");
-    if (cell) this.choose(Number(cell.dataset.row), Number(cell.dataset.column));
+    const target = event.target.closest("[data-column], [data-row]");
+    if (!target) return;
+    const row = this.rows[target.dataset.row];
+    // The name of a row stands for the newest of its cells.
+    const column = target.dataset.column === undefined ? newest(row) : Number(target.dataset.column);
+    if (column < 0) return;
+    if (!row || row.kind === "all") this.on.onCheck(column);
+    else if (row.kind === "alerts") this.on.onAlert(row.found.get(column)[0].position);
+    else if (row.kind === "variable") this.choose(Number(target.dataset.row), column);
+    else this.on.onCheck(column);
   }
 
   key(event) {
+    if (event.key === "Enter") return this.enter(event);
     const [down, right] = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key] ?? [0, 0];
     if (!down && !right) return;
     event.preventDefault();
-    const start = this.rows.findIndex((row) => row.key && row.key === this.selected?.variable);
-    let row = start < 0 ? -1 : start;
-    const known = this.data.checks.indexOf(this.selected?.check);
-    const column = clamp((known < 0 ? this.data.checks.length - 1 : known) + right, this.data.checks.length);
+    const count = this.data.checks.length;
+    // The first press goes to the newest check.
+    const start = this.cursor ?? { row: down < 0 ? this.rows.length : 0, column: count - 1 - right };
+    const column = Math.max(0, Math.min(count - 1, start.column + right));
+    let row = start.row;
     // Headings of layers are stepped over.
-    const step = down || (start < 0 ? 1 : 0);
-    do row += step;
-    while (step && this.rows[row] && this.rows[row].kind !== "variable");
-    if (!this.rows[row]) return;
-    this.choose(row, column);
+    const by = down || (this.cursor ? 0 : 1);
+    do row += by;
+    while (by && this.rows[row] && !STOPS.includes(this.rows[row].kind));
+    if (this.rows[row]) this.choose(row, column);
+  }
+
+  enter(event) {
+    if (!this.cursor) return;
+    event.preventDefault();
+    if (this.rows[this.cursor.row]?.kind === "all") this.on.onCheck(this.cursor.column);
+    else this.on.onEnter();
   }
 
   choose(row, column) {
+    const chosen = this.rows[row];
     // A variable that was not part of the check has no details.
-    if (this.rows[row].cells[column] === " ") return;
-    this.onSelect(this.rows[row], column);
+    if (chosen.kind === "variable" && chosen.cells[column] === " ") return;
+    this.cursor = { row, column };
+    if (chosen.kind === "variable") this.on.onSelect(chosen, column);
+    else {
+      this.redraw();
+      this.reveal(row, column);
+    }
   }
 
   reveal(row, column) {
@@ -224,26 +227,9 @@ export class Grid {
   }
 }
 
-/** The rows: all variables as one, then each layer and its variables. */
-function layOut(data, shown) {
-  const rows = [{ kind: "all", name: "all variables", title: "all variables", cells: data.verdicts }];
-  if (data.alerts.length) {
-    const found = new Map();
-    for (const alert of data.alerts) found.set(alert.column, [...(found.get(alert.column) ?? []), alert]);
-    rows.unshift({ kind: "alerts", name: "alerts", title: "alerts", cells: "", found });
-  }
-  const layers = new Map();
-  for (const variable of data.variables.filter(shown)) {
-    if (!layers.has(variable.layer)) layers.set(variable.layer, []);
-    layers.get(variable.layer).push(variable);
-  }
-  for (const [layer, variables] of layers) {
-    if (layer) rows.push({ kind: "layer", name: layer, title: layer });
-    for (const variable of variables) {
-      rows.push({ ...variable, kind: "variable", title: variable.label });
-    }
-  }
-  return rows;
+/** The last column in which a row has something, -1 if it has nothing anywhere. */
+function newest({ cells, found }) {
+  return found ? Math.max(...found.keys()) : (cells ?? "").trimEnd().length - 1;
 }
 
 function span(scrolled, room, size, count) {
@@ -256,16 +242,7 @@ function range(start, end) {
   return Array.from({ length: Math.max(0, end - start) }, (_, i) => start + i);
 }
 
-function clamp(value, count) {
-  return Math.max(0, Math.min(count - 1, value));
-}
-
 /** Scrolls no further than is needed. */
 function nearest(scrolled, start, size, room) {
   return Math.max(start + size - room, Math.min(scrolled, start));
-}
-
-function short(step) {
-  if (step < 1e5) return String(step);
-  return step < 1e6 ? `${Math.floor(step / 1e3)}k` : `${(step / 1e6).toFixed(1)}M`;
 }

@@ -49,3 +49,25 @@ function hostBody() {
     return null; // A page of another origin.
   }
 }
+
+/** Takes over the fonts that TensorBoard's page brings along. */
+export function borrowFonts() {
+  const rules = [...(hostBody()?.ownerDocument.styleSheets ?? [])].flatMap(fontsOf);
+  const sheet = document.createElement("style");
+  sheet.textContent = rules.join("\n");
+  document.head.append(sheet);
+}
+
+function fontsOf(sheet) {
+  try {
+    return [...sheet.cssRules].filter((rule) => rule.type === CSSRule.FONT_FACE_RULE).map(fromRoot);
+  } catch {
+    return []; // A sheet of another origin.
+  }
+}
+
+/** Where TensorBoard has them: its page asks at the root, behind a prefix too. */
+function fromRoot({ cssText }) {
+  const root = new URL("../../..", ROOT);
+  return cssText.replace(/url\("\/?([^"]+)"\)/g, (_, path) => `url("${new URL(path, root)}")`);
+}

@@ -1,0 +1,89 @@
+"""What the tests of the tab have in common: where it answers, and what it shows."""
+
+import time
+import urllib.error
+import urllib.request
+from importlib.util import find_spec
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from tests.support.browser import CHROMIUM
+from tests.support.marks import first
+
+WITH_BROWSER = [
+    # A newcomer may have no browser, and pip can't bring one; `.ci/run` installs it, so
+    # there the tab is always tested.
+    pytest.mark.skipif(
+        not CHROMIUM,
+        reason="the tab is tested in a browser, and pip can't bring one: "
+        "apt install chromium",
+    ),
+    pytest.mark.skipif(
+        find_spec("playwright") is None, reason="needs playwright, as in `[test]`"
+    ),
+    # One worker has them all: they share the server and the browser.
+    pytest.mark.xdist_group("tab"),
+]
+
+ROUTES = "data/plugin/keras_gradwatch/"
+# How TensorBoard may be started.
+FLAGS = {
+    "fast": ["--load_fast=true"],
+    "slow, behind a prefix": ["--load_fast=false", "--path_prefix=/some/where"],
+}
+both_ways = pytest.mark.parametrize(
+    "tab", first(["fast", "slow, behind a prefix"]), indirect=True
+)
+
+
+def get(url):
+    with urllib.request.urlopen(url) as answer:
+        return answer.read()
+
+
+def wait_until(holds, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def visible(name):
+    """As the tab shows control characters."""
+    return "".join(f"\\u{ord(c):04x}" if c in "\n\r\t\u202e" else c for c in name)
+
+
+def states(tab):
+    """The word of each run in the table, by its name."""
+    rows = tab.frame.locator("tr.run").all()
+    return {
+        row.locator(".run-button").text_content(): row.locator(".badge")
+        .inner_text()
+        .split("\n")[-1]
+        .strip()
+        for row in rows
+    }
+
+
+def finding(tab):
+    """What stands at large: its words, by their kind."""
+    large = tab.frame.locator(".finding.large").first
+    parts = {"state": ".badge", "title": ".title", "since": ".since", "text": ".text"}
+    return {name: large.locator(s).first.inner_text() for name, s in parts.items()}
+
+
+def cells(tab, title_end):
+    """Text, by the variable, of the cells whose title ends so."""
+    found = tab.frame.locator(".cell.variable").all()
+    return {
+        cell.get_attribute("title").split("\n")[0]: cell.inner_text()
+        for cell in found
+        if cell.get_attribute("title").split("\n")[1].startswith(title_end)
+    }
+
+
+def address_of(tab):
+    """What the address says is open."""
+    parts = dict(p.split("=") for p in urlsplit(tab.page.url).fragment.split("&")[1:])
+    return {key.split(".")[-1]: unquote(value) for key, value in parts.items()}
