@@ -11,6 +11,7 @@ import numpy as np
 from keras_gradwatch.check.numerics import judgement
 from keras_gradwatch.check.numerics.beyond import Beyond
 from keras_gradwatch.check.numerics.comparison import SlopeComparison
+from keras_gradwatch.check.numerics.directions import norm_of
 from keras_gradwatch.findings import causes
 from keras_gradwatch.findings.causes import Cause
 from keras_gradwatch.findings.pattern import Pattern
@@ -239,6 +240,5 @@ def _seed_ratio(
     analytic = np.array([i.analytic for i in compared])
     numerical = np.array([i.slope.numerical for i in compared])
     bars = np.array([i.slope.error_bar for i in compared])
-    scale = np.linalg.norm(analytic) + np.linalg.norm(numerical)
-    error = np.linalg.norm(analytic - numerical) / scale
-    return float(error), float(np.linalg.norm(bars) / scale)
+    scale = norm_of(analytic) + norm_of(numerical)
+    return norm_of(analytic - numerical) / scale, norm_of(bars) / scale

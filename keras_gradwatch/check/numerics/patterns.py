@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_gradwatch.check.numerics.comparator import Comparator
 from keras_gradwatch.check.numerics.comparison import SlopeComparison
-from keras_gradwatch.check.numerics.directions import Direction, draw_signs
+from keras_gradwatch.check.numerics.directions import Direction, draw_signs, norm_of
 from keras_gradwatch.check.numerics.judgement import MISMATCH
 from keras_gradwatch.check.numerics.loss_at_point import Problem
 from keras_gradwatch.findings.pattern import (
@@ -103,7 +103,7 @@ def still_fits(
         candidates = _transposed(gradient)
     elif pattern.kind == REVERSED:
         candidates = [np.flip(gradient, pattern.axis)]
-    slack = FIT * np.linalg.norm(gradient) + 4 * item.slope.error_bar
+    slack = FIT * norm_of(gradient.ravel()) + 4 * item.slope.error_bar
     slopes = [item.direction.slope(c.ravel()) for c in candidates]
     return any(abs(slope - item.slope.numerical) <= slack for slope in slopes)
 
@@ -144,14 +144,15 @@ def _of_the_whole(
         return None
 
     def fits(candidate: np.ndarray) -> bool:
-        allowed = FIT * np.linalg.norm(candidate) + fingerprints.slack
+        allowed = FIT * norm_of(candidate.ravel()) + fingerprints.slack
         off = np.abs(signs @ candidate.ravel() - numerical)
         return bool(np.all(off <= allowed))
 
     analytic = signs @ gradient.ravel()
-    factor = (
-        float(analytic @ numerical / (analytic @ analytic)) if analytic.any() else 0
-    )
+    unit, factor = np.max(np.abs(analytic)), 0.0
+    if unit:
+        own = analytic / unit
+        factor = float(own @ (numerical / unit) / (own @ own))
     if factor and abs(factor - 1) > NO_CHANGE and fits(factor * gradient):
         if abs(factor + 1) < FIT:
             return Pattern(SIGN)
