@@ -16,6 +16,7 @@ from keras_gradwatch.check.numerics.guilt import (
     slopes_of,
 )
 from keras_gradwatch.check.problem import ReplicaProblem
+from keras_gradwatch.check.terms import wrong_term
 from keras_gradwatch.findings.notes import LookHere
 from keras_gradwatch.findings.pattern import ZERO, Pattern
 from keras_gradwatch.findings.place import Place
@@ -73,14 +74,15 @@ def _pattern(
     """What the mistake of one operation looks like."""
     if len(group) > 1:  # with lists between
         return None
-    (step,), known = group, shares.patterns
+    (step,), known, (_, trace) = group, shares.patterns, problem.traced
     if step.misshapen is not None:
         return Pattern(step.misshapen)
     if not step.made:
         return Pattern(ZERO)
     if step not in known:
         try:
-            known[step] = pattern_of(problem.alone(step))
+            alone = problem.alone(step)
+            known[step] = pattern_of(alone) or wrong_term(step, alone, trace)
         except Exception:  # cut out, code may do what it never did before
             logger.debug("An operation could not be cut out.", exc_info=True)
             known[step] = None

@@ -33,6 +33,8 @@ from keras_gradwatch.findings.pattern import (
 FINGERPRINTS = 4
 # How well a fingerprint must fit, as a share of the norm of the gradient.
 FIT = 1e-2
+# The same for a factor, as a share of what it changes.
+EXPLAINS = 0.1
 # A factor as close to one as this is no explanation: the relative error that it makes,
 # 0.75e-3, is below the default tolerance.
 NO_CHANGE = 1.5e-3
@@ -143,8 +145,8 @@ def _of_the_whole(
     if not np.all(np.isfinite(numerical)):
         return None
 
-    def fits(candidate: np.ndarray) -> bool:
-        allowed = FIT * norm_of(candidate.ravel()) + fingerprints.slack
+    def fits(candidate: np.ndarray, share: float = FIT) -> bool:
+        allowed = share * norm_of(candidate.ravel()) + fingerprints.slack
         off = np.abs(signs @ candidate.ravel() - numerical)
         return bool(np.all(off <= allowed))
 
@@ -153,7 +155,9 @@ def _of_the_whole(
     if unit:
         own = analytic / unit
         factor = float(own @ (numerical / unit) / (own @ own))
-    if factor and abs(factor - 1) > NO_CHANGE and fits(factor * gradient):
+    change = abs(factor - 1)
+    share = min(FIT, EXPLAINS * change)
+    if factor and change > NO_CHANGE and fits(factor * gradient, share):
         if abs(factor + 1) < FIT:
             return Pattern(SIGN)
         return Pattern(SCALED, factor=1 / factor)

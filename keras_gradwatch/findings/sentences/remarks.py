@@ -263,6 +263,8 @@ def _looks_like(found):
             text = "its gradient has the wrong sign"
         case pattern.ZERO:
             text = "its gradient is zero"
+        case pattern.TRANSPOSED if found.operation:
+            text = f"a matrix of {_inside(found)} is not transposed"
         case pattern.TRANSPOSED:
             text = "its gradient is transposed"
         case pattern.REVERSED:
@@ -275,11 +277,29 @@ def _looks_like(found):
             text = f"only {where} of its gradient is wrong"
         case pattern.UNSCALED:
             text = "its gradient is not multiplied by the upstream gradient"
+        case pattern.TERM:
+            text = f"the term that comes by way of {_inside(found)} {_share(found)}"
+        case pattern.INNER:
+            text = f"the derivative of {_inside(found)} is left out"
         case pattern.UNSUMMED:
             text = "its gradient is not summed over the axes that were broadcast"
         case _:
             raise ValueError(f"Expected a kind of pattern. Received: {found!r}")
     return f" ({text})"
+
+
+def _inside(found):
+    """An operation of the forward pass, and its line."""
+    return f"{found.operation}, {found.line}," if found.line else found.operation
+
+
+def _share(found):
+    """How much there is of a term."""
+    if not found.factor:
+        return "is left out"
+    if abs(found.factor + 1) < 1e-6:
+        return "has the wrong sign"
+    return f"is {found.factor:.4g} times what it should be"
 
 
 def _underflow(found):

@@ -208,10 +208,15 @@ def _asked(step, handed):
     if step.is_handwritten:
         step.backward = graph.get_operations()[start:]
     found = [found] if found is None or tf.is_tensor(found) else list(found)
-    return [None if g is None else _plain(g) for g in found]
+    return [None if g is None else plain(g) for g in found]
 
 
-def _plain(gradient):
+def plain(gradient: tf.Tensor | tf.IndexedSlices) -> tf.Tensor:
+    """A gradient as a tensor of the precision that it has.
+
+    Args:
+        gradient: What a backward pass returned.
+    """
     if isinstance(gradient, tf.IndexedSlices):
         return tf.cast(dense(gradient), gradient.values.dtype)
     return tf.convert_to_tensor(gradient)
