@@ -7,6 +7,7 @@ in which order), `reporting.py` (what the report says of it) and `training_effec
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import math
@@ -39,7 +40,7 @@ from keras_gradwatch.check.reporting import (
 from keras_gradwatch.check.settings import Settings
 from keras_gradwatch.check.subject import Subject
 from keras_gradwatch.check.subset import Subset
-from keras_gradwatch.check.suspects import look_here
+from keras_gradwatch.check.suspects import is_symmetric, look_here
 from keras_gradwatch.check.training_effects import (
     gradients_by_size,
     remarks,
@@ -247,7 +248,16 @@ class GradientChecker:
                 began = time.perf_counter()
             clock = Clock(budget, began, lambda: problem.seconds)
             shapes = [weight.shape for weight in problem.weights]
-            found = compare(problem, shapes, plan, past, clock, rng, progress.stage)
+            found = compare(
+                problem,
+                shapes,
+                plan,
+                past,
+                clock,
+                rng,
+                progress.stage,
+                functools.partial(is_symmetric, problem),
+            )
         except UncheckableError as error:
             return _Loss(problem, refusal(error, evaluator.replica.objective.name))
         variables = tuple(

@@ -30,6 +30,9 @@ logger = logging.getLogger("keras_gradwatch")
 # How many operations are cut out, to see what their mistakes look like: as many as a
 # note shows.
 _PATTERNS = 4
+# Operations that read one triangle of a symmetric matrix, and whose gradient is the one
+# for changes that keep it symmetric.
+_SYMMETRIC = ("Cholesky",)
 
 
 def look_here(
@@ -46,11 +49,37 @@ def look_here(
         shares = problem.shares
         if shares is None:  # code that has no graph
             return None
-        places = _places(problem, shares, _guilty_groups(problem, shares, wrong))
+        groups = _guilty_groups(problem, shares, wrong)
+        # What is wrong by that convention alone is not what makes it a failure.
+        others = [group for group in groups if not _is_of_symmetric(group)]
+        places = _places(problem, shares, others or groups)
     except Exception:  # the code of a backward pass, asked once more
         logger.debug("The places of a mistake could not be told.", exc_info=True)
         return None
     return LookHere(places) if places else None
+
+
+def is_symmetric(problem: ReplicaProblem, variable: int) -> bool:
+    """Whether a gradient is parted from differences by such a convention alone.
+
+    Args:
+        problem: The loss at the point.
+        variable: Position of a variable whose gradient looks wrong.
+    """
+    alone = [k == variable for k in range(len(problem.sizes))]
+    try:
+        shares = problem.shares
+        groups = () if shares is None else _guilty_groups(problem, shares, alone)
+    except Exception:  # as above
+        logger.debug("Conventions could not be told.", exc_info=True)
+        return False
+    return bool(groups) and all(map(_is_of_symmetric, groups))
+
+
+def _is_of_symmetric(group: Sequence[Step]) -> bool:
+    return all(
+        step.operation.type in _SYMMETRIC and not step.is_handwritten for step in group
+    )
 
 
 def _places(

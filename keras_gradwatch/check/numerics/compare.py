@@ -77,6 +77,7 @@ def compare(
     clock: Clock,
     rng: np.random.Generator,
     tell: Callable[..., None] = lambda doing, variables=None: None,
+    is_symmetric: Callable[[int], bool] = lambda variable: False,
 ) -> Found:
     """Compares the gradients of all variables, as far as the time allows.
 
@@ -94,11 +95,13 @@ def compare(
         rng: Source of randomness.
         tell: Called with what comes next, in a few words, and of how many variables
             one by one.
+        is_symmetric: Asked of a variable that looks wrong: whether that is because its
+            gradient is one for symmetric changes, by what is known of the code.
 
     Returns:
         What was `Found`.
     """
-    comparing = _Comparing(problem, shapes, plan, past, clock, rng, tell)
+    comparing = _Comparing(problem, shapes, plan, past, clock, rng, tell, is_symmetric)
     drawn = Draws(problem, plan, rng)
     # First of all asks the clock, which then times one loss if none was timed yet.
     is_roomy = drawn.count() <= clock.pairs()
@@ -128,6 +131,7 @@ class _Comparing:
     clock: Clock
     rng: np.random.Generator
     tell: Callable[..., None]
+    is_symmetric: Callable[[int], bool]
 
     def prove_anew(self, is_roomy: bool) -> Anew:
         """Looks at what earlier checks found wrong."""
@@ -296,7 +300,9 @@ class _Comparing:
         items, symmetric = confirm(comparator, items), {}
         for k in sorted(_wrong(items)):
             own = [i for i in items if i.direction.variable == k]
-            if even := along_symmetric(comparator, own, k, self.shapes[k]):
+            if even := along_symmetric(
+                comparator, own, k, self.shapes[k], self.is_symmetric
+            ):
                 own, symmetric[k] = even
                 items = [i for i in items if i.direction.variable != k] + own
         searches = max(1, self.clock.pairs() / SEARCH)

@@ -42,9 +42,10 @@ def note(found: notes.Note, subject: str = LOSS) -> str:
             )
         case notes.SymmetricOnly(labels):
             return (
-                f"The {subject} depends on one triangle of {first_of(labels)} alone, "
-                "and the gradient is that for changes that keep it symmetric, as of a "
-                "Cholesky factor: it was compared along such changes."
+                f"Only one triangle of {first_of(labels)} is read by what takes it for "
+                "a symmetric matrix, such as a Cholesky factor, and the gradient is "
+                "that for changes that keep it symmetric: it was compared along such "
+                "changes."
             )
         case notes.Stairs(height, operation, layer):
             what = f"{operation} in {layer}" if operation else "an operation in it"
