@@ -354,17 +354,17 @@ class GradientChecker:
 
     def _notes_on(self, loss):
         """What else a reader should know of one loss."""
-        if any(v.verdict == FAIL for v in loss.variables):
-            problem, variables = loss.problem, loss.variables
+        problem, variables, look = loss.problem, loss.variables, None
+        if any(v.verdict == FAIL for v in variables):
             look = look_here(problem, variables) or self._subject.where_to_look(
                 problem.stages, variables
             )
             if look is not None:
                 yield look
-        yield from notes_on(loss.problem, loss.variables)
-        yield from on_precision(loss.problem, loss.stairs)
-        yield from on_edges(loss.problem)
-        yield from on_symmetric(loss.symmetric, loss.variables)
+        yield from notes_on(problem, variables, look)
+        yield from on_precision(problem, loss.stairs)
+        yield from on_edges(problem)
+        yield from on_symmetric(loss.symmetric, variables)
 
 
 def _on_examples(checked, used, there):
