@@ -17,6 +17,7 @@ from keras_gradwatch.check.numerics.guilt import (
 )
 from keras_gradwatch.check.problem import ReplicaProblem
 from keras_gradwatch.check.terms import wrong_term
+from keras_gradwatch.findings.causes import Mismatch
 from keras_gradwatch.findings.notes import LookHere
 from keras_gradwatch.findings.pattern import ZERO, Pattern
 from keras_gradwatch.findings.place import Place
@@ -44,19 +45,39 @@ def look_here(
         problem: The loss at the point.
         variables: The reports of its variables, some of them wrong.
     """
-    wrong = [v.verdict == FAIL for v in variables]
     try:
         shares = problem.shares
         if shares is None:  # code that has no graph
             return None
-        groups = _guilty_groups(problem, shares, wrong)
-        # What is wrong by that convention alone is not what makes it a failure.
-        others = [group for group in groups if not _is_of_symmetric(group)]
-        places = _places(problem, shares, others or groups)
+        places = _places_of(problem, shares, variables)
     except Exception:  # the code of a backward pass, asked once more
         logger.debug("The places of a mistake could not be told.", exc_info=True)
         return None
     return LookHere(places) if places else None
+
+
+def _places_of(
+    problem: ReplicaProblem, shares: Shares, variables: Sequence[VariableReport]
+) -> tuple[Place, ...]:
+    """The places of what is wrong at the point, and of what is so nearby alone."""
+    hidden = [v.verdict == FAIL and _is_hidden(v) for v in variables]
+    shown = [v.verdict == FAIL and not _is_hidden(v) for v in variables]
+    points = [(problem, shown)] if any(shown) else []
+    nearby = problem.nearby() if any(hidden) else None
+    if nearby is not None:
+        points.append((nearby, hidden))
+    found: dict[Place, None] = {}
+    for point, wrong in points:
+        groups = _guilty_groups(point, shares, wrong)
+        # What is wrong by that convention alone is not what makes it a failure.
+        others = [group for group in groups if not _is_of_symmetric(group)]
+        found |= dict.fromkeys(_places(point, shares, others or groups))
+    return tuple(found)
+
+
+def _is_hidden(variable: VariableReport) -> bool:
+    """Whether it is wrong nearby, and at the point itself nothing shows."""
+    return isinstance(variable.cause, Mismatch) and bool(variable.cause.at)
 
 
 def is_symmetric(problem: ReplicaProblem, variable: int) -> bool:
@@ -136,5 +157,17 @@ def _guilty_groups(
             )
         ]
         moves += [[step * u for u in direction] for step in SIGNED_STEPS]
-    slopes = [slopes_of(rows) for rows in problem.changes(shares, moves)]
-    return [shares.groups[k] for k in guilty(*slopes)]
+    handed, returned = map(slopes_of, problem.changes(shares, moves))
+    groups, count = shares.groups, len(shares.groups)
+    found = guilty(handed[..., :count], returned[..., :count])
+    # Of what training hands zeros, or nothing, what is made up tells.
+    heard = {
+        step.operation
+        for k, group in enumerate(groups)
+        for step in group
+        if handed[..., k].any()
+    }
+    tried = [k for k, s in enumerate(shares.tried) if s.operation not in heard]
+    columns = [count + k for k in tried]
+    hidden = guilty(handed[..., columns], returned[..., columns]) if tried else ()
+    return [*(groups[k] for k in found), *([shares.tried[tried[k]]] for k in hidden)]

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 import keras_gradwatch as kgw
+from tests.support.marks import first
 from tests.support.small_models import Halved
 
 
@@ -135,6 +136,28 @@ def test_innocent_suspects_are_not_accused():
     note = note_of(dense("a"), layers.Activation(several), dense("b"))
     assert note.startswith(f"Look first at 'activation' (Activation), {HALF_TANH} (")
     assert " and at " not in note
+
+
+HIDES = {
+    "stopped": tf.stop_gradient,
+    "dropped": tf.custom_gradient(lambda x: (x + 0.0, tf.zeros_like)),
+}
+
+
+@pytest.mark.parametrize("how", first(HIDES))
+def test_a_mistake_that_another_one_hides(how):
+    right = tf.custom_gradient(lambda x: (2.0 * x, lambda upstream: 2.0 * upstream))
+    hides = layers.Activation(HIDES[how], name="hides")
+    before = layers.Activation(lambda x: right(half_tanh(right(x))), name="before")
+    note = note_of(dense("a"), before, dense("b"), hides, dense("c"))
+    assert note.startswith(f"Look first at 'before' (Activation), {HALF_TANH} (")
+    assert note.count("; and at") == note.count("; and at 'hides'") == 1
+
+
+def test_a_mistake_behind_a_weight_that_is_zero():
+    zero = layers.Dense(3, kernel_initializer="zeros", name="zero")
+    note = note_of(dense("a"), Halved(name="mine"), zero)
+    assert note.startswith("Look first at 'mine' (Halved), small_models.py:10, in ")
 
 
 @tf.custom_gradient

@@ -11,10 +11,15 @@ a tensor is the sum of what its readers make, so the shares of all operations ad
 the slope of the loss less that of the gradient: to the error. An error thus has its
 places, however many they are; and code that is right as a whole, such as a softmax that
 stops the gradient of a maximum which cancels out, has none.
+
+An operation that is handed zeros, or nothing, adds nothing to the error and may be
+wrong all the same: what hides it is a mistake behind it. If its backward pass is
+hand-written, it is tried once more with a `u` that is made up.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -25,6 +30,8 @@ from keras_gradwatch.findings.pattern import TRANSPOSED, UNSUMMED, Pattern
 from keras_gradwatch.framework import operations
 from keras_gradwatch.framework.graphs import backward_name, dense, view
 from keras_gradwatch.replica.lift.lifted import Lifted
+
+logger = logging.getLogger("keras_gradwatch")
 
 
 @dataclass(eq=False)
@@ -68,6 +75,7 @@ class Shares:
     Attributes:
         groups: The steps, together where what lies between has no numbers of its own,
             as a list of tensors.
+        tried: The hand-written ones, each with what is made up for its outputs.
         patterns: What the mistakes of steps look like, as far as that was asked.
     """
 
@@ -81,10 +89,16 @@ class Shares:
             if any(outside is handle for handle in handles)
         }
         with trace.graph.as_default(), trace.replayed():
-            steps = self._backward()
+            operations = self._forward(trace.call.targets)
+            steps = self._backward(operations)
+            tried = [
+                _tried(o, self._is_weight) for o in operations[::-1] if backward_name(o)
+            ]
         self.groups = _grouped(steps)
+        self.tried = [step for step in tried if step is not None]
         self.patterns: dict[Step, Pattern | None] = {}
-        terms = [pair for group in self.groups for s in group for pair in s.terms]
+        self._columns = [*self.groups, *([step] for step in self.tried)]
+        terms = [pair for group in self._columns for s in group for pair in s.terms]
         tensors = {id(t): t for t, _ in terms if id(t) not in self._handles}
         self._keys = list(tensors)
         self._values = self._compiled(list(tensors.values()))
@@ -100,8 +114,9 @@ class Shares:
             moved: The same for weights that were moved.
 
         Returns:
-            Two arrays with a row for each point and a column for each group: what its
-            outputs say, `u(y) . (change of y)`, and what its inputs say.
+            Two arrays with a row for each point and a column for each group, and then
+            for each of `tried`: what outputs say, `u(y) . (change of y)`, and what
+            inputs say.
         """
         gradients = [np.conj(view(g)) for g in self._gradients(*flat)]
         at = self._known(flat)
@@ -111,8 +126,8 @@ class Shares:
 
     def _row(self, gradients, at, there):
         rest = iter(gradients)
-        row = np.zeros((2, len(self.groups)))
-        for k, group in enumerate(self.groups):
+        row = np.zeros((2, len(self._columns)))
+        for k, group in enumerate(self._columns):
             for step in group:
                 for side, pairs in enumerate((step.given, step.made)):
                     for t, _ in pairs:
@@ -130,7 +145,10 @@ class Shares:
 
     # The backward pass, once more.
 
-    def _backward(self):
+    def _is_weight(self, t):
+        return id(t) in self._handles
+
+    def _backward(self, operations):
         call = self._lifted.trace.call
         targets, weights = call.targets, call.weights or [None] * len(call.targets)
         given: dict[int, list[tf.Tensor]] = {}
@@ -138,26 +156,13 @@ class Shares:
             one = tf.ones_like(target) if weight is None else weight
             given.setdefault(id(target), []).append(tf.cast(one, target.dtype))
         steps = []
-        for operation in reversed(self._forward(targets)):
-            outputs, inputs = list(operation.outputs), list(operation.inputs)
-            handed = [_sum(given.get(id(t), [])) for t in outputs]
+        for operation in reversed(operations):
+            handed = [_sum(given.get(id(t), [])) for t in operation.outputs]
             if all(gradient is None for gradient in handed):
                 continue
-            step = Step(operation)
-            step.given = [
-                (t, u)
-                for t, u in zip(outputs, handed, strict=True)
-                if u is not None and _has_numbers(t)
-            ]
+            step, passed_on = _taken(operation, handed, self._is_weight)
             steps.append(step)
-            for t, gradient in zip(inputs, _asked(step, handed), strict=False):
-                if gradient is None:
-                    continue
-                if not t.shape.is_compatible_with(gradient.shape) and _has_numbers(t):
-                    step.misshapen = _kind(gradient.shape, t.shape)
-                    continue
-                if _has_numbers(t) or id(t) in self._handles:
-                    step.made.append((t, gradient))
+            for t, gradient in passed_on:
                 given.setdefault(id(t), []).append(gradient)
         return steps
 
@@ -189,6 +194,47 @@ class Shares:
                 moving |= {id(t) for t in operation.outputs}
                 found.append(operation)
         return found
+
+
+def _taken(operation, handed, is_weight):
+    """A step, and all gradients that it passes on, each with its tensor."""
+    step, passed_on = Step(operation), []
+    step.given = [
+        (t, u)
+        for t, u in zip(operation.outputs, handed, strict=True)
+        if u is not None and _has_numbers(t)
+    ]
+    for t, gradient in zip(operation.inputs, _asked(step, handed), strict=False):
+        if gradient is None:
+            continue
+        if not t.shape.is_compatible_with(gradient.shape) and _has_numbers(t):
+            step.misshapen = _kind(gradient.shape, t.shape)
+            continue
+        if _has_numbers(t) or is_weight(t):
+            step.made.append((t, gradient))
+        passed_on.append((t, gradient))
+    return step, passed_on
+
+
+def _tried(operation, is_weight):
+    """A step with what is made up for its outputs, as far as they are read."""
+    handed = [
+        _made_up(t) if _has_numbers(t) and t.consumers() else None
+        for t in operation.outputs
+    ]
+    try:
+        return _taken(operation, handed, is_weight)[0]
+    except Exception:  # code that is never asked, perhaps
+        logger.debug("A backward pass could not be tried.", exc_info=True)
+        return None
+
+
+def _made_up(t):
+    """Numbers from -1 to 1 of the shape of a tensor: cosines, as good as random."""
+    count = tf.range(tf.size(t), dtype=tf.int32)
+    return tf.reshape(
+        tf.cast(tf.cos(tf.cast(count, tf.float64) ** 2), t.dtype), tf.shape(t)
+    )
 
 
 def _asked(step, handed):
