@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from keras_gradwatch.findings.place import CODE, LOSS, Line, Place
 from keras_gradwatch.framework import lines
-from keras_gradwatch.framework.graphs import suspects_inside
+from keras_gradwatch.framework.graphs import suspects_inside, title_of
 from keras_gradwatch.replica.lift.shares import Step
 from keras_gradwatch.replica.lift.trace import Trace
 from keras_gradwatch.replica.places import Places, full_names
@@ -46,7 +46,7 @@ def _code(step: Step, places: Places) -> tuple[tuple[str, int, str] | None, str]
         inside = suspects_inside(operation)
         only = places.handwritten(inside.pop()) if len(inside) == 1 else None
         if only is None:
-            return lines.line_of(operation), operation.type
+            return lines.line_of(operation), title_of(operation)
         operation = only
     behind = (t.op for t in operation.inputs)
     found = (lines.decorated_by(op, operation) for op in behind)

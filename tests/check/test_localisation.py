@@ -123,6 +123,15 @@ def test_a_line_inside_a_loop_or_a_branch(stack):
     assert f"Look first at 'inner' ({type(stack[1]).__name__}), {HALF_TANH}" in note
 
 
+def test_a_function_that_was_compiled_before():
+    compiled = tf.function(half_tanh, input_signature=[tf.TensorSpec((None, 3))])
+    compiled(tf.zeros((8, 3)))
+    layer = layers.Activation(lambda x: compiled(x), name="inner")
+    note = note_of(dense("a"), layer, dense("b"))
+    assert note.startswith("Look first at 'inner' (Activation), test_localisation.py:")
+    assert ", operation half_tanh (its gradient is 0.5 times" in note
+
+
 def test_innocent_suspects_are_not_accused():
     def softmax(x):  # right as a whole, though it stops a gradient
         e = tf.exp(x - tf.stop_gradient(tf.reduce_max(x, -1, keepdims=True)))
