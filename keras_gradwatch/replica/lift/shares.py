@@ -82,24 +82,16 @@ class Shares:
     def __init__(self, lifted: Lifted):
         self._lifted = lifted
         trace = lifted.trace
-        self._handles = {
-            id(inside): k
-            for outside, inside in trace.graph.captures
-            for k, handles in enumerate(trace.handles)
-            if any(outside is handle for handle in handles)
-        }
         with trace.graph.as_default(), trace.replayed():
             operations = self._forward(trace.call.targets)
             steps = self._backward(operations)
-            tried = [
-                _tried(o, self._is_weight) for o in operations[::-1] if backward_name(o)
-            ]
+            tried = [_tried(o, trace) for o in operations[::-1] if backward_name(o)]
         self.groups = _grouped(steps)
         self.tried = [step for step in tried if step is not None]
         self.patterns: dict[Step, Pattern | None] = {}
         self._columns = [*self.groups, *([step] for step in self.tried)]
         terms = [pair for group in self._columns for s in group for pair in s.terms]
-        tensors = {id(t): t for t, _ in terms if id(t) not in self._handles}
+        tensors = {id(t): t for t, _ in terms if id(t) not in trace.inside}
         self._keys = list(tensors)
         self._values = self._compiled(list(tensors.values()))
         self._gradients = self._compiled([gradient for _, gradient in terms])
@@ -137,16 +129,15 @@ class Shares:
 
     def _known(self, flat):
         values = dict(zip(self._keys, map(view, self._values(*flat)), strict=True))
-        return values | {key: view(flat[k]) for key, k in self._handles.items()}
+        return values | {
+            key: view(flat[k]) for key, k in self._lifted.trace.inside.items()
+        }
 
     def _compiled(self, tensors):
         values = self._lifted.evaluated(tensors)
         return self._lifted.compiled(lambda *flat: values(flat))
 
     # The backward pass, once more.
-
-    def _is_weight(self, t):
-        return id(t) in self._handles
 
     def _backward(self, operations):
         call = self._lifted.trace.call
@@ -160,7 +151,7 @@ class Shares:
             handed = [_sum(given.get(id(t), [])) for t in operation.outputs]
             if all(gradient is None for gradient in handed):
                 continue
-            step, passed_on = _taken(operation, handed, self._is_weight)
+            step, passed_on = _taken(operation, handed, self._lifted.trace)
             steps.append(step)
             for t, gradient in passed_on:
                 given.setdefault(id(t), []).append(gradient)
@@ -180,15 +171,12 @@ class Shares:
                 waiting.append((operation, True))
                 waiting += [(t.op, False) for t in operation.inputs]
         # A weight that is read outside of the tape does not move.
-        spans, names = self._lifted.trace.spans, None
-        if spans is not None:
-            every = [op.name for op in self._lifted.trace.graph.get_operations()]
-            names = {name for start, end in spans for name in every[start:end]}
+        trace = self._lifted.trace
         moving, found = set[int](), []
         for operation in order:
-            reads = names is None or operation.name in names
+            reads = operation.name in trace.moving
             if any(
-                id(t) in moving or (reads and id(t) in self._handles)
+                id(t) in moving or (reads and id(t) in trace.inside)
                 for t in operation.inputs
             ):
                 moving |= {id(t) for t in operation.outputs}
@@ -196,7 +184,7 @@ class Shares:
         return found
 
 
-def _taken(operation, handed, is_weight):
+def _taken(operation, handed, trace):
     """A step, and all gradients that it passes on, each with its tensor."""
     step, passed_on = Step(operation), []
     step.given = [
@@ -210,20 +198,20 @@ def _taken(operation, handed, is_weight):
         if not t.shape.is_compatible_with(gradient.shape) and _has_numbers(t):
             step.misshapen = _kind(gradient.shape, t.shape)
             continue
-        if _has_numbers(t) or is_weight(t):
+        if _has_numbers(t) or id(t) in trace.inside:
             step.made.append((t, gradient))
         passed_on.append((t, gradient))
     return step, passed_on
 
 
-def _tried(operation, is_weight):
+def _tried(operation, trace):
     """A step with what is made up for its outputs, as far as they are read."""
     handed = [
         _made_up(t) if _has_numbers(t) and t.consumers() else None
         for t in operation.outputs
     ]
     try:
-        return _taken(operation, handed, is_weight)[0]
+        return _taken(operation, handed, trace)[0]
     except Exception:  # code that is never asked, perhaps
         logger.debug("A backward pass could not be tried.", exc_info=True)
         return None
