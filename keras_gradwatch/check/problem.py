@@ -189,6 +189,15 @@ class ReplicaProblem:
         ways = self._graphs.ways
         return None if ways is None else ways.follower(variable)
 
+    def cancels_out(self, variable: int) -> bool:
+        """Whether terms that are not zero add up to the gradient of a weight.
+
+        Args:
+            variable: Position of the weight.
+        """
+        sums = self._graphs.sums
+        return sums is not None and sums.cancel_out(self._flat(self._values), variable)
+
     @property
     def low_precision(self) -> dict[str, list[str]]:
         """Layers that compute in less than float64, by dtype."""

@@ -22,6 +22,7 @@ from keras_gradwatch.replica import diagnose
 from keras_gradwatch.replica.cuts import Ways
 from keras_gradwatch.replica.lift.lifted import Lifted
 from keras_gradwatch.replica.lift.shares import Shares
+from keras_gradwatch.replica.lift.sums import Sums
 from keras_gradwatch.replica.lift.trace import Trace
 from keras_gradwatch.replica.precision import DOUBLE, SINGLE, TRAINING
 from keras_gradwatch.replica.replica import Replica
@@ -61,6 +62,11 @@ class Graphs:
     def shares(self) -> Shares | None:
         """What each operation adds to an error; made when something is wrong."""
         return None if self.lifted is None else Shares(self.lifted)
+
+    @functools.cached_property
+    def sums(self) -> Sums | None:
+        """What is summed up to each gradient; made when one is zero."""
+        return None if self.lifted is None else Sums(self.lifted)
 
 
 def graphs_of(
