@@ -31,6 +31,7 @@ logger = logging.getLogger("keras_gradwatch")
 # How many operations are cut out, to see what their mistakes look like: as many as a
 # note shows.
 _PATTERNS = 4
+_LOOPS = ("While", "StatelessWhile")
 # Operations that read one triangle of a symmetric matrix, and whose gradient is the one
 # for changes that keep it symmetric.
 _SYMMETRIC = ("Cholesky",)
@@ -125,6 +126,8 @@ def _pattern(
     if len(group) > 1:  # with lists between
         return None
     (step,), known, (_, trace) = group, shares.patterns, problem.traced
+    if step.operation.type in _LOOPS:  # of its rounds together, not of what is in it
+        return None
     if step.misshapen is not None:
         return Pattern(step.misshapen)
     if not step.made:

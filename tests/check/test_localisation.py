@@ -100,7 +100,7 @@ def test_a_regulariser_of_the_users_own():
 class Cell(layers.SimpleRNNCell):
     def call(self, sequence, states, training=False):
         output, states = super().call(sequence, states, training=training)
-        return half_tanh(output), states
+        return half_tanh(half_tanh(output)), states
 
 
 class Chosen(layers.Layer):
@@ -121,6 +121,16 @@ class Chosen(layers.Layer):
 def test_a_line_inside_a_loop_or_a_branch(stack):
     note = note_of(*stack)
     assert f"Look first at 'inner' ({type(stack[1]).__name__}), {HALF_TANH}" in note
+
+
+def test_what_a_loop_makes_of_a_mistake_is_not_said_of_the_mistake():
+    def thrice(x):
+        return tf.while_loop(
+            lambda k, x: k < 3, lambda k, x: (k + 1, half_tanh(x)), (0, x)
+        )[1]
+
+    note = note_of(dense("a"), layers.Activation(thrice, name="inner"), dense("b"))
+    assert note.startswith(f"Look first at 'inner' (Activation), {HALF_TANH}. Checked")
 
 
 def test_a_function_that_was_compiled_before():
