@@ -155,8 +155,8 @@ def _in_training(found, subject):
     match found:
         case notes.TrainingLossNotFinite(dtype, loss, exact):
             return (
-                f"In {dtype}, the precision of training, the {subject} is {loss}; in "
-                f"float64 it is {exact:.4g}."
+                f"In {dtype}, the precision of training, {_value(subject)} is {loss}; "
+                f"in float64 it is {exact:.4g}."
             )
         case notes.Underflow():
             return _underflow(found)
@@ -187,10 +187,10 @@ def refusal(found: notes.Refusal, subject: str = LOSS) -> str:
         case notes.Refused(_, text):
             return text
         case notes.LossNotFinite(_, loss):
-            return (
-                f"The {subject} is {loss}: there is no gradient to check. Look for "
-                "what first returns NaN or infinity."
-            )
+            what = f"{_value(subject)} is {loss}: there is no gradient to check. Look "
+            sums = "" if subject == LOSS else ", unless it is the sum that overflows"
+            what += f"for what first returns NaN or infinity{sums}."
+            return what[0].upper() + what[1:]
         case notes.LossNotRepeatable(_, once, again):
             return (
                 f"The {subject} differs between two evaluations at the same weights "
@@ -205,6 +205,13 @@ def refusal(found: notes.Refusal, subject: str = LOSS) -> str:
                 "not be compared."
             )
     raise TypeError(f"Expected a refusal. Received: {found!r}")
+
+
+def _value(subject):
+    """What has one value: a loss, or what is made of an output."""
+    if subject == LOSS:
+        return f"the {subject}"
+    return f"the sum of the {subject}, its entries times 0.5 to 1.5 in size,"
 
 
 def _flawed(operation, layers):
