@@ -144,8 +144,19 @@ def _verdict(
         return INCONCLUSIVE, _why_inconclusive(items)
     if any(not i.direction.is_coordinate for i in proof):
         return PASS, None
+    lost = [i for i in items if i.direction.is_coordinate and i.word in _LOST]
+    if _norm(lost) > _norm(proof):  # most of what was asked
+        return INCONCLUSIVE, _why_inconclusive(lost)
     seen = coverage(items, gradient.size)
     return PASS, None if seen == 1 else causes.Partial(seen)
+
+
+# What noise, or the end of where the loss is finite, left untold.
+_LOST = (judgement.NOISY, judgement.NONFINITE)
+
+
+def _norm(items: Sequence[SlopeComparison]) -> float:
+    return norm_of(np.array([i.analytic for i in items]))
 
 
 def _what_decided(
