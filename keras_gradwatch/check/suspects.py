@@ -70,7 +70,7 @@ def _places_of(
     found: dict[Place, None] = {}
     for point, wrong in points:
         groups = _guilty_groups(point, shares, wrong)
-        # What is wrong by that convention alone is not what makes it a failure.
+        # A gradient for symmetric changes alone is not what makes it a failure.
         others = [group for group in groups if not _is_of_symmetric(group)]
         found |= dict.fromkeys(_places(point, shares, others or groups))
     return tuple(found)
@@ -82,7 +82,7 @@ def _is_hidden(variable: VariableReport) -> bool:
 
 
 def is_symmetric(problem: ReplicaProblem, variable: int) -> bool:
-    """Whether a gradient is parted from differences by such a convention alone.
+    """Whether nothing parts a gradient from differences but that it is symmetric.
 
     Args:
         problem: The loss at the point.
@@ -93,7 +93,7 @@ def is_symmetric(problem: ReplicaProblem, variable: int) -> bool:
         shares = problem.shares
         groups = () if shares is None else _guilty_groups(problem, shares, alone)
     except Exception:  # as above
-        logger.debug("Conventions could not be told.", exc_info=True)
+        logger.debug("What makes a gradient symmetric is unknown.", exc_info=True)
         return False
     return bool(groups) and all(map(_is_of_symmetric, groups))
 
