@@ -7,6 +7,7 @@ in which order), `reporting.py` (what the report says of it) and `training_effec
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import math
@@ -39,7 +40,7 @@ from keras_gradwatch.check.reporting import (
 from keras_gradwatch.check.settings import Settings
 from keras_gradwatch.check.subject import Subject
 from keras_gradwatch.check.subset import Subset
-from keras_gradwatch.check.suspects import look_here
+from keras_gradwatch.check.suspects import is_symmetric, look_here
 from keras_gradwatch.check.training_effects import (
     gradients_by_size,
     remarks,
@@ -247,7 +248,16 @@ class GradientChecker:
                 began = time.perf_counter()
             clock = Clock(budget, began, lambda: problem.seconds)
             shapes = [weight.shape for weight in problem.weights]
-            found = compare(problem, shapes, plan, past, clock, rng, progress.stage)
+            found = compare(
+                problem,
+                shapes,
+                plan,
+                past,
+                clock,
+                rng,
+                progress.stage,
+                functools.partial(is_symmetric, problem),
+            )
         except UncheckableError as error:
             return _Loss(problem, refusal(error, evaluator.replica.objective.name))
         variables = tuple(
@@ -344,17 +354,17 @@ class GradientChecker:
 
     def _notes_on(self, loss):
         """What else a reader should know of one loss."""
-        if any(v.verdict == FAIL for v in loss.variables):
-            problem, variables = loss.problem, loss.variables
+        problem, variables, look = loss.problem, loss.variables, None
+        if any(v.verdict == FAIL for v in variables):
             look = look_here(problem, variables) or self._subject.where_to_look(
                 problem.stages, variables
             )
             if look is not None:
                 yield look
-        yield from notes_on(loss.problem, loss.variables)
-        yield from on_precision(loss.problem, loss.stairs)
-        yield from on_edges(loss.problem)
-        yield from on_symmetric(loss.symmetric, loss.variables)
+        yield from notes_on(problem, variables, look)
+        yield from on_precision(problem, loss.stairs)
+        yield from on_edges(problem)
+        yield from on_symmetric(loss.symmetric, variables)
 
 
 def _on_examples(checked, used, there):

@@ -14,7 +14,13 @@ from keras_gradwatch.findings.causes import (
     TooNoisy,
 )
 from keras_gradwatch.findings.intentions import OVERWRITTEN, QUANTISED
-from keras_gradwatch.findings.notes import AssignedAndRead, FlawedOperation, Note
+from keras_gradwatch.findings.notes import (
+    AssignedAndRead,
+    FlawedOperation,
+    Look,
+    LookHere,
+    Note,
+)
 from keras_gradwatch.findings.variable import VariableReport
 from keras_gradwatch.findings.verdicts import (
     BLOCKED,
@@ -74,13 +80,16 @@ def _quantised(problem, variable):
 
 
 def notes_on(
-    problem: ReplicaProblem, variables: Sequence[VariableReport]
+    problem: ReplicaProblem,
+    variables: Sequence[VariableReport],
+    look: Look | None = None,
 ) -> Iterator[Note]:
     """What is known of the way from wrong variables to the loss.
 
     Args:
         problem: The problem that was compared.
         variables: The reports of its variables.
+        look: Where to look. A wrong gradient of TensorFlow's elsewhere is none here.
     """
     wrong = {k for k, v in enumerate(variables) if v.verdict == FAIL}
     if not wrong or problem.trace is None:
@@ -89,6 +98,9 @@ def notes_on(
     if read:
         yield AssignedAndRead(_names(problem, read))
     flaws = [one for one in flawed(problem.trace) if one.weights & wrong]
+    if isinstance(look, LookHere):
+        guilty = {place.operation for place in look.places}
+        flaws = [one for one in flaws if one.key in guilty]
     for operation in dict.fromkeys(one.key for one in flaws):
         own = [one for one in flaws if one.key == operation]
         yield FlawedOperation(operation, _names(problem, own))

@@ -25,7 +25,7 @@ from keras_gradwatch.findings.raised import refused
 from keras_gradwatch.framework.dtypes import lowest
 from keras_gradwatch.framework.graphs import view
 from keras_gradwatch.replica import diagnose
-from keras_gradwatch.replica.cuts import Cut, cut_between, follower
+from keras_gradwatch.replica.cuts import Cut
 from keras_gradwatch.replica.known import Known, assigned
 from keras_gradwatch.replica.lift.alone import Alone
 from keras_gradwatch.replica.lift.shares import Shares, Step
@@ -177,9 +177,8 @@ class ReplicaProblem:
         Args:
             variable: Position of the weight.
         """
-        if self._lifted is None:
-            return Cut("", None, is_whole=False)
-        return cut_between(self._evaluator.replica, self._lifted.trace, variable)
+        ways = self._graphs.ways
+        return Cut("", None, is_whole=False) if ways is None else ways.cut(variable)
 
     def follower(self, variable: int) -> Place | None:
         """The layer that takes what the layer of a weight returns, if that is known.
@@ -187,14 +186,22 @@ class ReplicaProblem:
         Args:
             variable: Position of the weight.
         """
-        if self._lifted is None:
-            return None
-        return follower(self._evaluator.replica, self._lifted.trace, variable)
+        ways = self._graphs.ways
+        return None if ways is None else ways.follower(variable)
+
+    def cancels_out(self, variable: int) -> bool:
+        """Whether terms that are not zero add up to the gradient of a weight.
+
+        Args:
+            variable: Position of the weight.
+        """
+        sums = self._graphs.sums
+        return sums is not None and sums.cancel_out(self._flat(self._values), variable)
 
     @property
     def low_precision(self) -> dict[str, list[str]]:
         """Layers that compute in less than float64, by dtype."""
-        return self._evaluator.graphs_for(self._states, self._batch).low_precision
+        return self._graphs.low_precision
 
     @property
     def rounded(self) -> tuple[str, ...]:
@@ -214,9 +221,13 @@ class ReplicaProblem:
         return diagnose.drawn_once(self._evaluator.replica, self._lifted)
 
     @property
+    def _graphs(self):
+        return self._evaluator.graphs_for(self._states, self._batch)
+
+    @property
     def _lifted(self):
         """The lifted graphs; None of code that has none."""
-        return self._evaluator.graphs_for(self._states, self._batch).lifted
+        return self._graphs.lifted
 
     @property
     def dtype(self) -> str:
@@ -267,7 +278,7 @@ class ReplicaProblem:
     @property
     def shares(self) -> Shares | None:
         """What each operation adds to the error; None of code that has no graph."""
-        return self._evaluator.graphs_for(self._states, self._batch).shares
+        return self._graphs.shares
 
     def alone(self, step: Step) -> Alone:
         """One operation of the loss, cut out."""

@@ -149,6 +149,8 @@ def _blocked(problem, variable, verdict, cause) -> tuple[str, Cause | None]:
         # Nothing cuts it: what it acts through is flat here.
         if gradient is None:
             return INCONCLUSIVE, causes.Untold()
+        if problem.cancels_out(variable):
+            return ZERO, causes.CancelsOut()
         return BLOCKED, causes.Dead()
     # Of many jumps at once, differences make slopes.
     is_seen = verdict == FAIL or isinstance(cause, _SEEN)

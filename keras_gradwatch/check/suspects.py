@@ -16,6 +16,8 @@ from keras_gradwatch.check.numerics.guilt import (
     slopes_of,
 )
 from keras_gradwatch.check.problem import ReplicaProblem
+from keras_gradwatch.check.terms import wrong_term
+from keras_gradwatch.findings.causes import Mismatch
 from keras_gradwatch.findings.notes import LookHere
 from keras_gradwatch.findings.pattern import ZERO, Pattern
 from keras_gradwatch.findings.place import Place
@@ -29,6 +31,10 @@ logger = logging.getLogger("keras_gradwatch")
 # How many operations are cut out, to see what their mistakes look like: as many as a
 # note shows.
 _PATTERNS = 4
+_LOOPS = ("While", "StatelessWhile")
+# Operations that read one triangle of a symmetric matrix, and whose gradient is the one
+# for changes that keep it symmetric.
+_SYMMETRIC = ("Cholesky",)
 
 
 def look_here(
@@ -40,16 +46,62 @@ def look_here(
         problem: The loss at the point.
         variables: The reports of its variables, some of them wrong.
     """
-    wrong = [v.verdict == FAIL for v in variables]
     try:
         shares = problem.shares
         if shares is None:  # code that has no graph
             return None
-        places = _places(problem, shares, _guilty_groups(problem, shares, wrong))
+        places = _places_of(problem, shares, variables)
     except Exception:  # the code of a backward pass, asked once more
         logger.debug("The places of a mistake could not be told.", exc_info=True)
         return None
     return LookHere(places) if places else None
+
+
+def _places_of(
+    problem: ReplicaProblem, shares: Shares, variables: Sequence[VariableReport]
+) -> tuple[Place, ...]:
+    """The places of what is wrong at the point, and of what is so nearby alone."""
+    hidden = [v.verdict == FAIL and _is_hidden(v) for v in variables]
+    shown = [v.verdict == FAIL and not _is_hidden(v) for v in variables]
+    points = [(problem, shown)] if any(shown) else []
+    nearby = problem.nearby() if any(hidden) else None
+    if nearby is not None:
+        points.append((nearby, hidden))
+    found: dict[Place, None] = {}
+    for point, wrong in points:
+        groups = _guilty_groups(point, shares, wrong)
+        # A gradient for symmetric changes alone is not what makes it a failure.
+        others = [group for group in groups if not _is_of_symmetric(group)]
+        found |= dict.fromkeys(_places(point, shares, others or groups))
+    return tuple(found)
+
+
+def _is_hidden(variable: VariableReport) -> bool:
+    """Whether it is wrong nearby, and at the point itself nothing shows."""
+    return isinstance(variable.cause, Mismatch) and bool(variable.cause.at)
+
+
+def is_symmetric(problem: ReplicaProblem, variable: int) -> bool:
+    """Whether nothing parts a gradient from differences but that it is symmetric.
+
+    Args:
+        problem: The loss at the point.
+        variable: Position of a variable whose gradient looks wrong.
+    """
+    alone = [k == variable for k in range(len(problem.sizes))]
+    try:
+        shares = problem.shares
+        groups = () if shares is None else _guilty_groups(problem, shares, alone)
+    except Exception:  # as above
+        logger.debug("What makes a gradient symmetric is unknown.", exc_info=True)
+        return False
+    return bool(groups) and all(map(_is_of_symmetric, groups))
+
+
+def _is_of_symmetric(group: Sequence[Step]) -> bool:
+    return all(
+        step.operation.type in _SYMMETRIC and not step.is_handwritten for step in group
+    )
 
 
 def _places(
@@ -73,14 +125,17 @@ def _pattern(
     """What the mistake of one operation looks like."""
     if len(group) > 1:  # with lists between
         return None
-    (step,), known = group, shares.patterns
+    (step,), known, (_, trace) = group, shares.patterns, problem.traced
+    if step.operation.type in _LOOPS:  # of its rounds together, not of what is in it
+        return None
     if step.misshapen is not None:
         return Pattern(step.misshapen)
     if not step.made:
         return Pattern(ZERO)
     if step not in known:
         try:
-            known[step] = pattern_of(problem.alone(step))
+            alone = problem.alone(step)
+            known[step] = pattern_of(alone) or wrong_term(step, alone, trace)
         except Exception:  # cut out, code may do what it never did before
             logger.debug("An operation could not be cut out.", exc_info=True)
             known[step] = None
@@ -105,5 +160,17 @@ def _guilty_groups(
             )
         ]
         moves += [[step * u for u in direction] for step in SIGNED_STEPS]
-    slopes = [slopes_of(rows) for rows in problem.changes(shares, moves)]
-    return [shares.groups[k] for k in guilty(*slopes)]
+    handed, returned = map(slopes_of, problem.changes(shares, moves))
+    groups, count = shares.groups, len(shares.groups)
+    found = guilty(handed[..., :count], returned[..., :count])
+    # Of what training hands zeros, or nothing, what is made up tells.
+    heard = {
+        step.operation
+        for k, group in enumerate(groups)
+        for step in group
+        if handed[..., k].any()
+    }
+    tried = [k for k, s in enumerate(shares.tried) if s.operation not in heard]
+    columns = [count + k for k in tried]
+    hidden = guilty(handed[..., columns], returned[..., columns]) if tried else ()
+    return [*(groups[k] for k in found), *([shares.tried[tried[k]]] for k in hidden)]

@@ -167,6 +167,11 @@ class TrulyZero(Cause):
 
 
 @dataclass(frozen=True)
+class CancelsOut(Cause):
+    """Zero, as its terms cancel out; the loss changes if the variable is moved far."""
+
+
+@dataclass(frozen=True)
 class Piecewise(Cause):
     """Zero; what is differentiated is constant piece by piece, as that of a ReLU."""
 
@@ -346,6 +351,7 @@ CAUSES = (
     RightNearby,
     NoInfluence,
     TrulyZero,
+    CancelsOut,
     Piecewise,
     Blocked,
     Dead,

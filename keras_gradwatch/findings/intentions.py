@@ -106,12 +106,24 @@ FLAWS = {
     "Cumprod": Flaw(
         "tf.math.cumprod", "where its input has a zero", "tensorflow#119430"
     ),
-    "HSVToRGB": Flaw("tf.image.hsv_to_rgb", "everywhere: it has none"),
-    "ImageProjectiveTransformV3": Flaw(
-        "a warp of images", "but for shifts by whole pixels: it is another warp"
+    "HSVToRGB": Flaw(
+        "tf.image.hsv_to_rgb", "everywhere: it has none", "tensorflow#21510"
     ),
+    "ImageProjectiveTransformV3": Flaw(
+        "a warp of images",
+        "but for shifts by whole pixels: it is another warp",
+        "tensorflow#127241",
+    ),
+    "TensorScatterUpdate": Flaw(
+        "tf.tensor_scatter_nd_update", "where an index comes twice", "tensorflow#56961"
+    ),
+    "DynamicStitch": Flaw(
+        "tf.dynamic_stitch", "where an index comes twice", "tensorflow#7397"
+    ),
+    "SelfAdjointEigV2": Flaw("tf.linalg.eigh", "where eigenvalues are equal"),
     "SoftmaxCrossEntropyWithLogits": Flaw(
         "tf.nn.softmax_cross_entropy_with_logits",
         "where the labels of an example do not add up to 1",
+        "tensorflow#60314",
     ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -191,6 +192,17 @@ def backward_name(operation: tf.Operation) -> str:
         The name; empty if it has its own. That of a call of a function counts as such.
     """
     return _backward_name(operation.node_def)
+
+
+def title_of(operation: tf.Operation) -> str:
+    """What to call an operation: its type, or the function that it calls.
+
+    Args:
+        operation: The operation.
+    """
+    names = [*called(operation.node_def)] if operation.type in _CALLS else []
+    found = re.fullmatch(r"__\w+?_(\w+)_\d+", names[0]) if names else None
+    return found[1] if found else str(operation.type)
 
 
 def suspects_inside(operation: tf.Operation) -> set[str]:

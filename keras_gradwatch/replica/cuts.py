@@ -48,45 +48,62 @@ class Cut:
     line: str = ""
 
 
-def cut_between(replica: Replica, trace: Trace, weight: int) -> Cut | None:
-    """What stands between a weight and the loss.
+class Ways:
+    """The ways from each weight to the loss; each is followed once.
 
     Args:
         replica: The `Replica` that was traced.
         trace: What its code was traced to.
-        weight: Position of the weight.
-
-    Returns:
-        The `Cut`; None if there is a way that has a derivative all along.
     """
-    flow = _Flow(trace, weight)
-    if flow.reaches(flow.smooth):
+
+    def __init__(self, replica: Replica, trace: Trace):
+        self._replica, self._trace = replica, trace
+        self._cuts: dict[int, Cut | None] = {}
+        self._followers: dict[int, Place | None] = {}
+
+    def cut(self, weight: int) -> Cut | None:
+        """What stands between a weight and the loss.
+
+        Args:
+            weight: Position of the weight.
+
+        Returns:
+            The `Cut`; None if there is a way that has a derivative all along.
+        """
+        if weight not in self._cuts:
+            self._cuts[weight] = self._cut_of(weight)
+        return self._cuts[weight]
+
+    def follower(self, weight: int) -> Place | None:
+        """The layer that first takes what the layer of a weight makes of it.
+
+        Args:
+            weight: Position of the weight.
+        """
+        if weight not in self._followers:
+            self._followers[weight] = self._follower_of(weight)
+        return self._followers[weight]
+
+    def _cut_of(self, weight):
+        flow, places = _Flow(self._trace, weight), self._trace.places
+        if flow.reaches(flow.smooth):
+            return None
+        is_whole = not flow.reaches(flow.hidden)
+        first = min(flow.cutting(), key=_rank, default=None)
+        if first is None:
+            return Cut(next(flow.inside(), ""), None, is_whole)
+        place = _place(self._replica, places.owner(first.name))
+        line = places.line(first.name)
+        return Cut(_called(first), place, is_whole, str(line or ""))
+
+    def _follower_of(self, weight):
+        own = None
+        for op in _Flow(self._trace, weight).following:
+            layer = self._trace.places.owner(op.name)
+            own = own or layer
+            if layer is not own:
+                return _place(self._replica, layer)
         return None
-    is_whole = not flow.reaches(flow.hidden)
-    first = min(flow.cutting(), key=_rank, default=None)
-    if first is None:
-        names = flow.inside()
-        return Cut(next(iter(names), ""), None, is_whole)
-    place = _place(replica, trace.places.owner(first.name))
-    line = trace.places.line(first.name)
-    return Cut(_called(first), place, is_whole, str(line or ""))
-
-
-def follower(replica: Replica, trace: Trace, weight: int) -> Place | None:
-    """The layer that first takes what the layer of a weight makes of it.
-
-    Args:
-        replica: The `Replica` that was traced.
-        trace: What its code was traced to.
-        weight: Position of the weight.
-    """
-    own = None
-    for op in _Flow(trace, weight).following:
-        layer = trace.places.owner(op.name)
-        own = own or layer
-        if layer is not own:
-            return _place(replica, layer)
-    return None
 
 
 def _place(replica: Replica, layer: Any) -> Place | None:
@@ -107,22 +124,18 @@ class _Flow:
     """
 
     def __init__(self, trace: Trace, weight: int):
-        graph, handles = trace.graph, set(map(id, trace.handles[weight]))
+        graph, inside = trace.graph, trace.inside
         self._graph = graph
         self._targets = trace.call.targets
-        start = {t.name for outside, t in graph.captures if id(outside) in handles}
+        start = {t.name for _, t in graph.captures if inside.get(id(t)) == weight}
         self.smooth, self.hidden = set(start), set[str]()
         self._cut: dict[str, frozenset[tf.Operation]] = {}
         self._calls: list[tf.Operation] = []
         self.following: list[tf.Operation] = []
-        # A weight is moved where its tape records, else not.
-        spans = [(0, len(graph.get_operations()))]
-        spans = spans if trace.spans is None else list(trace.spans)
-        for k, op in enumerate(graph.get_operations()):
+        for op in graph.get_operations():
             if op.type not in WITHOUT_VALUES:
-                is_moved = any(a <= k < b for a, b in spans)
                 names = {t.name for t in op.inputs}
-                self._follow(op, names if is_moved else names - start)
+                self._follow(op, names if op.name in trace.moving else names - start)
 
     def reaches(self, tensors: set[str]) -> bool:
         """Whether the loss is among some tensors."""

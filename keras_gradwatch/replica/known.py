@@ -142,29 +142,11 @@ def _found(trace, key_of):
 
 
 def _weights(trace, ops):
-    """Positions of the weights that some operations depend on.
-
-    Within the spans of the tape: what is read elsewhere does not move.
-    """
-    place = {id(h): k for k, handles in enumerate(trace.handles) for h in handles}
-    inside = {
-        id(t): place[id(outside)]
-        for outside, t in trace.graph.captures
-        if id(outside) in place
-    }
-    recorded = _recorded(trace)
+    """Positions of the weights that some operations depend on, and move with."""
     return frozenset(
-        inside[id(t)]
+        trace.inside[id(t)]
         for op in behind(ops)
-        if recorded is None or op.name in recorded
+        if op.name in trace.moving
         for t in op.inputs
-        if id(t) in inside
+        if id(t) in trace.inside
     )
-
-
-def _recorded(trace):
-    """Names of the operations that its tape recorded; None of all."""
-    if trace.spans is None:
-        return None
-    operations = trace.graph.get_operations()
-    return {op.name for a, b in trace.spans for op in operations[a:b]}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import tensorflow as tf
+
 from keras_gradwatch.findings.place import CODE, LOSS, Line, Place
 from keras_gradwatch.framework import lines
-from keras_gradwatch.framework.graphs import suspects_inside
+from keras_gradwatch.framework.graphs import suspects_inside, title_of
 from keras_gradwatch.replica.lift.shares import Step
 from keras_gradwatch.replica.lift.trace import Trace
 from keras_gradwatch.replica.places import Places, full_names
@@ -40,14 +42,28 @@ def _is_ours(layer: object) -> bool:
 
 
 def _code(step: Step, places: Places) -> tuple[tuple[str, int, str] | None, str]:
-    """The line, and what the operation is called."""
-    operation, backward = step.operation, step.backward
-    if not step.is_handwritten:
-        inside = suspects_inside(operation)
-        only = places.handwritten(inside.pop()) if len(inside) == 1 else None
-        if only is None:
-            return lines.line_of(operation), operation.type
-        operation = only
+    """The line, and what the operation is called.
+
+    Of a loop, a branch or a call it is the one suspect inside, wherever that is called.
+    """
+    operation = step.operation
+    if step.is_handwritten:
+        return _handwritten(operation, step.backward)
+    inside = [places.handwritten(name) for name in suspects_inside(operation)]
+    found = {None if call is None else _handwritten(call) for call in inside}
+    only = found.pop() if len(found) == 1 else None
+    return only or (lines.line_of(operation), title_of(operation))
+
+
+def _handwritten(
+    operation: tf.Operation, backward: Sequence[tf.Operation] = ()
+) -> tuple[tuple[str, int, str] | None, str]:
+    """The same of the call of a function whose backward pass is hand-written.
+
+    Args:
+        operation: The call.
+        backward: What its backward pass made, if that is known.
+    """
     behind = (t.op for t in operation.inputs)
     found = (lines.decorated_by(op, operation) for op in behind)
     decorated = next((line for line in found if line is not None), None)

@@ -103,6 +103,37 @@ def test_functions_of_symmetric_matrices(function, matrix):
     assert report.verdict == "FAIL"
 
 
+def bilinear(x):
+    """A matrix that is read by both its triangles."""
+    rows = np.random.default_rng(2).normal(size=(2, 3))
+    return tf.constant(rows, x.dtype) @ x
+
+
+READ_TWICE = {
+    "a product": lambda x: tf.linalg.cholesky(x) + bilinear(x)[:1],
+    "a weight decay": lambda x: tf.linalg.logdet(x) + 0.1 * tf.reduce_sum(x * x),
+    "a trace": lambda x: tf.linalg.logdet(x) - tf.linalg.trace(x @ tf.sin(x)),
+}
+
+
+@pytest.mark.parametrize("what", first(READ_TWICE))
+def test_a_matrix_of_which_something_else_reads_all(what, matrix):
+    report = kgw.check_function(READ_TWICE[what], matrix)
+    assert report.verdict == "PASS", str(report)
+    assert any("one triangle of x" in note for note in report.notes)
+    report = kgw.check_function(lambda x: READ_TWICE[what](halved(x)), matrix)
+    assert report.verdict == "FAIL"
+
+
+def test_a_cholesky_factor_is_not_accused_of_what_another_did(matrix):
+    def function(x):
+        return tf.linalg.cholesky(x) + bilinear(halved(x))[:1]
+
+    report = kgw.check_function(function, matrix)
+    assert report.verdict == "FAIL"
+    assert [place.operation for place in report.places] == ["halved"]
+
+
 @pytest.mark.long
 def test_a_hermitian_matrix(rng):
     a = rng.normal(size=(3, 3)) + 1j * rng.normal(size=(3, 3))

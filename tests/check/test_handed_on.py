@@ -13,6 +13,7 @@ from keras_gradwatch.__main__ import ALARMED, main
 from keras_gradwatch.findings.digest import digest
 from keras_gradwatch.findings.headline import headline
 from keras_gradwatch.findings.notes import SEVERE
+from tests.support.marks import some
 from tests.support.steps import Gan, Scaled, compile_gan
 
 X = np.random.default_rng(0).normal(size=(32, 6)).astype("float32")
@@ -81,13 +82,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        name if k % 5 == 4 else pytest.param(name, marks=pytest.mark.long)
-        for k, name in enumerate(WRONG)
-    ],
-)
+@pytest.mark.parametrize("name", some(WRONG, 5, start=4))
 def test_what_keeps_weights_from_learning_is_severe(name):
     change, said = WRONG[name]
     model = handing(change)
@@ -136,13 +131,7 @@ TOLD = {
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        name if k % 9 == 5 else pytest.param(name, marks=pytest.mark.long)
-        for k, name in enumerate(TOLD)
-    ],
-)
+@pytest.mark.parametrize("name", some(TOLD, 9, start=5))
 def test_what_steps_are_written_for_is_told_and_not_warned_of(name):
     report = report_on(handing(TOLD[name]))
     assert report.passed

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 import keras_gradwatch as kgw
+from tests.support.marks import first
 from tests.support.small_models import Halved
 
 
@@ -99,7 +100,7 @@ def test_a_regulariser_of_the_users_own():
 class Cell(layers.SimpleRNNCell):
     def call(self, sequence, states, training=False):
         output, states = super().call(sequence, states, training=training)
-        return half_tanh(output), states
+        return half_tanh(half_tanh(output)), states
 
 
 class Chosen(layers.Layer):
@@ -122,6 +123,25 @@ def test_a_line_inside_a_loop_or_a_branch(stack):
     assert f"Look first at 'inner' ({type(stack[1]).__name__}), {HALF_TANH}" in note
 
 
+def test_what_a_loop_makes_of_a_mistake_is_not_said_of_the_mistake():
+    def thrice(x):
+        return tf.while_loop(
+            lambda k, x: k < 3, lambda k, x: (k + 1, half_tanh(x)), (0, x)
+        )[1]
+
+    note = note_of(dense("a"), layers.Activation(thrice, name="inner"), dense("b"))
+    assert note.startswith(f"Look first at 'inner' (Activation), {HALF_TANH}. Checked")
+
+
+def test_a_function_that_was_compiled_before():
+    compiled = tf.function(half_tanh, input_signature=[tf.TensorSpec((None, 3))])
+    compiled(tf.zeros((8, 3)))
+    layer = layers.Activation(lambda x: compiled(x), name="inner")
+    note = note_of(dense("a"), layer, dense("b"))
+    assert note.startswith("Look first at 'inner' (Activation), test_localisation.py:")
+    assert ", operation half_tanh (its gradient is 0.5 times" in note
+
+
 def test_innocent_suspects_are_not_accused():
     def softmax(x):  # right as a whole, though it stops a gradient
         e = tf.exp(x - tf.stop_gradient(tf.reduce_max(x, -1, keepdims=True)))
@@ -135,6 +155,28 @@ def test_innocent_suspects_are_not_accused():
     note = note_of(dense("a"), layers.Activation(several), dense("b"))
     assert note.startswith(f"Look first at 'activation' (Activation), {HALF_TANH} (")
     assert " and at " not in note
+
+
+HIDES = {
+    "stopped": tf.stop_gradient,
+    "dropped": tf.custom_gradient(lambda x: (x + 0.0, tf.zeros_like)),
+}
+
+
+@pytest.mark.parametrize("how", first(HIDES))
+def test_a_mistake_that_another_one_hides(how):
+    right = tf.custom_gradient(lambda x: (2.0 * x, lambda upstream: 2.0 * upstream))
+    hides = layers.Activation(HIDES[how], name="hides")
+    before = layers.Activation(lambda x: right(half_tanh(right(x))), name="before")
+    note = note_of(dense("a"), before, dense("b"), hides, dense("c"))
+    assert note.startswith(f"Look first at 'before' (Activation), {HALF_TANH} (")
+    assert note.count("; and at") == note.count("; and at 'hides'") == 1
+
+
+def test_a_mistake_behind_a_weight_that_is_zero():
+    zero = layers.Dense(3, kernel_initializer="zeros", name="zero")
+    note = note_of(dense("a"), Halved(name="mine"), zero)
+    assert note.startswith("Look first at 'mine' (Halved), small_models.py:10, in ")
 
 
 @tf.custom_gradient

@@ -293,6 +293,32 @@ def test_a_minimum_is_looked_at_a_thousandth_away(loss):
         assert word not in str(report)
 
 
+FAR = np.where(np.arange(16) % 2, 5.0, -5.0).astype("float32")[:, None]
+
+
+def of_signs(*middle, loss="mae"):
+    """A model whose last bias gets as many positive as negative signs."""
+    model = net(layers.Dense(4, "tanh"), *middle, layers.Dense(1, name="last"))
+    model.compile("sgd", loss)
+    return kgw.check_gradients(model, X, FAR, samples=2, directions=1)
+
+
+@pytest.mark.parametrize("loss", first(["mae", "mape", "huber"]))
+def test_signs_that_cancel_out_are_zero_and_not_dead(loss):
+    report = of_signs(loss=loss)
+    found = of(report, "last", "bias")
+    assert (found.verdict, report.verdict) == ("ZERO", "PASS"), str(report)
+    assert isinstance(found.cause, causes.CancelsOut)
+    assert "dead" not in found.reason
+    assert kgw.GradientReport.from_json(report.to_json()) == report
+
+
+def test_a_mistake_beside_signs_that_cancel_out_is_found():
+    report = of_signs(Do(halved))
+    assert of(report, "last", "bias").verdict == "ZERO"
+    assert report.verdict == "FAIL"
+
+
 @pytest.mark.parametrize("function", [tf.floor, tf.sign, tf.round])
 def test_a_function_of_steps_is_blocked(function):
     report = kgw.check_function(function, X[:2].astype("float64"))

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 import keras_gradwatch as kgw
+from tests.support.marks import first
 from tests.support.models import half
 from tests.support.small_models import between
 
@@ -95,10 +96,6 @@ DRAWS = {
 }
 
 
-def _long(name):
-    return pytest.param(name, marks=pytest.mark.long)
-
-
 @pytest.fixture
 def data(rng):
     return rng.normal(size=(6, 4)), rng.normal(size=(6, 2))
@@ -149,7 +146,7 @@ def test_a_generator_of_tensorflow(data):
 
 
 @pytest.mark.parametrize(
-    "name", ["normal", "branch in a loop", *map(_long, ("loop", "branch", "map"))]
+    "name", first(["normal", "branch in a loop", "loop", "branch", "map"], 2)
 )
 def test_each_check_has_a_draw_of_its_own(name, data):
     model = between(_around(DRAWS[name]))

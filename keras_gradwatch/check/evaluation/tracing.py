@@ -19,8 +19,10 @@ from keras_gradwatch.framework import batch as batches
 from keras_gradwatch.framework.graphs import dense
 from keras_gradwatch.framework.isolation import same_raw_variables
 from keras_gradwatch.replica import diagnose
+from keras_gradwatch.replica.cuts import Ways
 from keras_gradwatch.replica.lift.lifted import Lifted
 from keras_gradwatch.replica.lift.shares import Shares
+from keras_gradwatch.replica.lift.sums import Sums
 from keras_gradwatch.replica.lift.trace import Trace
 from keras_gradwatch.replica.precision import DOUBLE, SINGLE, TRAINING
 from keras_gradwatch.replica.replica import Replica
@@ -45,6 +47,7 @@ class Graphs:
         low_precision: Name of each low-precision dtype that the loss goes
             through, with the layers that use it.
         lifted: The loss and gradient as graphs; None of code that has none.
+        ways: The ways from weights to the loss; None of such code.
     """
 
     gradient: Callable
@@ -53,11 +56,17 @@ class Graphs:
     present: Sequence[bool]
     low_precision: dict[str, list[str]]
     lifted: Lifted | None = None
+    ways: Ways | None = None
 
     @functools.cached_property
     def shares(self) -> Shares | None:
         """What each operation adds to an error; made when something is wrong."""
         return None if self.lifted is None else Shares(self.lifted)
+
+    @functools.cached_property
+    def sums(self) -> Sums | None:
+        """What is summed up to each gradient; made when one is zero."""
+        return None if self.lifted is None else Sums(self.lifted)
 
 
 def graphs_of(
@@ -113,7 +122,10 @@ def _lifted(replica, found, states, batch):
     price = time.perf_counter() - began
     low_precision = diagnose.low_precision(replica, found.places, lifted.loss.graph)
     shortcuts = Shortcuts(lifted, losses, price, 0.0 if low_precision else _SAME)
-    return Graphs(gradient, losses, shortcuts, found.present, low_precision, lifted)
+    ways = Ways(replica, found)
+    return Graphs(
+        gradient, losses, shortcuts, found.present, low_precision, lifted, ways
+    )
 
 
 def _eager(replica, states, batch):

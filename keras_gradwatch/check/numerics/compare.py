@@ -77,6 +77,7 @@ def compare(
     clock: Clock,
     rng: np.random.Generator,
     tell: Callable[..., None] = lambda doing, variables=None: None,
+    is_symmetric: Callable[[int], bool] = lambda variable: False,
 ) -> Found:
     """Compares the gradients of all variables, as far as the time allows.
 
@@ -94,11 +95,13 @@ def compare(
         rng: Source of randomness.
         tell: Called with what comes next, in a few words, and of how many variables
             one by one.
+        is_symmetric: Asked of a variable that looks wrong: whether that is because its
+            gradient is one for symmetric changes, by what is known of the code.
 
     Returns:
         What was `Found`.
     """
-    comparing = _Comparing(problem, shapes, plan, past, clock, rng, tell)
+    comparing = _Comparing(problem, shapes, plan, past, clock, rng, tell, is_symmetric)
     drawn = Draws(problem, plan, rng)
     # First of all asks the clock, which then times one loss if none was timed yet.
     is_roomy = drawn.count() <= clock.pairs()
@@ -128,6 +131,7 @@ class _Comparing:
     clock: Clock
     rng: np.random.Generator
     tell: Callable[..., None]
+    is_symmetric: Callable[[int], bool]
 
     def prove_anew(self, is_roomy: bool) -> Anew:
         """Looks at what earlier checks found wrong."""
@@ -137,8 +141,7 @@ class _Comparing:
         known = sorted({*past.failed, *past.even})
         several = counted(len(known), "variable")
         self.tell(f"looking again at {several}", len(known))
-        noise = self._remembered() if self.problem.is_precise else None
-        comparator = self._comparator(noise or self._measured(known))
+        comparator = self._comparator(self._noise(known))
         affordable = math.inf if is_roomy else FIRST * self.clock.pairs()
         return prove_anew(comparator, self.shapes, past, affordable)
 
@@ -151,7 +154,7 @@ class _Comparing:
             if known and still_fits(known, gradient, self.shapes[k], own[0]):
                 patterns[k] = known
             elif self.clock.pairs() > 0:
-                comparator = self._comparator(self._remembered() or self._measured([k]))
+                comparator = self._comparator(self._noise([k]))
                 patterns[k] = find_pattern(comparator, k, self.shapes[k], own)
         even = {k: self.past.even[k] for k in again.even}
         items = [*again.items, *found.items]
@@ -171,8 +174,7 @@ class _Comparing:
         if not self.problem.is_precise:  # noise asks for steps that cross many kinks
             return Screened([], [], everyone)
         self.tell("screening all variables at once")
-        noise = self._remembered() or self._measured(everyone)
-        screened = screen(self._comparator(noise), 0, everyone)
+        screened = screen(self._comparator(self._noise(everyone)), 0, everyone)
         if is_roomy or not screened.suspects:
             return screened
         # Once more: by chance a sweep may pass over kinks that others don't.
@@ -251,8 +253,7 @@ class _Comparing:
         several = counted(len(new), "variable")
         self.tell(f"looking beyond the point at {several}", len(new))
         everyone = list(range(len(problem.sizes)))
-        noise = self._remembered() if problem.is_precise else None
-        comparator = self._comparator(noise or self._measured(everyone))
+        comparator = self._comparator(self._noise(everyone))
         beyond = look_beyond(comparator, new, self.shapes, self.clock.pairs())
         self.past.beyond |= {k: b for k, b in beyond.items() if b.is_settled}
         return known | beyond
@@ -296,7 +297,9 @@ class _Comparing:
         items, symmetric = confirm(comparator, items), {}
         for k in sorted(_wrong(items)):
             own = [i for i in items if i.direction.variable == k]
-            if even := along_symmetric(comparator, own, k, self.shapes[k]):
+            if even := along_symmetric(
+                comparator, own, k, self.shapes[k], self.is_symmetric
+            ):
                 own, symmetric[k] = even
                 items = [i for i in items if i.direction.variable != k] + own
         searches = max(1, self.clock.pairs() / SEARCH)
@@ -318,6 +321,10 @@ class _Comparing:
 
     def _comparator(self, noise: Sequence[Noise]) -> Comparator:
         return Comparator(self.problem, noise, self.plan.tolerance, self.rng)
+
+    def _noise(self, variables: Sequence[int]) -> list[Noise]:
+        """The noise as it is remembered; else that of some variables, measured here."""
+        return self._remembered() or self._measured(variables)
 
     def _remembered(self) -> list[Noise] | None:
         """The noise of each variable, as an earlier check measured it."""

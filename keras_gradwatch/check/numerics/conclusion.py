@@ -11,6 +11,7 @@ import numpy as np
 from keras_gradwatch.check.numerics import judgement
 from keras_gradwatch.check.numerics.beyond import Beyond
 from keras_gradwatch.check.numerics.comparison import SlopeComparison
+from keras_gradwatch.check.numerics.directions import norm_of
 from keras_gradwatch.findings import causes
 from keras_gradwatch.findings.causes import Cause
 from keras_gradwatch.findings.pattern import Pattern
@@ -143,8 +144,19 @@ def _verdict(
         return INCONCLUSIVE, _why_inconclusive(items)
     if any(not i.direction.is_coordinate for i in proof):
         return PASS, None
+    lost = [i for i in items if i.direction.is_coordinate and i.word in _LOST]
+    if _norm(lost) > _norm(proof):  # most of what was asked
+        return INCONCLUSIVE, _why_inconclusive(lost)
     seen = coverage(items, gradient.size)
     return PASS, None if seen == 1 else causes.Partial(seen)
+
+
+# What noise, or the end of where the loss is finite, left untold.
+_LOST = (judgement.NOISY, judgement.NONFINITE)
+
+
+def _norm(items: Sequence[SlopeComparison]) -> float:
+    return norm_of(np.array([i.analytic for i in items]))
 
 
 def _what_decided(
@@ -239,6 +251,5 @@ def _seed_ratio(
     analytic = np.array([i.analytic for i in compared])
     numerical = np.array([i.slope.numerical for i in compared])
     bars = np.array([i.slope.error_bar for i in compared])
-    scale = np.linalg.norm(analytic) + np.linalg.norm(numerical)
-    error = np.linalg.norm(analytic - numerical) / scale
-    return float(error), float(np.linalg.norm(bars) / scale)
+    scale = norm_of(analytic) + norm_of(numerical)
+    return norm_of(analytic - numerical) / scale, norm_of(bars) / scale

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+# Squares below it, 1e-150 squared, lose digits, or vanish.
+_LEAST = 1e-300
+
 
 @dataclass(frozen=True, eq=False)
 class Direction:
@@ -47,7 +50,12 @@ class Direction:
 
 def norm_of(gradient: np.ndarray) -> float:
     """Norm of a flat array, summed in float64; not by BLAS (see `Direction.slope`)."""
-    return float(np.sqrt(np.einsum("i,i->", gradient, gradient, dtype=np.float64)))
+    square = float(np.einsum("i,i->", gradient, gradient, dtype=np.float64))
+    if _LEAST < square < np.inf:
+        return square**0.5
+    peak = float(np.max(np.abs(gradient), initial=0.0))
+    # What is there has a norm, although its square has no number.
+    return peak * norm_of(gradient / peak) if 0 < peak < np.inf else square**0.5
 
 
 @dataclass(frozen=True, eq=False)

@@ -64,4 +64,6 @@ def guilty(handed: np.ndarray, returned: np.ndarray) -> Sequence[int]:
 
 
 def _norm(rows: np.ndarray) -> np.ndarray:
-    return np.sqrt((rows**2).sum(0))
+    unit = np.max(np.abs(rows), 0)
+    unit[unit == 0] = 1.0
+    return unit * np.sqrt(((rows / unit) ** 2).sum(0))

@@ -143,9 +143,11 @@ def _among_small_entries(
 
 
 def _may_be_small(comparator: Comparator, item: SlopeComparison) -> bool:
-    """Whether an item is off, or not finite, and moves entries that are small."""
-    if item.word in (MATCH, ZERO, NOISY) or not np.isfinite(item.analytic):
+    """Whether an item is not known to be right, and moves entries that are small."""
+    if item.word in (MATCH, ZERO) or not np.isfinite(item.analytic):
         return False
+    if item.word == NOISY and not item.direction.is_coordinate:
+        return False  # most directions have some such entry
     unit = unit_of(comparator.problem, item.direction)
     return bool(0 < size_of(comparator.problem, item.direction) < SMALL * unit)
 

@@ -9,7 +9,7 @@ from math import factorial
 
 import numpy as np
 
-from keras_gradwatch.check.numerics.directions import Direction, draw_signs
+from keras_gradwatch.check.numerics.directions import Direction, draw_signs, norm_of
 from keras_gradwatch.check.numerics.loss_at_point import Problem, analytic_slope
 from keras_gradwatch.check.numerics.noise import Noise
 from keras_gradwatch.check.numerics.units import small_entries, unit_of
@@ -127,7 +127,8 @@ def levels(values: np.ndarray) -> list[float]:
     for k in range(1, len(values) - 1):
         differences = np.diff(differences)
         gamma = factorial(k) ** 2 / factorial(2 * k)
-        found.append(float(np.sqrt(gamma * np.mean(differences**2))))
+        rms = norm_of(differences) / len(differences) ** 0.5
+        found.append(float(np.sqrt(gamma)) * rms)
     return found
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_gradwatch.check.numerics.comparator import Comparator
 from keras_gradwatch.check.numerics.comparison import SlopeComparison
-from keras_gradwatch.check.numerics.directions import Direction, draw_signs
+from keras_gradwatch.check.numerics.directions import Direction, draw_signs, norm_of
 from keras_gradwatch.check.numerics.judgement import MISMATCH
 from keras_gradwatch.check.numerics.loss_at_point import Problem
 from keras_gradwatch.findings.pattern import (
@@ -33,6 +33,8 @@ from keras_gradwatch.findings.pattern import (
 FINGERPRINTS = 4
 # How well a fingerprint must fit, as a share of the norm of the gradient.
 FIT = 1e-2
+# The same for a factor, as a share of what it changes.
+EXPLAINS = 0.1
 # A factor as close to one as this is no explanation: the relative error that it makes,
 # 0.75e-3, is below the default tolerance.
 NO_CHANGE = 1.5e-3
@@ -103,7 +105,7 @@ def still_fits(
         candidates = _transposed(gradient)
     elif pattern.kind == REVERSED:
         candidates = [np.flip(gradient, pattern.axis)]
-    slack = FIT * np.linalg.norm(gradient) + 4 * item.slope.error_bar
+    slack = FIT * norm_of(gradient.ravel()) + 4 * item.slope.error_bar
     slopes = [item.direction.slope(c.ravel()) for c in candidates]
     return any(abs(slope - item.slope.numerical) <= slack for slope in slopes)
 
@@ -143,16 +145,19 @@ def _of_the_whole(
     if not np.all(np.isfinite(numerical)):
         return None
 
-    def fits(candidate: np.ndarray) -> bool:
-        allowed = FIT * np.linalg.norm(candidate) + fingerprints.slack
+    def fits(candidate: np.ndarray, share: float = FIT) -> bool:
+        allowed = share * norm_of(candidate.ravel()) + fingerprints.slack
         off = np.abs(signs @ candidate.ravel() - numerical)
         return bool(np.all(off <= allowed))
 
     analytic = signs @ gradient.ravel()
-    factor = (
-        float(analytic @ numerical / (analytic @ analytic)) if analytic.any() else 0
-    )
-    if factor and abs(factor - 1) > NO_CHANGE and fits(factor * gradient):
+    unit, factor = np.max(np.abs(analytic)), 0.0
+    if unit:
+        own = analytic / unit
+        factor = float(own @ (numerical / unit) / (own @ own))
+    change = abs(factor - 1)
+    share = min(FIT, EXPLAINS * change)
+    if factor and change > NO_CHANGE and fits(factor * gradient, share):
         if abs(factor + 1) < FIT:
             return Pattern(SIGN)
         return Pattern(SCALED, factor=1 / factor)

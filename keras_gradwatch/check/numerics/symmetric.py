@@ -3,12 +3,12 @@
 A Cholesky factor is computed from one triangle of its matrix; the other may hold
 anything. Of the two entries of a pair one then has all of the slope and the other
 none, while the tape gives each of them half: the gradient for changes that keep the
-matrix symmetric. Along such changes the two agree.
+matrix symmetric. Along such changes the two agree, whatever else reads the matrix.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -35,27 +35,36 @@ def along_symmetric(
     items: Sequence[SlopeComparison],
     variable: int,
     shape: Sequence[int],
+    is_meant: Callable[[int], bool] = lambda variable: False,
 ) -> tuple[list[SlopeComparison], Even] | None:
     """Compares a variable along changes that keep it symmetric, if that is meant.
 
-    It is meant where the variable and its gradient are symmetric, or, as the
-    imaginary part of a Hermitian matrix, antisymmetric, and where one of the
-    triangles does not matter to the loss at all. A gradient that was made symmetric
-    by mistake is one of a loss that reads both.
+    It may be meant where the variable is symmetric, or, as the imaginary part of a
+    Hermitian matrix, antisymmetric. It is where its gradient is so as well, and one of
+    the triangles does not matter to the loss at all: a gradient that was made
+    symmetric by mistake is one of a loss that reads both. Where both are read, the
+    loss alone can't tell.
 
     Args:
         comparator: What compares.
         items: The comparisons of the variable, a mismatch among them.
         variable: Its position.
         shape: Its shape.
+        is_meant: Whether, by what is known of the code, nothing but that convention
+            parts the gradient of a variable from differences.
 
     Returns:
         A comparison for each that there was, and how to show it again; None if they
         are not to be replaced: something is off along these changes, too.
     """
     problem = comparator.problem
-    parity = _parity(problem.values[variable], problem.gradients[variable], shape)
-    if not parity or not _reads_one_triangle(comparator, variable, shape):
+    gradient = problem.gradients[variable]
+    parity = _parity(problem.values[variable], shape)
+    if not parity or gradient is None:
+        return None
+    is_even = _is_even(gradient.reshape(shape), parity)
+    is_halved = is_even and _reads_one_triangle(comparator, variable, shape)
+    if not is_halved and not is_meant(variable):
         return None
     ways = [symmetric(i.direction, shape, parity) for i in items]
     found = comparator.at_all_steps([way for way in ways if way.signs.any()])
@@ -87,16 +96,12 @@ def symmetric(direction: Direction, shape: Sequence[int], parity: int) -> Direct
     return Direction(direction.variable, signs=whole.ravel())
 
 
-def _parity(
-    values: np.ndarray, gradient: np.ndarray | None, shape: Sequence[int]
-) -> int:
-    """1 if a variable and its gradient are symmetric, -1 if antisymmetric, else 0."""
-    if gradient is None or len(shape) < 2 or shape[-1] != shape[-2] or shape[-1] < 2:
+def _parity(values: np.ndarray, shape: Sequence[int]) -> int:
+    """1 if a variable is symmetric, -1 if it is antisymmetric, else 0."""
+    if len(shape) < 2 or shape[-1] != shape[-2] or shape[-1] < 2:
         return 0
-    for parity in (1, -1):
-        if all(_is_even(a.reshape(shape), parity) for a in (values, gradient)):
-            return parity
-    return 0
+    matrix = values.reshape(shape)
+    return next((parity for parity in (1, -1) if _is_even(matrix, parity)), 0)
 
 
 def _is_even(matrix: np.ndarray, parity: int) -> bool:

@@ -4,7 +4,8 @@ A gradient that agrees with differences does so under one upstream gradient, wit
 entries from 0.5 to 1.5 in size. A loss elsewhere may hand down another: a thousand
 times as large, small, zero in places. For each, what should come out is known without
 any difference, since the derivative of an output is linear: a multiple of what came out
-for the first. So each trial costs one gradient, and is exact up to round-off.
+for the first. So each trial costs one gradient, and is exact up to round-off. Zeros are
+tried beside small numbers: what is put in their place then shows.
 """
 
 from __future__ import annotations
@@ -71,14 +72,15 @@ def with_linearity(
         settings: The `Settings` of the check.
     """
     factor = _FACTOR if problem.is_precise else _CAUTIOUS
+    small = 1 / factor
     halves = [
         _gradients(evaluator, batch, *upstream)
-        for upstream in ((factor, 0.0), (0.0, factor))
+        for upstream in ((small, 0.0), (0.0, small))
     ]
-    small = _gradients(evaluator, batch, 1 / factor, 1 / factor)
+    large = _gradients(evaluator, batch, factor, factor)
     trials = [
-        _Trial(factor, True, halves, problem),
-        _Trial(1 / factor, False, [small], problem),
+        _Trial(factor, False, [large], problem),
+        _Trial(small, True, halves, problem),
     ]
     # Keras' own quantised layers round and saturate the upstream on purpose.
     is_quantised = any(stage.is_quantized for stage in problem.stages)
@@ -126,8 +128,8 @@ class _Trial:
         if usual is None or not np.isfinite(usual).all():
             return None
         parts = [part[k] for part in self._parts]
-        right = self._factor * usual
         with np.errstate(invalid="ignore", over="ignore"):
+            right = self._factor * usual
             found = np.sum(parts, axis=0)
             difference = np.abs(found - right)
         largest = max(_peak([array]) for array in (*parts, right))
@@ -135,6 +137,7 @@ class _Trial:
         allowed = settings.tolerance * (np.abs(found) + np.abs(right)) + bar
         # In half precision, what is large overflows.
         is_off = ~(difference <= allowed) if self._is_precise else difference > allowed
+        is_off &= np.isfinite(right)
         if not is_off.any():
             return None
         worst = int(

@@ -65,6 +65,12 @@ def because(cause: causes.Cause | None, subject: str = LOSS) -> str:
             )
         case causes.TrulyZero():
             return _truly_zero(cause, subject)
+        case causes.CancelsOut():
+            return (
+                f"The {derivative} is zero, and so are all differences nearby: its "
+                "terms cancel out, as signs do in a mean of absolute errors. The "
+                f"{subject} changes if this is moved far."
+            )
         case causes.Piecewise():
             return (
                 f"The {derivative} is zero, and so are all differences: the {subject} "

@@ -42,9 +42,10 @@ def note(found: notes.Note, subject: str = LOSS) -> str:
             )
         case notes.SymmetricOnly(labels):
             return (
-                f"The {subject} depends on one triangle of {first_of(labels)} alone, "
-                "and the gradient is that for changes that keep it symmetric, as of a "
-                "Cholesky factor: it was compared along such changes."
+                f"Only one triangle of {first_of(labels)} is read by what takes it for "
+                "a symmetric matrix, such as a Cholesky factor, and the gradient is "
+                "that for changes that keep it symmetric: it was compared along such "
+                "changes."
             )
         case notes.Stairs(height, operation, layer):
             what = f"{operation} in {layer}" if operation else "an operation in it"
@@ -154,8 +155,8 @@ def _in_training(found, subject):
     match found:
         case notes.TrainingLossNotFinite(dtype, loss, exact):
             return (
-                f"In {dtype}, the precision of training, the {subject} is {loss}; in "
-                f"float64 it is {exact:.4g}."
+                f"In {dtype}, the precision of training, {_value(subject)} is {loss}; "
+                f"in float64 it is {exact:.4g}."
             )
         case notes.Underflow():
             return _underflow(found)
@@ -186,10 +187,10 @@ def refusal(found: notes.Refusal, subject: str = LOSS) -> str:
         case notes.Refused(_, text):
             return text
         case notes.LossNotFinite(_, loss):
-            return (
-                f"The {subject} is {loss}: there is no gradient to check. Look for "
-                "what first returns NaN or infinity."
-            )
+            what = f"{_value(subject)} is {loss}: there is no gradient to check. Look "
+            sums = "" if subject == LOSS else ", unless it is the sum that overflows"
+            what += f"for what first returns NaN or infinity{sums}."
+            return what[0].upper() + what[1:]
         case notes.LossNotRepeatable(_, once, again):
             return (
                 f"The {subject} differs between two evaluations at the same weights "
@@ -204,6 +205,13 @@ def refusal(found: notes.Refusal, subject: str = LOSS) -> str:
                 "not be compared."
             )
     raise TypeError(f"Expected a refusal. Received: {found!r}")
+
+
+def _value(subject):
+    """What has one value: a loss, or what is made of an output."""
+    if subject == LOSS:
+        return f"the {subject}"
+    return f"the sum of the {subject}, its entries times 0.5 to 1.5 in size,"
 
 
 def _flawed(operation, layers):
@@ -288,6 +296,8 @@ def _alike(found):
             text = "its gradient has the wrong sign"
         case pattern.ZERO:
             text = "its gradient is zero"
+        case pattern.TRANSPOSED if found.operation:
+            text = f"a matrix of {_inside(found)} is not transposed"
         case pattern.TRANSPOSED:
             text = "its gradient is transposed"
         case pattern.REVERSED:
@@ -300,11 +310,29 @@ def _alike(found):
             text = f"only {where} of its gradient is wrong"
         case pattern.UNSCALED:
             text = "its gradient is not multiplied by the upstream gradient"
+        case pattern.TERM:
+            text = f"the term that comes by way of {_inside(found)} {_share(found)}"
+        case pattern.INNER:
+            text = f"the derivative of {_inside(found)} is left out"
         case pattern.UNSUMMED:
             text = "its gradient is not summed over the axes that were broadcast"
         case _:
             raise ValueError(f"Expected a kind of pattern. Received: {found!r}")
     return text
+
+
+def _inside(found):
+    """An operation of the forward pass, and its line."""
+    return f"{found.operation}, {found.line}," if found.line else found.operation
+
+
+def _share(found):
+    """How much there is of a term."""
+    if not found.factor:
+        return "is left out"
+    if abs(found.factor + 1) < 1e-6:
+        return "has the wrong sign"
+    return f"is {found.factor:.4g} times what it should be"
 
 
 def _underflow(found):

@@ -36,9 +36,9 @@ class Alone:
         self._arguments = list(arguments.values())
         self._outputs = [t for t, _ in step.given]
         self._upstream = [u for _, u in step.given]
-        self._flat = list(flat)
+        self._flat, self._lifted = list(flat), lifted
         wanted = [*self._arguments, *self._upstream]
-        known = self._compiled(lifted.evaluated(wanted))()
+        known = self.values(wanted)
         self.inputs = known[: len(self._arguments)]
         self.handed = known[len(self._arguments) :]
         outputs = lifted.evaluated(self._outputs, self._arguments)
@@ -50,6 +50,14 @@ class Alone:
         self._output = self._compiled(weighted, self.inputs)
         gradients = [g for row in self._made.values() for g in row]
         self._of_gradients = self._compiled(lifted.evaluated(gradients, wanted), known)
+
+    def values(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Tensors of the trace, as training has them.
+
+        Args:
+            tensors: Which.
+        """
+        return self._compiled(self._lifted.evaluated(tensors))()
 
     def output(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
         """What is handed times the outputs, summed up: a scalar.

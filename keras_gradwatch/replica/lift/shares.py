@@ -11,10 +11,15 @@ a tensor is the sum of what its readers make, so the shares of all operations ad
 the slope of the loss less that of the gradient: to the error. An error thus has its
 places, however many they are; and code that is right as a whole, such as a softmax that
 stops the gradient of a maximum which cancels out, has none.
+
+An operation that is handed zeros, or nothing, adds nothing to the error and may be
+wrong all the same: what hides it is a mistake behind it. If its backward pass is
+hand-written, it is tried once more with a `u` that is made up.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -25,6 +30,8 @@ from keras_gradwatch.findings.pattern import TRANSPOSED, UNSUMMED, Pattern
 from keras_gradwatch.framework import operations
 from keras_gradwatch.framework.graphs import backward_name, dense, view
 from keras_gradwatch.replica.lift.lifted import Lifted
+
+logger = logging.getLogger("keras_gradwatch")
 
 
 @dataclass(eq=False)
@@ -68,24 +75,23 @@ class Shares:
     Attributes:
         groups: The steps, together where what lies between has no numbers of its own,
             as a list of tensors.
+        tried: The hand-written ones, each with what is made up for its outputs.
         patterns: What the mistakes of steps look like, as far as that was asked.
     """
 
     def __init__(self, lifted: Lifted):
         self._lifted = lifted
         trace = lifted.trace
-        self._handles = {
-            id(inside): k
-            for outside, inside in trace.graph.captures
-            for k, handles in enumerate(trace.handles)
-            if any(outside is handle for handle in handles)
-        }
         with trace.graph.as_default(), trace.replayed():
-            steps = self._backward()
+            operations = self._forward(trace.call.targets)
+            steps = self._backward(operations)
+            tried = [_tried(o, trace) for o in operations[::-1] if backward_name(o)]
         self.groups = _grouped(steps)
+        self.tried = [step for step in tried if step is not None]
         self.patterns: dict[Step, Pattern | None] = {}
-        terms = [pair for group in self.groups for s in group for pair in s.terms]
-        tensors = {id(t): t for t, _ in terms if id(t) not in self._handles}
+        self._columns = [*self.groups, *([step] for step in self.tried)]
+        terms = [pair for group in self._columns for s in group for pair in s.terms]
+        tensors = {id(t): t for t, _ in terms if id(t) not in trace.inside}
         self._keys = list(tensors)
         self._values = self._compiled(list(tensors.values()))
         self._gradients = self._compiled([gradient for _, gradient in terms])
@@ -100,8 +106,9 @@ class Shares:
             moved: The same for weights that were moved.
 
         Returns:
-            Two arrays with a row for each point and a column for each group: what its
-            outputs say, `u(y) . (change of y)`, and what its inputs say.
+            Two arrays with a row for each point and a column for each group, and then
+            for each of `tried`: what outputs say, `u(y) . (change of y)`, and what
+            inputs say.
         """
         gradients = [np.conj(view(g)) for g in self._gradients(*flat)]
         at = self._known(flat)
@@ -111,8 +118,8 @@ class Shares:
 
     def _row(self, gradients, at, there):
         rest = iter(gradients)
-        row = np.zeros((2, len(self.groups)))
-        for k, group in enumerate(self.groups):
+        row = np.zeros((2, len(self._columns)))
+        for k, group in enumerate(self._columns):
             for step in group:
                 for side, pairs in enumerate((step.given, step.made)):
                     for t, _ in pairs:
@@ -122,7 +129,9 @@ class Shares:
 
     def _known(self, flat):
         values = dict(zip(self._keys, map(view, self._values(*flat)), strict=True))
-        return values | {key: view(flat[k]) for key, k in self._handles.items()}
+        return values | {
+            key: view(flat[k]) for key, k in self._lifted.trace.inside.items()
+        }
 
     def _compiled(self, tensors):
         values = self._lifted.evaluated(tensors)
@@ -130,7 +139,7 @@ class Shares:
 
     # The backward pass, once more.
 
-    def _backward(self):
+    def _backward(self, operations):
         call = self._lifted.trace.call
         targets, weights = call.targets, call.weights or [None] * len(call.targets)
         given: dict[int, list[tf.Tensor]] = {}
@@ -138,26 +147,13 @@ class Shares:
             one = tf.ones_like(target) if weight is None else weight
             given.setdefault(id(target), []).append(tf.cast(one, target.dtype))
         steps = []
-        for operation in reversed(self._forward(targets)):
-            outputs, inputs = list(operation.outputs), list(operation.inputs)
-            handed = [_sum(given.get(id(t), [])) for t in outputs]
+        for operation in reversed(operations):
+            handed = [_sum(given.get(id(t), [])) for t in operation.outputs]
             if all(gradient is None for gradient in handed):
                 continue
-            step = Step(operation)
-            step.given = [
-                (t, u)
-                for t, u in zip(outputs, handed, strict=True)
-                if u is not None and _has_numbers(t)
-            ]
+            step, passed_on = _taken(operation, handed, self._lifted.trace)
             steps.append(step)
-            for t, gradient in zip(inputs, _asked(step, handed), strict=False):
-                if gradient is None:
-                    continue
-                if not t.shape.is_compatible_with(gradient.shape) and _has_numbers(t):
-                    step.misshapen = _kind(gradient.shape, t.shape)
-                    continue
-                if _has_numbers(t) or id(t) in self._handles:
-                    step.made.append((t, gradient))
+            for t, gradient in passed_on:
                 given.setdefault(id(t), []).append(gradient)
         return steps
 
@@ -175,20 +171,58 @@ class Shares:
                 waiting.append((operation, True))
                 waiting += [(t.op, False) for t in operation.inputs]
         # A weight that is read outside of the tape does not move.
-        spans, names = self._lifted.trace.spans, None
-        if spans is not None:
-            every = [op.name for op in self._lifted.trace.graph.get_operations()]
-            names = {name for start, end in spans for name in every[start:end]}
+        trace = self._lifted.trace
         moving, found = set[int](), []
         for operation in order:
-            reads = names is None or operation.name in names
+            reads = operation.name in trace.moving
             if any(
-                id(t) in moving or (reads and id(t) in self._handles)
+                id(t) in moving or (reads and id(t) in trace.inside)
                 for t in operation.inputs
             ):
                 moving |= {id(t) for t in operation.outputs}
                 found.append(operation)
         return found
+
+
+def _taken(operation, handed, trace):
+    """A step, and all gradients that it passes on, each with its tensor."""
+    step, passed_on = Step(operation), []
+    step.given = [
+        (t, u)
+        for t, u in zip(operation.outputs, handed, strict=True)
+        if u is not None and _has_numbers(t)
+    ]
+    for t, gradient in zip(operation.inputs, _asked(step, handed), strict=False):
+        if gradient is None:
+            continue
+        if not t.shape.is_compatible_with(gradient.shape) and _has_numbers(t):
+            step.misshapen = _kind(gradient.shape, t.shape)
+            continue
+        if _has_numbers(t) or id(t) in trace.inside:
+            step.made.append((t, gradient))
+        passed_on.append((t, gradient))
+    return step, passed_on
+
+
+def _tried(operation, trace):
+    """A step with what is made up for its outputs, as far as they are read."""
+    handed = [
+        _made_up(t) if _has_numbers(t) and t.consumers() else None
+        for t in operation.outputs
+    ]
+    try:
+        return _taken(operation, handed, trace)[0]
+    except Exception:  # code that is never asked, perhaps
+        logger.debug("A backward pass could not be tried.", exc_info=True)
+        return None
+
+
+def _made_up(t):
+    """Numbers from -1 to 1 of the shape of a tensor: cosines, as good as random."""
+    count = tf.range(tf.size(t), dtype=tf.int32)
+    return tf.reshape(
+        tf.cast(tf.cos(tf.cast(count, tf.float64) ** 2), t.dtype), tf.shape(t)
+    )
 
 
 def _asked(step, handed):
@@ -208,10 +242,15 @@ def _asked(step, handed):
     if step.is_handwritten:
         step.backward = graph.get_operations()[start:]
     found = [found] if found is None or tf.is_tensor(found) else list(found)
-    return [None if g is None else _plain(g) for g in found]
+    return [None if g is None else plain(g) for g in found]
 
 
-def _plain(gradient):
+def plain(gradient: tf.Tensor | tf.IndexedSlices) -> tf.Tensor:
+    """A gradient as a tensor of the precision that it has.
+
+    Args:
+        gradient: What a backward pass returned.
+    """
     if isinstance(gradient, tf.IndexedSlices):
         return tf.cast(dense(gradient), gradient.values.dtype)
     return tf.convert_to_tensor(gradient)

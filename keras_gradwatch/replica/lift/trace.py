@@ -51,6 +51,23 @@ class Trace:
     places: Places
     replayed: Callable[[], contextlib.AbstractContextManager]
 
+    @functools.cached_property
+    def inside(self) -> dict[int, int]:
+        """Positions of the weights, by the ids of what stands for them in the graph."""
+        places = {id(h): k for k, handles in enumerate(self.handles) for h in handles}
+        return {
+            id(t): places[id(outside)]
+            for outside, t in self.graph.captures
+            if id(outside) in places
+        }
+
+    @functools.cached_property
+    def moving(self) -> frozenset[str]:
+        """Names of the operations in which a weight moves: others read it as it is."""
+        names = [op.name for op in self.graph.get_operations()]
+        spans = [(0, len(names))] if self.spans is None else self.spans
+        return frozenset(name for start, end in spans for name in names[start:end])
+
     @property
     def shapes(self) -> list[tuple[int, ...]]:
         """The shapes of the weights."""

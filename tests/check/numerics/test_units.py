@@ -7,7 +7,7 @@ import pytest
 
 from keras_gradwatch.check.numerics.directions import Direction
 from keras_gradwatch.check.numerics.units import unit_of, units_of
-from keras_gradwatch.findings.verdicts import FAIL, PASS
+from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE, PASS
 from tests.support.pipeline import check
 from tests.support.problems import ArrayProblem, network
 
@@ -24,7 +24,7 @@ FUNCTIONS = {
 }
 
 
-def problem_of(name, x, factor=1.0):
+def problem_of(name, x, factor: float | np.ndarray = 1.0):
     f, slope = FUNCTIONS[name]
 
     def loss(arrays):
@@ -49,6 +49,7 @@ def problem_of(name, x, factor=1.0):
         ("log", 1e-30 * POINT),
         ("log", WIDE),
         ("sqrt", 1e-20 * POINT),
+        ("sqrt", WIDE),
         ("square", 1e-9 * POINT),
         ("square", 1e9 * POINT),
         ("abs", WIDE),
@@ -61,6 +62,14 @@ def test_entries_of_any_size(name, x):
     if name != "faint log":
         [(answer, _)] = check(problem_of(name, x, 0.5))
         assert answer.verdict == FAIL
+
+
+def test_an_entry_that_is_most_of_the_gradient_is_compared_or_missed():
+    x = np.array([1e-12, 1e-6, 1.0, 1e6])
+    [(answer, _)] = check(problem_of("sqrt", x))
+    assert (answer.verdict, answer.cause) == (PASS, None)
+    [(answer, _)] = check(problem_of("sqrt", x, np.array([0.5, 1.0, 1.0, 1.0])))
+    assert answer.verdict in (FAIL, INCONCLUSIVE)
 
 
 def test_usual_weights_keep_the_unit_of_their_variable():

@@ -18,11 +18,12 @@ def sine(change):
 
 WRONG = {
     "clipped": lambda dy: tf.clip_by_value(dy, -2.0, 2.0),
-    "clipped by its norm": lambda dy: tf.clip_by_norm(dy, 50.0),
     "small ones dropped": lambda dy: tf.where(tf.abs(dy) < 1e-3, 0 * dy, dy),
     "nothing where half is zero": lambda dy: tf.where(
         tf.reduce_any(tf.equal(dy, 0)), 0 * dy, dy
     ),
+    "something where it is zero": lambda dy: tf.where(tf.equal(dy, 0), 1 + 0 * dy, dy),
+    "clipped by its norm": lambda dy: tf.clip_by_norm(dy, 50.0),
     "not a number where it is zero": lambda dy: dy * dy / dy,
     "saturated": lambda dy: tf.where(tf.abs(dy) > 3, 3 * tf.tanh(dy), dy),
 }
@@ -37,7 +38,7 @@ RIGHT = {
 }
 
 
-@pytest.mark.parametrize("what", first(WRONG, 2))
+@pytest.mark.parametrize("what", first(WRONG, 4))
 def test_a_backward_pass_that_is_not(what):
     report = kgw.check_function(sine(WRONG[what]), X)
     assert verdicts(report) == {"x": "FAIL"}, str(report)
@@ -74,6 +75,11 @@ def test_entries_that_cancel_out_are_no_mistake():
     assert not kgw.check_function(lambda x: x - tf.reduce_mean(x) - x, X).failures
     with_floor = kgw.check_function(lambda x: tf.floor(x) + x - x, X)
     assert not with_floor.failures
+
+
+def test_what_is_too_large_for_a_larger_upstream_is_no_mistake():
+    x = np.linspace(0.1, 0.9, 6)
+    assert kgw.check_function(lambda x: 1e305 * tf.sin(x), x).passed
 
 
 def test_half_precision_overflows_rightly():

@@ -153,6 +153,20 @@ def test_an_output_that_is_not_finite_does_not_spoil_the_others():
     assert kinds == {"x (output/0)": "PASS", "x (output/1)": "FAIL"}
 
 
+@pytest.mark.parametrize(
+    ("function", "x"),
+    [
+        (lambda x: 3e38 * tf.sin(x), SINGLE),
+        (lambda x: (x, 1e308 * tf.sin(9 + x)), X),
+    ],
+    ids=["in training", "in float64"],
+)
+def test_a_sum_that_overflows_is_not_called_the_output(function, x):
+    said = kgw.check_function(function, x).notes[0]
+    assert "the output is" not in said.lower()
+    assert "sum of the output, its entries times 0.5 to 1.5 in size, is" in said
+
+
 def test_an_output_of_rank_nine():
     x = np.random.default_rng(0).normal(size=(2,) + 7 * (1,) + (3,))
     assert kgw.assert_function(lambda x: 2.0 * x, x, order=2).passed

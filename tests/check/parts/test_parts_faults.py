@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras import layers
 
 import keras_gradwatch as kgw
-from tests.support.marks import pairs
+from tests.support.marks import pairs, some
 from tests.support.parts import WRONG, Block, Scaled, X, Y, product, verdicts
 
 
@@ -74,3 +74,16 @@ def test_a_gradient_of_the_shape_the_other_way_round_is_transposed():
 
     report = kgw.check_function(square, np.ones((2, 3)))
     assert "(3, 2), and the variable (2, 3): it is transposed." in str(report)
+
+
+@pytest.mark.parametrize("size", some([1e160, 1e305, 1e-160, 1e-290], every=2))
+def test_values_whose_squares_have_no_number(size):
+    def op(share):
+        return tf.custom_gradient(
+            lambda x: (size * tf.sin(x), lambda u: share * u * (size * tf.cos(x)))
+        )
+
+    assert kgw.check_function(op(1.0), X).passed
+    report = kgw.check_function(op(0.5), X)
+    assert report.verdict == "FAIL"
+    assert "0.5 times" in report.variables[0].reason

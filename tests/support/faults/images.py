@@ -10,9 +10,9 @@ from tests.support.faults.library import (
     WeightedOp,
     compiled,
     fault,
-    normal,
     with_backward,
 )
+from tests.support.models import normal
 
 
 def _sandwich(middle, rng, *, examples=4, activation="tanh"):

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tests.support.models import normal
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -142,7 +144,3 @@ def sandwich(op, rng, *, examples=12, units=8, activation="tanh", spread=1.0):
     outputs = keras.layers.Dense(3, name="above")(hidden)
     x = normal(rng, examples, 6)
     return compiled(inputs, outputs), x, normal(rng, examples, 3)
-
-
-def normal(rng, *shape):
-    return rng.normal(size=shape).astype("float32")

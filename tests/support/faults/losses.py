@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tests.support.faults.library import compiled, fault, normal, with_backward
+from tests.support.faults.library import compiled, fault, with_backward
+from tests.support.models import normal
 
 
 def _model(loss, rng, outputs=3):

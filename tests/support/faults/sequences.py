@@ -9,9 +9,9 @@ from tests.support.faults.library import (
     WeightedOp,
     compiled,
     fault,
-    normal,
     with_backward,
 )
+from tests.support.models import normal
 
 
 def _over_steps(middle, rng, examples=6):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from tests.support.faults.library import Op, compiled, normal, with_backward
+from tests.support.faults.library import Op, compiled, with_backward
+from tests.support.models import normal
 
 layers = keras.layers
 UNITS = 8

@@ -11,9 +11,9 @@ from tests.support.faults.library import (
     WeightedOp,
     compiled,
     fault,
-    normal,
     sandwich,
 )
+from tests.support.models import normal
 
 
 def _cumprod(x):

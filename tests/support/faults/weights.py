@@ -9,10 +9,10 @@ from tests.support.faults.library import (
     WeightedOp,
     compiled,
     fault,
-    normal,
     sandwich,
     with_backward,
 )
+from tests.support.models import normal
 
 
 def _dense(x, kernel):

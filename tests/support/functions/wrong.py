@@ -16,6 +16,13 @@ ops = keras.ops
 _ZERO = [constant(np.array([2.0, 3.0, 0.0]))]
 _LABELS = between(0.2, 1, *M)(np.random.default_rng(0))
 
+
+def _logarithm(x):
+    """That of a symmetric matrix."""
+    w, v = tf.linalg.eigh((x + tf.transpose(x)) / 2)
+    return tf.matmul(v * tf.math.log(w), v, transpose_b=True)
+
+
 # The gradient itself is wrong.
 WRONG = {
     # tensorflow#119430
@@ -27,6 +34,17 @@ WRONG = {
         ops.image.hsv_to_rgb,
         [between(0.1, 0.9, 1, 2, 2, 3)],
     ),
+    # tensorflow#56961, tensorflow#7397: what is overwritten gets a gradient, too.
+    "tf.tensor_scatter_nd_update, an index twice": (
+        lambda x: tf.tensor_scatter_nd_update(tf.zeros(4, x.dtype), [[0], [0], [2]], x),
+        [normal(3)],
+    ),
+    "tf.dynamic_stitch, an index twice": (
+        lambda x: tf.dynamic_stitch([[0, 1], [0, 2]], [x[:2], x[2:]]),
+        [normal(4)],
+    ),
+    # Vectors of equal eigenvalues turn with any change.
+    "tf.linalg.eigh, equal eigenvalues": (_logarithm, [constant(2 * np.eye(3))]),
     # It takes the sum of the labels for 1, as the documentation demands.
     "tf.nn.softmax_cross_entropy_with_logits, any labels": (
         lambda logits: tf.nn.softmax_cross_entropy_with_logits(_LABELS, logits),

@@ -50,10 +50,6 @@ def program(build):
     return build
 
 
-def normal(rng, *shape):
-    return rng.normal(size=shape).astype("float32")
-
-
 def functional(inputs, outputs, *arguments, kind=keras.Model, **options):
     """A compiled functional model."""
     model = kind(inputs, outputs)

@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
-from tests.support.people import Program, functional, normal, program
+from tests.support.models import normal
+from tests.support.people import Program, functional, program
 
 SIZE = 8
 

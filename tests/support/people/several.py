@@ -6,7 +6,8 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
-from tests.support.people import Program, normal, program
+from tests.support.models import normal
+from tests.support.people import Program, program
 
 BINARY = keras.losses.BinaryCrossentropy(from_logits=True)
 
