@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import tensorflow as tf
@@ -235,7 +235,8 @@ class GradientStats(Watcher):
 
     def _tell(self, reading):
         strategy = self.model.distribute_strategy
-        alerts = workers.as_the_chief(strategy, self._alarms.hear(reading))
+        heard = [replace(a, epoch=self._epoch) for a in self._alarms.hear(reading)]
+        alerts = workers.as_the_chief(strategy, heard)
         self.readings.append(reading)
         self.alerts += alerts
         if workers.is_chief(strategy):
