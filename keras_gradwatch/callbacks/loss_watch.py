@@ -113,9 +113,9 @@ class LossWatch(keras.callbacks.Callback):
             just ended. Of overfitting is only warned.
         on_finding: Called with each `Alert`. An error in it is warned of once.
         log_metrics: Whether to add figures to the logs of an epoch, for `History`,
-            `CSVLogger` and other callbacks after this one: the median of the last
-            batches as `"loss_level"`, their scale as `"loss_noise"`, and the number of
-            alerts so far as `"loss_alerts"`.
+            `CSVLogger` and other callbacks after this one: `"loss_level"`, the median
+            of the last batches, `"loss_noise"`, their scale, and `"loss_alerts"`, how
+            many alerts there were so far.
         verbose: 0 prints nothing, 1 a line where something is found.
 
     Attributes:
@@ -147,8 +147,6 @@ class LossWatch(keras.callbacks.Callback):
             refuse("ignore", f"a sequence of some of {KINDS}", ignore)
         if on_failure not in ON_FAILURE:
             refuse("on_failure", f"one of {ON_FAILURE}", on_failure)
-        if not isinstance(log_metrics, bool):
-            refuse("log_metrics", "True or False", log_metrics)
         if not is_count(verbose) or verbose > 1:
             refuse("verbose", "0 or 1", verbose)
         self.on_failure = on_failure
@@ -156,8 +154,7 @@ class LossWatch(keras.callbacks.Callback):
         self.alerts: list[Alert] = []
         self._losses = None if losses is None else tuple(losses)
         self._ignore = frozenset(ignore)
-        self._log_metrics = log_metrics
-        self._telling = Telling(on_finding)
+        self._telling = Telling(on_finding, log_metrics)
         self._writer = None if log_dir is None else AlertWriter(log_dir)
         self._fit: _Fit | None = None
 
@@ -200,11 +197,10 @@ class LossWatch(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         fit = self._present()
         self._take_in(fit, is_epoch_over=True)
-        logs = logs if isinstance(logs, dict) else {}
-        if "loss" in logs and "val_loss" in logs:
-            parted = fit.parting.hear(
-                epoch, float(logs["loss"]), float(logs["val_loss"])
-            )
+        known = logs or {}
+        if "loss" in known and "val_loss" in known:
+            trained, valued = float(known["loss"]), float(known["val_loss"])
+            parted = fit.parting.hear(epoch, trained, valued)
             if parted is not None:
                 self._found(fit, parted)
         if workers.are_several(self.model):
@@ -212,11 +208,10 @@ class LossWatch(keras.callbacks.Callback):
             agreed = workers.as_the_chief(self.model.distribute_strategy, alerts)
             for alert in agreed:
                 self._hand_out(alert)
-        if self._log_metrics:
-            for name, course in fit.courses.items():
-                logs[f"{name}_level"] = course.level
-                logs[f"{name}_noise"] = course.scale
-            logs["loss_alerts"] = len(self.alerts)
+        figures: dict[str, float] = {"loss_alerts": len(self.alerts)}
+        for name, course in fit.courses.items():
+            figures |= {f"{name}_level": course.level, f"{name}_noise": course.scale}
+        self._telling.log(logs, **figures)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._writer is not None:

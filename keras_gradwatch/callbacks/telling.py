@@ -1,8 +1,9 @@
-"""Handing findings on: to Python's logging, and to a function of the user's own."""
+"""Handing on what was found: to logging, to a function of the user's own, to logs."""
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,16 +19,34 @@ class Telling:
 
     Args:
         on_finding: Called with each finding, as data; None if nobody is to be called.
+        log_metrics: Whether figures go into the logs of an epoch.
 
     Raises:
-        InvalidArgumentError: If it can't be called.
+        InvalidArgumentError: If one is wrong.
     """
 
-    def __init__(self, on_finding: Callable[[Any], object] | None):
+    def __init__(self, on_finding: Callable[[Any], object] | None, log_metrics: bool):
         if on_finding is not None and not callable(on_finding):
             refuse("on_finding", "a function of a finding, or None", on_finding)
+        if not isinstance(log_metrics, bool):
+            refuse("log_metrics", "True or False", log_metrics)
         self._on_finding = on_finding
+        self._log_metrics = log_metrics
         self._has_failed = False
+
+    def log(self, logs: Any, **figures: float | None) -> None:
+        """Adds figures to the logs of an epoch, if that is wanted.
+
+        Callbacks that come later see them, and so does `History`, which comes last.
+        What is not known yet is NaN: the first epoch has all columns of `CSVLogger`.
+
+        Args:
+            logs: What `on_epoch_end` is handed.
+            **figures: By their names; None for what is not known.
+        """
+        if self._log_metrics and isinstance(logs, dict):
+            for name, value in figures.items():
+                logs[name] = math.nan if value is None else value
 
     def tell(self, finding: Any, line: str, is_wrong: bool = True) -> None:
         """Hands a finding on. What goes wrong in the user's function is warned of once.

@@ -8,8 +8,8 @@ from collections.abc import Callable
 # A rate that was raised by so much, as by a restart or a warm-up, is reason enough for
 # a loss to rise.
 _RAISED = 1.5
-# Of late: so many looks back, so many steps apart. An odd distance, lest each look falls
-# on the same place of a cycle.
+# Of late: so many looks back, so many steps apart. An odd distance, lest each falls on
+# the same place of a cycle.
 _DISTANCE, _LOOKS = 61, 24
 # Of a rate that no schedule tells, so many are kept.
 _KEPT = 6
