@@ -34,6 +34,9 @@ _SAME = 1e-5
 # After how many executions of an epoch metrics are read, while it is not known how, and
 # whether batches are alike. Of 8 that differ, 2 hardly have the mean size of them all.
 _READ_AT = (1, 2, 8, 64, 512)
+# At first each loss is taken as it comes, lest one overflows before it is heard. Later
+# several are taken together, which costs a third.
+_EACH, _TOGETHER = 64, 8
 
 
 class Heard(NamedTuple):
@@ -72,6 +75,7 @@ class LoggedLosses:
         # what metrics held after so many executions.
         self._begun = self._taken = 0
         self._last = -1
+        self._asked = 0
         self._next_probe: float = 1
         self._probes: dict[int, dict[str, list[tuple[float, float]]]] = {}
 
@@ -86,13 +90,19 @@ class LoggedLosses:
             source.own.begin()
         self._next_probe = self._when_to_read(0)
 
-    def begin_step(self) -> None:
-        """Tells that a step begins, and all before it are done."""
+    def begin_step(self) -> bool:
+        """Tells that a step begins, and all before it are done.
+
+        Returns:
+            Whether it is worth while to take what is known by now.
+        """
         done = self._begun
         self._begun = done + 1
         if done >= self._next_probe:
             self._probe(done)
             self._next_probe = self._when_to_read(done)
+        self._asked += 1
+        return self._asked <= _EACH or not self._asked % _TOGETHER
 
     def end_steps(self) -> None:
         """Tells that the steps of an epoch are done, before metrics are used again."""
@@ -106,7 +116,7 @@ class LoggedLosses:
             batch: The number of the last batch.
             logs: What Keras hands to callbacks.
         """
-        if threading.get_ident() != self._thread:
+        if not self._is_async and threading.get_ident() != self._thread:
             self._is_async = True
         self._arrived.append((batch, logs))
 
@@ -168,17 +178,22 @@ class LoggedLosses:
         return ["loss"] if "loss" in logs else [k for k in logs if k.endswith("loss")]
 
     def _probe(self, done):
+        try:
+            self._probes[done] = self._sums()
+        except Exception:  # metrics of the user's own; what is logged is left then
+            logger.debug("The metrics could not be read.", exc_info=True)
+
+    def _sums(self):
+        """Sum and count of each metric that may be a loss, by its name."""
         found: dict[str, list[tuple[float, float]]] = {}
         for metric in self._model.metrics:
             if not self._is_loss(metric.name):
                 continue
-            total = getattr(metric, "total", None)
-            count = getattr(metric, "count", None)
+            total = _number(getattr(metric, "total", None))
+            count = _number(getattr(metric, "count", None))
             if total is not None and count is not None:
-                pair = _number(total), _number(count)
-                if None not in pair:
-                    found.setdefault(metric.name, []).append(pair)
-        self._probes[done] = found
+                found.setdefault(metric.name, []).append((total, count))
+        return found
 
     def _is_loss(self, name):
         return name.endswith("loss") if self._names is None else name in self._names

@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from keras_gradwatch.arguments import is_count, refuse
+from keras_gradwatch.arguments import is_count, is_number, refuse
 from keras_gradwatch.callbacks import standing_iterator, workers
 from keras_gradwatch.callbacks.closer_look import CloserLook
 from keras_gradwatch.callbacks.console import say
@@ -54,7 +54,8 @@ class _Fit:
         logged: The losses of its batches.
         courses: The course of each loss, by its name.
         parting: Listens to validation.
-        step: Optimizer iterations done, None before the first step.
+        step: Optimizer iterations done before its first step, None before that.
+        heard: Steps whose losses were heard.
         closer: What looks at a plateau, if anything does.
         plateau: The loss and the steps of that plateau.
         waiting: Alerts that all workers must hear of before they act.
@@ -64,6 +65,7 @@ class _Fit:
     courses: dict[str, Course] = dataclasses.field(default_factory=dict)
     parting: Parting = dataclasses.field(default_factory=Parting)
     step: int | None = None
+    heard: int = 0
     closer: CloserLook | None = None
     plateau: tuple[Course, int] | None = None
     waiting: list[Alert] = dataclasses.field(default_factory=list)
@@ -179,15 +181,15 @@ class LossWatch(keras.callbacks.Callback):
         fit = self._fit or self._present()
         if fit.step is None:
             fit.step = iterations(self.model)
-        fit.logged.begin_step()
-        self._take_in(fit)
+        if fit.logged.begin_step():
+            self._take_in(fit)
         if fit.closer is not None:
             self._look_closer(fit)
 
     def on_train_batch_end(
         self, batch: int, logs: dict[str, Any] | None = None
     ) -> None:
-        self._present().logged.end_step(batch, logs)
+        (self._fit or self._present()).logged.end_step(batch, logs)
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         # Validation uses the metric that holds the losses of the epoch.
@@ -198,8 +200,9 @@ class LossWatch(keras.callbacks.Callback):
         fit = self._present()
         self._take_in(fit, is_epoch_over=True)
         known = logs or {}
-        if "loss" in known and "val_loss" in known:
-            trained, valued = float(known["loss"]), float(known["val_loss"])
+        trained: Any = known.get("loss")
+        valued: Any = known.get("val_loss")
+        if is_number(trained) and is_number(valued):
             parted = fit.parting.hear(epoch, trained, valued)
             if parted is not None:
                 self._found(fit, parted)
@@ -232,12 +235,16 @@ class LossWatch(keras.callbacks.Callback):
 
     def _take_in(self, fit, is_epoch_over=False):
         """Hears what was logged since the last time."""
+        first = next(iter(fit.courses.values()), None)
         for name, value, steps, error in fit.logged.take(is_epoch_over):
             course = fit.courses.get(name)
             if course is None:
                 is_alone = self._losses is not None or name == "loss"
                 rates = _rates_of(self.model)
                 course = fit.courses[name] = Course(name, rates, is_alone)
+                first = first or course
+            if course is first:
+                fit.heard += steps
             is_finite = math.isfinite(value)
             found = course.hear(value, steps, error) if is_finite else course.lose()
             for symptom in found:
@@ -278,13 +285,13 @@ class LossWatch(keras.callbacks.Callback):
     def _found(self, fit: _Fit, symptom: LossSymptom) -> None:
         if symptom.kind in self._ignore:
             return
-        step = iterations(self.model)
+        step, heard = iterations(self.model), (fit.step or 0) + fit.heard
         alert = Alert(
             kind=symptom.kind,
             step=step,
             where=symptom.layers if isinstance(symptom, Stalled) else (symptom.loss,),
             message=about_loss(symptom),
-            since=max(step - symptom.ago, fit.step or 0),
+            since=min(max(heard - symptom.ago, fit.step or 0), step),
             value=symptom.value,
             threshold=symptom.threshold,
         )

@@ -12,11 +12,10 @@ from tests.support.loss_zoo import (
     far_too_fast,
     one_bad_batch,
     shuffled_labels,
-    tiny_batches,
 )
 from tests.support.marks import some
 
-QUICK = (tiny_batches, bucketed, far_too_fast, one_bad_batch, dead_units)
+QUICK = (bucketed, far_too_fast, one_bad_batch)
 
 
 def zoo(programs):

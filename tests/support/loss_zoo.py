@@ -124,6 +124,7 @@ def bucketed(watch):
         tf.TensorSpec((None, 1), tf.float32),
     )
     data = tf.data.Dataset.from_generator(batches, output_signature=signature)
+    data = data.apply(tf.data.experimental.assert_cardinality(len(sizes)))
     return fit(mlp(1), (data.repeat(2),), "adam", "mse", watch, **ONE_EPOCH)
 
 
