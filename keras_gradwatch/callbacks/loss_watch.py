@@ -33,6 +33,8 @@ from keras_gradwatch.findings.alert import (
 from keras_gradwatch.findings.loss_symptom import LossSymptom, Stalled
 from keras_gradwatch.findings.raised import LossAlertError
 from keras_gradwatch.findings.sentences import about_loss
+from keras_gradwatch.findings.several import Several
+from keras_gradwatch.findings.text import counted
 from keras_gradwatch.framework import batch as batches
 from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.framework.optimizers import iterations
@@ -56,6 +58,7 @@ class _Fit:
         parting: Listens to validation.
         step: Optimizer iterations done before its first step, None before that.
         heard: Steps whose losses were heard.
+        epoch: The present one, None until one begins.
         closer: What looks at a plateau, if anything does.
         plateau: The loss and the steps of that plateau.
         waiting: Alerts that all workers must hear of before they act.
@@ -66,6 +69,7 @@ class _Fit:
     parting: Parting = dataclasses.field(default_factory=Parting)
     step: int | None = None
     heard: int = 0
+    epoch: int | None = None
     closer: CloserLook | None = None
     plateau: tuple[Course, int] | None = None
     waiting: list[Alert] = dataclasses.field(default_factory=list)
@@ -118,7 +122,7 @@ class LossWatch(keras.callbacks.Callback):
             `CSVLogger` and other callbacks after this one: `"loss_level"`, the median
             of the last batches, `"loss_noise"`, their scale, and `"loss_alerts"`, how
             many alerts there were so far.
-        verbose: 0 prints nothing, 1 a line where something is found.
+        verbose: 2 prints a line for each epoch, 0 and 1 nothing.
 
     Attributes:
         alerts: An `Alert` for each thing that was found, of all fits so far.
@@ -149,11 +153,11 @@ class LossWatch(keras.callbacks.Callback):
             refuse("ignore", f"a sequence of some of {KINDS}", ignore)
         if on_failure not in ON_FAILURE:
             refuse("on_failure", f"one of {ON_FAILURE}", on_failure)
-        if not is_count(verbose) or verbose > 1:
-            refuse("verbose", "0 or 1", verbose)
+        if not is_count(verbose) or verbose > 2:
+            refuse("verbose", "0, 1 or 2", verbose)
         self.on_failure = on_failure
         self.verbose = verbose
-        self.alerts: list[Alert] = []
+        self.alerts: list[Alert] = Several()
         self._losses = None if losses is None else tuple(losses)
         self._ignore = frozenset(ignore)
         self._telling = Telling(on_finding, log_metrics)
@@ -173,7 +177,9 @@ class LossWatch(keras.callbacks.Callback):
         workers.assert_writable(self.model, self._writer)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._present().logged.begin_epoch()
+        fit = self._present()
+        fit.epoch = epoch
+        fit.logged.begin_epoch()
 
     def on_train_batch_begin(
         self, batch: int, logs: dict[str, Any] | None = None
@@ -215,12 +221,19 @@ class LossWatch(keras.callbacks.Callback):
         for name, course in fit.courses.items():
             figures |= {f"{name}_level": course.level, f"{name}_noise": course.scale}
         self._telling.log(logs, **figures)
+        if self.verbose == 2:
+            self._say(fit)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._writer is not None:
             self._writer.close()
         self._forget()
         standing_iterator.forget(self.model)
+
+    def _say(self, fit):
+        for name, course in fit.courses.items():
+            alerts = counted(len(self.alerts), "alert")
+            say(f"{name}: {course.level:.4g} +- {course.scale:.2g}, {alerts}.")
 
     def _present(self) -> _Fit:
         """That of the present training; made when it is first asked for."""
@@ -294,6 +307,7 @@ class LossWatch(keras.callbacks.Callback):
             since=min(max(heard - symptom.ago, fit.step or 0), step),
             value=symptom.value,
             threshold=symptom.threshold,
+            epoch=fit.epoch,
         )
         if workers.are_several(self.model):
             fit.waiting.append(alert)
@@ -315,16 +329,14 @@ class LossWatch(keras.callbacks.Callback):
     def _show(self, alert: Alert) -> None:
         writer = self._writer
         if writer is not None:
-            _, error = attempt(lambda: writer.write(alert))
+            _, error = attempt(lambda: writer.write(alert, alert.epoch))
             if error is not None:
                 warn(
-                    f"An alert could not be written; training goes on. "
-                    f"{type(error).__name__}: {error}",
+                    f"An alert could not be written at step {alert.step}; it is told "
+                    f"here alone. {type(error).__name__}: {error}",
                     GradwatchWarning,
                 )
         self._telling.tell(alert, str(alert))
-        if self.verbose:
-            say(f"\n{alert}")
 
 
 def _rates_of(model):
