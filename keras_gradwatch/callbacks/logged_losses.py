@@ -15,7 +15,7 @@ import logging
 import math
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -120,7 +120,7 @@ class LoggedLosses:
             self._is_async = True
         self._arrived.append((batch, logs))
 
-    def take(self, is_epoch_over: bool = False) -> Iterator[Heard]:
+    def take(self, is_epoch_over: bool = False) -> list[Heard]:
         """The losses that are known by now, in the order of the steps.
 
         Args:
@@ -134,6 +134,7 @@ class LoggedLosses:
         if self._is_async and len(due) > 1:
             self._due = due = deque(sorted(due, key=lambda one: one[0]))
         size = self._model.steps_per_execution
+        found: list[Heard] = []
         while due:
             batch, logs = due[0]
             is_next = not self._is_async or batch <= self._last + size
@@ -142,27 +143,31 @@ class LoggedLosses:
             due.popleft()
             steps = min(max(batch - self._last, 1), size)
             self._last = batch
-            yield from self._heard(logs, steps, is_epoch_over and not due)
+            self._hear(logs, steps, is_epoch_over and not due, found)
+        return found
 
-    def _heard(self, logs, steps, is_last):
+    def _hear(self, logs, steps, is_last, found):
         if not isinstance(logs, dict) or not logs:
             return
         if self._sources is None:
             self._sources = [_Source(name) for name in self._wanted(logs)]
         self._taken += 1
-        probe = self._probes.pop(self._taken, {})
+        number = self._taken
+        probe = self._probes.pop(number, {}) if self._probes else {}
         for source in self._sources:
-            mean = _number(logs.get(source.name))
+            mean = logs.get(source.name)
+            if type(mean) is not float:
+                mean = _number(mean)
             if mean is None:
                 continue
             if not math.isfinite(mean):
-                yield Heard(source.name, mean, steps, 0.0)
+                found.append(Heard(source.name, mean, steps, 0.0))
                 continue
-            sums = probe.get(source.name)
-            value, error = source.take(self._taken, steps, mean, sums, is_last)
+            sums = probe.get(source.name) if probe else None
+            value, error = source.take(number, steps, mean, sums, is_last)
             if source.differs:
                 self._next_probe = 0
-            yield Heard(source.name, value, steps, error)
+            found.append(Heard(source.name, value, steps, error))
 
     def _when_to_read(self, done):
         sources = self._sources
@@ -222,6 +227,9 @@ class _Source:
 
     def take(self, number, steps, mean, sums, is_last):
         """The loss itself, and how far it may be off."""
+        if self._kind == _ALIKE and number > 1 and not sums:  # as nearly always
+            self._steps += steps
+            return self.own.take(mean, self._each * self._steps)
         if number == 1:
             self._steps, self._first = 0, sums or []
         self._steps += steps
