@@ -1,4 +1,4 @@
-"""Keras callbacks that watch gradients while a model trains.
+"""Keras callbacks that watch gradients, and the loss, while a model trains.
 
 Example:
 
@@ -13,6 +13,7 @@ Importing this package imports neither Keras nor TensorFlow: the names below
 are loaded when they are first used.
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:  # what `__getattr__` finds, for those who read types
     )
     from keras_gradwatch.callbacks.gradient_stats import (
         GradientStats,
+    )
+    from keras_gradwatch.callbacks.loss_watch import (
+        LossWatch,
     )
     from keras_gradwatch.callbacks.non_finite_locator import (
         NonFiniteLocator,
@@ -33,6 +37,7 @@ if TYPE_CHECKING:  # what `__getattr__` finds, for those who read types
         GradwatchError,
         GradwatchWarning,
         InvalidArgumentError,
+        LossAlertWarning,
         MissingPackageError,
         NonFiniteWarning,
         UncheckableError,
@@ -46,6 +51,7 @@ if TYPE_CHECKING:  # what `__getattr__` finds, for those who read types
     from keras_gradwatch.findings.raised import (
         GradientAlertError,
         GradientMismatchError,
+        LossAlertError,
         NonFiniteError,
     )
     from keras_gradwatch.findings.reading import (
@@ -86,6 +92,9 @@ _NAMES = {
     "callbacks.gradient_stats": [
         "GradientStats",
     ],
+    "callbacks.loss_watch": [
+        "LossWatch",
+    ],
     "callbacks.non_finite_locator": [
         "NonFiniteLocator",
     ],
@@ -96,6 +105,7 @@ _NAMES = {
         "GradwatchError",
         "GradwatchWarning",
         "InvalidArgumentError",
+        "LossAlertWarning",
         "MissingPackageError",
         "NonFiniteWarning",
         "UncheckableError",
@@ -109,6 +119,7 @@ _NAMES = {
     "findings.raised": [
         "GradientAlertError",
         "GradientMismatchError",
+        "LossAlertError",
         "NonFiniteError",
     ],
     "findings.reading": [
@@ -145,6 +156,9 @@ _HOMES = {name: f"{__name__}.{home}" for home in _NAMES for name in _NAMES[home]
 
 __all__ = sorted(_HOMES)
 __version__ = "0.1.0"
+
+# Findings are logged for those who listen; others get warnings and need no second copy.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name):

@@ -46,5 +46,9 @@ class GradientAlertWarning(GradwatchWarning):
     """The gradients of the user's model vanish, explode or are dead."""
 
 
+class LossAlertWarning(GradwatchWarning):
+    """The loss of the user's model spikes, diverges, stalls or does not fall."""
+
+
 class NonFiniteWarning(GradwatchWarning):
     """Training gave a NaN or an infinity; the message says where it came from."""

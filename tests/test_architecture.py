@@ -17,7 +17,7 @@ TESTS = ROOT / "tests"
 FLOORS = (
     ("__init__", "__main__", "pytest_plugin"),  # faces: how people come in
     ("functions", "callbacks"),  # what a user calls, in a script or in `fit`
-    ("check", "stats", "nonfinite"),  # the three questions about gradients
+    ("check", "stats", "nonfinite", "losses"),  # the questions: gradients, NaN, loss
     ("tensorboard",),  # writes what was found, and shows it
     ("replica", "findings"),  # a model as a function; what was found, as data
     ("framework",),  # what must be known of Keras and TensorFlow
@@ -28,12 +28,15 @@ STRANGERS = (
     ("check", "stats"),
     ("check", "nonfinite"),
     ("stats", "nonfinite"),
+    ("losses", "check"),
+    ("losses", "stats"),
+    ("losses", "nonfinite"),
     ("replica", "check.numerics"),
 )
 # All that tensorboard/ knows.
 TENSORBOARD_KNOWS = ("tensorboard", "findings", "errors", "arguments", "files")
 # Neither these nor what they import may import TensorFlow or Keras.
-PURE = ("check.numerics", "findings")
+PURE = ("check.numerics", "findings", "losses")
 HEAVY = {"keras", "tensorflow"}
 # Exceptions of any kind.
 BLIND = {"Exception", "BaseException"}

@@ -90,6 +90,12 @@ class GradientCheck(Watcher):
             all variables are screened, and at least one that looks wrong is looked
             at closely.
         seed: Seed of the draws; each check draws others.
+        on_finding: Called with each `GradientReport`, as data. An error in it is warned
+            of once. Of several workers, on the chief only.
+        log_metrics: Whether to add figures to the logs of an epoch, for `History`,
+            `CSVLogger` and other callbacks after this one: `"gradients_wrong"`, how
+            many variables FAIL, and `"gradient_error"`, the largest relative error, of
+            the last check.
         verbose: 0 prints nothing, 1 a line for each check, 2 the table. A check that
             takes longer than two seconds tells meanwhile what it does.
 
@@ -117,10 +123,19 @@ class GradientCheck(Watcher):
         on_failure: str = "warn",
         time_budget: float | None = None,
         seed: int = 0,
+        on_finding: Callable[[GradientReport], object] | None = None,
+        log_metrics: bool = False,
         verbose: int = 1,
     ):
         super().__init__(
-            "gradient check", warmup_steps, check_freq, data, on_failure, verbose
+            "gradient check",
+            warmup_steps,
+            check_freq,
+            data,
+            on_failure,
+            verbose,
+            on_finding,
+            log_metrics,
         )
         self._settings = Settings(
             samples=samples,
@@ -165,6 +180,12 @@ class GradientCheck(Watcher):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epochs_without += self._is_put_off
         self._is_put_off = False
+        last = self.reports[-1] if self.reports else None
+        self._telling.log(
+            logs,
+            gradients_wrong=None if last is None else last.count(FAIL),
+            gradient_error=None if last is None else last.worst_relative_error,
+        )
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._writer is not None:
@@ -230,6 +251,8 @@ class GradientCheck(Watcher):
         if report is None:
             return
         is_wrong = report.verdict == FAIL or bool(report.severe)
+        if chief:
+            self._telling.tell(report, report.headline, is_wrong)
         if is_wrong and self.on_failure == "raise":
             raise GradientMismatchError(report)  # which tells all of it
         printed = False

@@ -16,7 +16,7 @@ from keras_gradwatch.callbacks.console import line_break, say
 from keras_gradwatch.callbacks.ending import end_training
 from keras_gradwatch.callbacks.pointing import warn
 from keras_gradwatch.callbacks.watcher import Watcher, attempt
-from keras_gradwatch.errors import GradientAlertWarning
+from keras_gradwatch.errors import GradientAlertWarning, GradwatchWarning
 from keras_gradwatch.findings.alert import Alert
 from keras_gradwatch.findings.raised import GradientAlertError
 from keras_gradwatch.findings.reading import GradientReading
@@ -28,6 +28,7 @@ from keras_gradwatch.framework.optimizers import iterations
 from keras_gradwatch.replica.steps import Steps
 from keras_gradwatch.stats.alarms import Alarms, Thresholds
 from keras_gradwatch.stats.gauge import Gauge
+from keras_gradwatch.stats.own_rules import Rule, Rules
 from keras_gradwatch.tensorboard.stats_writer import StatsWriter
 from keras_gradwatch.tensorboard.tags import ALL, FEW, SCALARS
 
@@ -114,11 +115,21 @@ class GradientStats(Watcher):
             this alarm off.
         patience: How many readings in a row must show it before an alarm is given;
             NaN, infinity, and steps ten times the size of the weights do not wait.
+        rules: Rules of your own: functions of a `GradientReading` that return a message
+            if something is wrong, else None. They give the alarm as the others do,
+            after `patience` readings in a row, once while it lasts, as an alert of the
+            kind `"rule"`. An error in one is warned of once.
         on_failure: What to do at an alarm. `"warn"` issues a `GradientAlertWarning`,
             `"stop"` also ends training after this step, `"raise"` raises
             `GradientAlertError` out of `fit`. So does `"stop"` beside
             `keras.callbacks.BackupAndRestore`, which would delete its backup if `fit`
             just ended. A reading that breaks only warns, unless this is `"raise"`.
+        on_finding: Called with each `Alert`, as data. An error in it is warned
+            of once. Of several workers, on the chief only.
+        log_metrics: Whether to add figures to the logs of an epoch, for `History`,
+            `CSVLogger` and other callbacks after this one: `"gradient_norm"`, that
+            of all gradients, and `"update_ratio"` of the last reading, and
+            `"gradient_alerts"`, how many alerts there were so far.
         verbose: 2 prints a line for each reading, 0 and 1 nothing.
 
     Attributes:
@@ -144,11 +155,21 @@ class GradientStats(Watcher):
         exploding: float = 1e6,
         dead: float = 0.95,
         patience: int = 3,
+        rules: Sequence[Rule] = (),
         on_failure: str = "warn",
+        on_finding: Callable[[Alert], object] | None = None,
+        log_metrics: bool = False,
         verbose: int = 1,
     ):
         super().__init__(
-            "gradient reading", warmup_steps, check_freq, data, on_failure, verbose
+            "gradient reading",
+            warmup_steps,
+            check_freq,
+            data,
+            on_failure,
+            verbose,
+            on_finding,
+            log_metrics,
         )
         if dropout not in DROPOUT:
             refuse("dropout", f"one of {DROPOUT}", dropout)
@@ -162,7 +183,8 @@ class GradientStats(Watcher):
         self._histograms = bool(histograms) and log_dir is not None
         self._dropout = dropout
         self._writer = None if log_dir is None else StatsWriter(log_dir, scalars)
-        self._alarms = Alarms(self._thresholds)
+        self._rules = Rules(rules, self._rule_failed)
+        self._alarms = Alarms(self._thresholds, self._rules)
         self._gauge: Gauge | None = None
         self._steps: Steps | None = None
         self._trained: list = []
@@ -177,7 +199,7 @@ class GradientStats(Watcher):
         super().on_train_begin(logs)
         workers.assert_writable(self.model, self._writer)
         self.readings = Several()
-        self._alarms = Alarms(self._thresholds)
+        self._alarms = Alarms(self._thresholds, self._rules)
         self._gauge = self._steps = self._unfinished = None
 
     def on_train_batch_begin(
@@ -190,6 +212,15 @@ class GradientStats(Watcher):
         self, batch: int, logs: dict[str, Any] | None = None
     ) -> None:
         self._finish(is_after_its_step=True)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        last = self.readings[-1] if self.readings else None
+        self._telling.log(
+            logs,
+            gradient_norm=None if last is None else last.global_norm,
+            update_ratio=None if last is None else last.update_ratio,
+            gradient_alerts=len(self.alerts),
+        )
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._finish(is_after_its_step=False)
@@ -247,8 +278,17 @@ class GradientStats(Watcher):
                     self.not_written(error)
             if self.verbose == 2:
                 say(f"{line_break(self, self._batch)}{reading.headline}")
+            for alert in alerts:
+                self._telling.tell(alert, str(alert))
         for alert in alerts:
             self._react(alert)
+
+    def _rule_failed(self, name, error):
+        warn(
+            f"The rule {name!r} failed at step {iterations(self.model)}; training goes "
+            f"on. {type(error).__name__}: {error}",
+            GradwatchWarning,
+        )
 
     def _react(self, alert):
         if self.on_failure == "raise":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -16,6 +17,7 @@ from keras_gradwatch.callbacks.console import line_break, say
 from keras_gradwatch.callbacks.ending import end_training
 from keras_gradwatch.callbacks.next_batch import take_back, watch_next_call
 from keras_gradwatch.callbacks.pointing import warn
+from keras_gradwatch.callbacks.telling import Telling
 from keras_gradwatch.callbacks.watcher import ON_FAILURE, attempt
 from keras_gradwatch.errors import GradwatchWarning, NonFiniteWarning
 from keras_gradwatch.findings.nonfinite import NonFinite
@@ -61,6 +63,11 @@ class NonFiniteLocator(keras.callbacks.Callback):
             training after the step, `"raise"` raises `NonFiniteError` out of `fit`.
             So does `"stop"` beside `keras.callbacks.BackupAndRestore`, which would
             delete its backup if `fit` just ended.
+        on_finding: Called with each `NonFinite`, as data. An error in it is warned
+            of once. Of several workers, on the chief only.
+        log_metrics: Whether to add figures to the logs of an epoch, for `History`,
+            `CSVLogger` and other callbacks after this one: `"nonfinite"`, how many
+            findings there were so far.
         verbose: 0 prints nothing, 1 a line where something is found.
 
     Attributes:
@@ -79,6 +86,8 @@ class NonFiniteLocator(keras.callbacks.Callback):
         check_freq: int = 1,
         save_dir: str | os.PathLike[str] | None = None,
         on_failure: str = "stop",
+        on_finding: Callable[[NonFinite], object] | None = None,
+        log_metrics: bool = False,
         verbose: int = 1,
     ):
         super().__init__()
@@ -95,6 +104,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
         self.on_failure = on_failure
         self.verbose = verbose
         self.findings: list[NonFinite] = Several()
+        self._telling = Telling(on_finding, log_metrics)
         self._writer = None if log_dir is None else AlertWriter(log_dir)
         self._session: Session | None = None
         self._held: Held | None = None
@@ -137,6 +147,9 @@ class NonFiniteLocator(keras.callbacks.Callback):
     ) -> None:
         if self._present_session().is_awaiting:
             self._after_step(logs)  # in a loop of the user's own
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._telling.log(logs, nonfinite=len(self.findings))
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._take_back()
@@ -189,6 +202,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
         self.findings.append(finding)
         if is_chief:
             self._write(finding)
+            self._telling.tell(finding, finding.headline)
         if self.on_failure == "raise":
             raise NonFiniteError(finding)  # which tells all of it
         start = line_break(self, self._batch)

@@ -14,6 +14,7 @@ from keras_gradwatch.callbacks import standing_iterator
 from keras_gradwatch.callbacks.next_batch import show_next_batch, take_back
 from keras_gradwatch.callbacks.pointing import warn
 from keras_gradwatch.callbacks.schedule import Schedule
+from keras_gradwatch.callbacks.telling import Telling
 from keras_gradwatch.errors import GradwatchWarning
 from keras_gradwatch.framework import batch as batches
 from keras_gradwatch.framework.model import has_weights
@@ -35,9 +36,21 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
             the batch that is about to be trained on.
         on_failure: `"warn"`, `"stop"` or `"raise"`.
         verbose: 0, 1 or 2.
+        on_finding: Called with each finding.
+        log_metrics: Whether figures go into the logs of an epoch.
     """
 
-    def __init__(self, what, warmup_steps, check_freq, data, on_failure, verbose):
+    def __init__(
+        self,
+        what,
+        warmup_steps,
+        check_freq,
+        data,
+        on_failure,
+        verbose,
+        on_finding,
+        log_metrics,
+    ):
         super().__init__()
         if on_failure not in ON_FAILURE:
             refuse("on_failure", f"one of {ON_FAILURE}", on_failure)
@@ -46,6 +59,7 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
         self.on_failure = on_failure
         self.verbose = verbose
         self._what = what
+        self._telling = Telling(on_finding, log_metrics)
         self._schedule = Schedule(warmup_steps, check_freq)
         self._data = None if data is None else _fixed_batch(data)
         self._looks = 0

@@ -1,4 +1,4 @@
-"""An alert: something in the gradients that a user should look at."""
+"""An alert: something in the gradients or the loss that a user should look at."""
 
 from __future__ import annotations
 
@@ -11,7 +11,24 @@ from keras_gradwatch.findings.text import listed
 FORMAT = 1
 VANISHING, EXPLODING = "vanishing", "exploding"
 DEAD, NONFINITE = "dead", "nonfinite"
-KINDS = (VANISHING, EXPLODING, DEAD, NONFINITE)
+SPIKE, DIVERGING, STALLED = "spike", "diverging", "stalled"
+OSCILLATING, FLAT, OVERFITTING = "oscillating", "flat", "overfitting"
+RULE = "rule"
+# What each kind is about, to begin a sentence with.
+_TITLES = {
+    VANISHING: "Vanishing gradients",
+    EXPLODING: "Exploding gradients",
+    DEAD: "Dead gradients",
+    NONFINITE: "Not finite",
+    SPIKE: "Loss spike",
+    DIVERGING: "Diverging loss",
+    STALLED: "Stalled loss",
+    OSCILLATING: "Oscillating loss",
+    FLAT: "Loss that does not fall",
+    OVERFITTING: "Overfitting",
+    RULE: "Rule",
+}
+KINDS = tuple(_TITLES)
 
 
 @dataclass(frozen=True)
@@ -19,9 +36,12 @@ class Alert:
     """What a callback noticed.
 
     Args:
-        kind: `"vanishing"`, `"exploding"`, `"dead"` or `"nonfinite"`.
+        kind: Of gradients `"vanishing"`, `"exploding"`, `"dead"` or `"nonfinite"`, of
+            the loss `"spike"`, `"diverging"`, `"stalled"`, `"oscillating"`, `"flat"` or
+            `"overfitting"`; `"rule"` if a rule of the user's own gave it.
         step: Optimizer iterations done when it was given.
-        where: Paths of the layers or variables, the worst first.
+        where: Paths of the layers or variables, the worst first; names of losses or
+            rules.
         message: What was seen, what it may come from, and what to do.
         since: Optimizer iterations done when it was first seen.
         value: The worst figure, None if there is none.
@@ -53,9 +73,7 @@ class Alert:
     @property
     def title(self) -> str:
         """What it is about, to begin a sentence with."""
-        if self.kind == NONFINITE:
-            return "Not finite"
-        return f"{self.kind.capitalize()} gradients"
+        return _TITLES[self.kind]
 
     def __str__(self) -> str:
         return f"{self.title} at step {self.step}: {self.message}"

@@ -33,6 +33,17 @@ class GradientAlertError(GradwatchError, ArithmeticError):
         return type(self), (self.alert,)
 
 
+class LossAlertError(GradwatchError, ArithmeticError):
+    """The loss spikes, diverges or does not fall. `alert` says what was seen."""
+
+    def __init__(self, alert: Alert):
+        super().__init__(str(alert))
+        self.alert = alert
+
+    def __reduce__(self):
+        return type(self), (self.alert,)
+
+
 class NonFiniteError(GradwatchError, ArithmeticError):
     """Training gave a NaN or an infinity. `finding` says where it came from."""
 

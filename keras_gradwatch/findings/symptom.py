@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from keras_gradwatch.findings.alert import DEAD, EXPLODING, NONFINITE, VANISHING
+from keras_gradwatch.findings.alert import DEAD, EXPLODING, NONFINITE, RULE, VANISHING
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,18 @@ class UnderflowingGradient(Symptom):
     kind: ClassVar[str] = DEAD
     peak: float
     scale: float
+
+
+@dataclass(frozen=True)
+class BrokenRule(Symptom):
+    """A rule of the user's own does not hold: `where` is its name, `value` is NaN.
+
+    Args:
+        message: What the rule says.
+    """
+
+    kind: ClassVar[str] = RULE
+    message: str
 
 
 SYMPTOMS = (

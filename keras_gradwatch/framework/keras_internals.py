@@ -104,6 +104,14 @@ def has_default_train_step(model: keras.Model) -> bool:
     return getattr(model.train_step, "__func__", None) is default
 
 
+def schedule_of(optimizer: keras.Optimizer) -> Callable | None:
+    """What gives the learning rate of each step, None if it is a number."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    rate = getattr(inner, "_learning_rate", None)
+    kinds = keras.optimizers.schedules.LearningRateSchedule
+    return rate if isinstance(rate, kinds) else None
+
+
 def tracked_by(optimizer: keras.Optimizer) -> list:
     """The variables that a built optimizer updates if it is told no others."""
     return optimizer._trainable_variables

@@ -25,6 +25,7 @@ from keras_gradwatch.findings.symptom import (
     Symptom,
     UnderflowingGradient,
 )
+from keras_gradwatch.stats.own_rules import Rules
 
 # A step that moves the weights by more than their own size is no step: usual ones are
 # about a thousandth of it (a rule of thumb of CS231n, not measured here).
@@ -100,10 +101,12 @@ class Alarms:
 
     Args:
         thresholds: The `Thresholds`.
+        rules: The `Rules` of the user's own.
     """
 
-    def __init__(self, thresholds: Thresholds):
+    def __init__(self, thresholds: Thresholds, rules: Rules | None = None):
         self._thresholds = thresholds
+        self._rules = rules
         # By key: since when, and in how many readings in a row.
         self._seen: dict[tuple[str, str], tuple[int, int]] = {}
         self._largest_loss: dict[str, float] = {}
@@ -119,6 +122,8 @@ class Alarms:
             An `Alert` for each kind of thing that has now gone on for long enough.
         """
         cases = list(self._cases(reading))
+        broken = self._rules.broken(reading) if self._rules else ()
+        cases += [_Case(symptom, math.nan, rank=0.0) for symptom in broken]
         before, self._seen = self._seen, {}
         ripe: dict[str, list[_Case]] = {}
         for case in cases:
@@ -140,8 +145,8 @@ class Alarms:
             where=tuple(symptom.where for symptom in symptoms),
             message=sentences.alarm(symptoms),
             since=min(self._seen[case.key][0] for case in cases),
-            value=symptoms[0].value,
-            threshold=cases[0].threshold,
+            value=None if math.isnan(symptoms[0].value) else symptoms[0].value,
+            threshold=None if math.isnan(cases[0].threshold) else cases[0].threshold,
         )
 
     def _cases(self, reading: GradientReading) -> Iterator[_Case]:

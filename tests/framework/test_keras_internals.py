@@ -158,3 +158,11 @@ def test_dropout_of_attention():
     setattr(layer, internals.DROPOUT_OF_ATTENTION, 0.0)
     assert layer.get_config()["dropout"] == 0.0
     assert np.allclose(layer(x, x, training=True), plain, atol=1e-6)
+
+
+def test_schedule_of_an_optimizer():
+    schedule = keras.optimizers.schedules.CosineDecay(0.1, 10)
+    wrapped = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(schedule))
+    assert internals.schedule_of(keras.optimizers.SGD(schedule)) is schedule
+    assert internals.schedule_of(wrapped) is schedule
+    assert internals.schedule_of(keras.optimizers.SGD(0.1)) is None

@@ -20,6 +20,8 @@ def alarm(found: Sequence[Symptom]) -> str:
         found: Symptoms of one kind, the worst first.
     """
     worst, *others = found
+    if isinstance(worst, symptom.BrokenRule):
+        return " ".join(f"{one.where}: {_seen(one)}" for one in found)
     parts = [_seen(worst)]
     if others:
         more = some_of([other.where for other in others], _LAYERS)
@@ -69,6 +71,8 @@ def _seen(found):
                 "float16, get a gradient of exactly zero, and no entry is larger than "
                 f"{peak:.1e}: what is below 6e-08 underflows in float16."
             )
+        case symptom.BrokenRule(message=message):
+            return message
     raise TypeError(f"Expected a symptom. Received: {found!r}")
 
 

@@ -1,0 +1,1 @@
+"""Does the loss behave? Plain arithmetic on the numbers that training logs."""
