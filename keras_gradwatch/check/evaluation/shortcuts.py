@@ -37,10 +37,10 @@ _KEPT = 1 << 29
 _PROOFS = (1e-3, 1e-6, 1e-9)
 # The time that a proof takes, in plain losses: two moves, each by both ways.
 _PROVEN = 4
-# What of the time of plain losses a loop may save, as a share. Of a small model nearly
-# all: a call costs more than its loss (dense net, 16 units: 0.3 ms, 0.02 in a loop). Of
-# a large one little: that losses are computed side by side.
-_LOOPED = 0.5
+# What a loop saves of a plain loss, at least: a share, as losses are computed side by
+# side; of a small model, the call itself, in seconds (dense net of 16 units: 0.2 ms a
+# loss, 0.02 in a loop).
+_LOOPED, _CALL = 0.5, 2e-4
 # Where fewer share the price of a call, it does not tell how long one takes. As many
 # as `check/problem.py` asks for at least.
 _ENOUGH = 8
@@ -58,12 +58,14 @@ class Route:
         losses: `(values, states, batch, perturbations) -> losses`, an array.
         weights: Numbers of the weights that it can move; any, if None.
         share: About how much of the model it computes for each perturbation.
+        enough: Fewer losses in a call do not tell how long one takes.
         seconds: How long one loss took, at best; None if that is not known yet.
     """
 
     losses: Losses
     weights: tuple[int, ...] | None = None
     share: float = 1.0
+    enough: int = _ENOUGH
     seconds: float | None = None
 
     def takes(self, moved: set[int]) -> bool:
@@ -77,7 +79,7 @@ class Route:
         began = time.perf_counter()
         found = self.losses(*arguments, perturbations)
         seconds = (time.perf_counter() - began) / len(perturbations)
-        if self.weights is None or len(perturbations) >= _ENOUGH:
+        if len(perturbations) >= self.enough:
             self.seconds = min(self.seconds or seconds, seconds)
         return found
 
@@ -114,7 +116,7 @@ class Shortcuts:
         tolerance: float = 0.0,
     ):
         self._lifted, self.price, self._tolerance = lifted, price, tolerance
-        self._plain = Route(plain)
+        self._plain = Route(plain, enough=1)
         self._loop: Route | None = None
         self._alone = self._together = 0  # perturbations so far, by what they move
         self._parts: list[Route] = []
@@ -207,7 +209,9 @@ class Shortcuts:
 
     def _look_for_loop(self, arguments):
         """Makes the loop over all of the model, if that pays."""
-        if self._gain(_LOOPED * (self._alone + self._together)) <= 0:
+        seconds = self._seconds or math.inf
+        saved = max(_LOOPED, min(1.0, _CALL / seconds))
+        if self._gain(saved * (self._alone + self._together)) <= 0:
             return
         lifted = self._lifted
         assert lifted is not None  # else its price is infinite
