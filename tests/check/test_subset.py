@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 import keras_gradwatch as kgw
+from tests.support.marks import pairs
 from tests.support.models import Middle
 from tests.support.tally import Tally
 
@@ -243,8 +244,9 @@ def test_there_is_one_trace_whatever_the_length_of_the_last_batch(data):
     assert set(of_checks) == {of_checks[0]}
 
 
-@pytest.mark.parametrize("wrong", [False, True])
-@pytest.mark.parametrize("build", [contrastive, halves, two_inputs])
+@pytest.mark.parametrize(
+    ("build", "wrong"), pairs([contrastive, halves, two_inputs], [False, True])
+)
 def test_losses_over_the_batch_and_nested_data(data, build, wrong):
     x, y = data
     weights = {}

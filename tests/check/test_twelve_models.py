@@ -13,7 +13,7 @@ from tests.support.models import MODELS
 MARKS = {
     "dense": pytest.mark.basic,
     "conv_batch_norm": pytest.mark.basic,
-    "lstm": pytest.mark.basic,
+    "lstm": (pytest.mark.basic, pytest.mark.long),
     "mobilenet_v2": pytest.mark.slow,
 }
 OTHERS = pytest.mark.long

@@ -26,7 +26,7 @@ def test_a_fault_fails_upstream_and_nowhere_else(fault, seed):
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", some(FAULTS, 4))
+@pytest.mark.parametrize("name", some(FAULTS, 12))
 def test_its_healthy_twin_does_not_fail(name, seed):
     fault = FAULTS[name]
     report = check(fault, False, seed)

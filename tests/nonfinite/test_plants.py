@@ -64,7 +64,7 @@ def test_located(name, way):
         assert words in text, text
 
 
-@pytest.mark.parametrize("name", some(PLANTS, 3))
+@pytest.mark.parametrize("name", some(PLANTS, 5))
 def test_the_healthy_twin_does_not_alarm(name):
     keras.utils.set_random_seed(0)
     check = kgw.NonFiniteLocator(on_failure="raise")

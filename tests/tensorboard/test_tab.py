@@ -49,6 +49,7 @@ def test_the_table_of_runs_is_sorted_by_state_and_counted(tab):
     assert finding(tab)["state"].endswith("FAIL")
 
 
+@pytest.mark.long
 def test_runs_are_filtered_and_chosen_by_the_keys(tab):
     # To the tabulator the table is one stop.
     assert tab.frame.locator(".run-button[tabindex='0']").count() == 1
@@ -63,6 +64,7 @@ def test_runs_are_filtered_and_chosen_by_the_keys(tab):
     assert address_of(tab)["run"].endswith("width=2/gradwatch")
 
 
+@pytest.mark.long
 def test_long_names_are_cut_in_the_middle(tab):
     name = tab.frame.locator(".cut", has_text="width=256")
     assert name.locator(".cut-tail").inner_text().endswith("width=256")
@@ -93,6 +95,7 @@ def test_the_finding_says_what_where_since_when_and_how_much(tab):
 
 
 @both_ways
+@pytest.mark.long
 def test_damaged_events_are_counted_and_the_rest_is_shown(tab):
     names = tab.frame.locator("tr.run", has_text="damaged event")
     assert names.locator(".run-button").all_text_contents() == ["damaged"]
@@ -103,6 +106,7 @@ def test_damaged_events_are_counted_and_the_rest_is_shown(tab):
 
 
 @both_ways
+@pytest.mark.long
 def test_events_of_the_first_version(tab):
     tab.run("old")
     assert "too large by a factor of 2" in finding(tab)["text"]
@@ -130,6 +134,7 @@ def test_alerts_stand_beside_the_checks_on_their_steps(tab):
     assert tab.frame.locator(".cell.alerts").count() == 0
 
 
+@pytest.mark.long
 def test_alerts_without_any_check(tab):
     tab.run("alerts alone")
     assert "Exploding gradients" in finding(tab)["title"]
@@ -146,6 +151,7 @@ def test_alerts_of_one_step_are_all_there(addresses, way):
     assert sorted(kinds) == [("dead", 7), ("dead", 9), ("nonfinite", 9)]
 
 
+@pytest.mark.long
 def test_without_the_tab_a_chart_tells_the_same(address):
     layout = json.loads(get(f"{address}data/plugin/custom_scalars/layout"))
     (category,) = layout["category"]
@@ -157,6 +163,7 @@ def test_without_the_tab_a_chart_tells_the_same(address):
     assert [value > 0 for _, _, value in points] == [False] * 3 + [True] * 7
 
 
+@pytest.mark.long
 def test_from_an_empty_directory_through_a_training(browser, tmp_path):
     with tensorboard(tmp_path, "--reload_interval=1") as address:
         tab = Tab(browser, address)

@@ -1,5 +1,7 @@
 """One variable in one check, and one check as a whole, in the tab."""
 
+import pytest
+
 from keras_gradwatch.findings import sentences
 from tests.support.tab_logs import LOOK
 from tests.support.tab_pages import (
@@ -90,6 +92,7 @@ def test_a_check_has_a_page_of_its_own(tab):
     tab.wait(".finding.large")
 
 
+@pytest.mark.long
 def test_notes_stand_by_how_severe_they_are(tab):
     tab.run("severe")
     assert finding(tab)["state"].endswith("WARNING")

@@ -72,6 +72,7 @@ def test_cells_show_how_wrong(tab):
     assert len(backs) == 3
 
 
+@pytest.mark.long
 def test_columns_have_epochs(tab):
     tab.run("story")
     assert tab.all(".head-epoch") == [f"epoch {k}" for k in (1, 2, 3, 4)]
@@ -80,6 +81,7 @@ def test_columns_have_epochs(tab):
     assert re.search(r"\d:\d\d:\d\d", title)  # and when that was
 
 
+@pytest.mark.long
 def test_a_model_that_was_built_anew_has_the_rows_that_it_had(tab):
     tab.run("resumed")
     assert tab.all(".head-step") == ["10", "20", "30"]
@@ -94,6 +96,7 @@ def test_a_model_that_was_built_anew_has_the_rows_that_it_had(tab):
     assert finding(tab)["since"] == "since step 10"
 
 
+@pytest.mark.long
 def test_the_name_of_a_row_opens_the_newest_of_its_cells(tab):
     tab.run("half")
     tab.frame.locator(".name.variable").nth(2).click()
@@ -103,6 +106,7 @@ def test_the_name_of_a_row_opens_the_newest_of_its_cells(tab):
     tab.wait('.check-page h2:has-text("step 900")')
 
 
+@pytest.mark.long
 def test_filters(tab):
     tab.run("half")
     tab.frame.get_by_label("Failures only").check()
@@ -117,6 +121,7 @@ def test_filters(tab):
     assert tab.all(".tools [role=status]") == ["0 of 6 variables, 10 checks"]
 
 
+@pytest.mark.long
 def test_keys_move_from_cell_to_cell(tab):
     tab.run("half")
     tab.open("net/dense/bias\nstep 300: PASS")
@@ -129,6 +134,7 @@ def test_keys_move_from_cell_to_cell(tab):
 
 
 @both_ways
+@pytest.mark.long
 def test_a_long_history_keeps_only_what_is_in_sight_in_the_page(tab):
     tab.run("long")
     assert tab.all(".tools [role=status]") == ["31 variables, 102 checks"]
@@ -150,6 +156,7 @@ def test_a_long_history_keeps_only_what_is_in_sight_in_the_page(tab):
 
 
 @both_ways
+@pytest.mark.long
 def test_names_are_data(tab):
     tab.run("hostile")
     assert tab.frame.locator("main script, main img").count() == 0
@@ -167,6 +174,7 @@ def test_names_are_data(tab):
 
 
 @both_ways
+@pytest.mark.long
 def test_two_trainings_in_one_directory_stay_apart(tab):
     tab.run("twice")
     assert finding(tab)["state"].endswith("PASS")

@@ -37,6 +37,7 @@ def test_the_first_screen_holds_the_finding(tab, run):
         assert box["y"] + box["height"] <= 800
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [800, 1000, 1600])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_nothing_is_cut_off(tab, width, theme):
@@ -59,6 +60,7 @@ def test_nothing_is_cut_off(tab, width, theme):
     assert hard_to_read(tab) == []
 
 
+@pytest.mark.long
 def test_the_name_of_the_tab_fits_its_bar_at_1000_pixels(tab):
     label = tab.page.locator("[role=tab]", has_text="Gradients").bounding_box()
     room = tab.page.locator("[role=tab]").first.locator("xpath=../../..").bounding_box()
@@ -66,6 +68,7 @@ def test_the_name_of_the_tab_fits_its_bar_at_1000_pixels(tab):
     assert label["x"] + label["width"] <= room["x"] + room["width"]
 
 
+@pytest.mark.long
 def test_dark_mode(tab):
     page = tab.frame.locator("body")
     light = page.evaluate("body => getComputedStyle(body).backgroundColor")
@@ -77,6 +80,7 @@ def test_dark_mode(tab):
 
 
 @both_ways
+@pytest.mark.long
 def test_the_letters_are_those_of_tensorboard(tab):
     frame = tab.page.frames[1]
     frame.wait_for_function("document.fonts.status === 'loaded'")

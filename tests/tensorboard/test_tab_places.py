@@ -43,6 +43,7 @@ def test_what_is_open_is_in_the_address(browser, addresses, tab):
     assert set(address_of(tab)) == {"run"}
 
 
+@pytest.mark.long
 def test_a_link_to_what_is_not_there_says_so(browser, address):
     place = "run=half/gradwatch&check=1.1&variable=x"
     tab = Tab(browser, address, place=place)
@@ -51,6 +52,7 @@ def test_a_link_to_what_is_not_there_says_so(browser, address):
     tab.close()
 
 
+@pytest.mark.long
 def test_escape_closes_and_the_keys_go_back_to_where_they_were(tab):
     tab.run("half")
     grid = tab.frame.locator(".grid")
@@ -83,6 +85,7 @@ def test_the_page_can_be_loaded_again(tab):
     assert len(tab.all("tr.run")) == RUNS
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "route",
     [

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from tests.support.tab_pages import (
     WITH_BROWSER,
     both_ways,
@@ -24,6 +26,7 @@ def test_the_timeline_shows_what_was_read_and_what_was_found(tab):
 
 
 @both_ways
+@pytest.mark.long
 def test_pointing_at_the_timeline_says_step_epoch_and_time(tab):
     tab.run("story")
     tab.frame.locator(".mark.check").nth(2).hover()
@@ -37,6 +40,7 @@ def test_pointing_at_the_timeline_says_step_epoch_and_time(tab):
     assert tab.all(".check-page h2") == ["Check at step 50, epoch 3"]
 
 
+@pytest.mark.long
 def test_the_keys_go_along_the_timeline(tab):
     tab.run("story")
     drawing = tab.frame.locator(".drawing")

@@ -26,7 +26,7 @@ def check(function, makers, order=1, seed=0):
     )
 
 
-@pytest.mark.parametrize("name", some(FUNCTIONS, 3))
+@pytest.mark.parametrize("name", some(FUNCTIONS, 6))
 def test_function(name, record_property):
     left_out = {*NO_SECOND, *WRONG_SECOND}
     order = 2 if name.startswith(SECOND) and name not in left_out else 1
