@@ -3,7 +3,6 @@
 import time
 import urllib.error
 import urllib.request
-from importlib.util import find_spec
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -12,16 +11,9 @@ from tests.support.browser import CHROMIUM
 from tests.support.marks import first
 
 WITH_BROWSER = [
-    # A newcomer may have no browser, and pip can't bring one; `.ci/run` installs it, so
+    # A newcomer may have no browser, and pip can't bring one. `.ci/run` installs it, so
     # there the tab is always tested.
-    pytest.mark.skipif(
-        not CHROMIUM,
-        reason="the tab is tested in a browser, and pip can't bring one: "
-        "apt install chromium",
-    ),
-    pytest.mark.skipif(
-        find_spec("playwright") is None, reason="needs playwright, as in `[test]`"
-    ),
+    pytest.mark.skipif(not CHROMIUM, reason="needs a browser: apt install chromium"),
     # One worker has them all: they share the server and the browser.
     pytest.mark.xdist_group("tab"),
 ]
