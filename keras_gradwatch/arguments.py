@@ -9,6 +9,7 @@ from typing import NoReturn
 from keras_gradwatch.errors import InvalidArgumentError
 
 DROPOUT = ("bypass", "freeze")
+ON_FAILURE = ("warn", "stop", "raise")
 
 
 def refuse(name: str, expected: str, received: object) -> NoReturn:
@@ -23,6 +24,20 @@ def is_count(value: object) -> bool:
     if not isinstance(value, Integral) or isinstance(value, bool):
         return False
     return int(value) >= 0
+
+
+def assert_manners(on_failure: object, verbose: object, loudest: int = 2) -> None:
+    """Raises the error for what no callback can do where something is found.
+
+    Args:
+        on_failure: One of `ON_FAILURE`.
+        verbose: From 0 on.
+        loudest: The largest `verbose` there is, 1 or 2.
+    """
+    if on_failure not in ON_FAILURE:
+        refuse("on_failure", f"one of {ON_FAILURE}", on_failure)
+    if not is_count(verbose) or verbose not in range(loudest + 1):
+        refuse("verbose", "0 or 1" if loudest == 1 else "0, 1 or 2", verbose)
 
 
 def is_number(value: object) -> bool:

@@ -41,7 +41,6 @@ class CloserLook:
     @property
     def is_hopeless(self) -> bool:
         """Whether steps are made that can't be looked at, as in a loop by hand."""
-        self._asked += 1
         return self._asked > 4 * LOOKS
 
     def before(self, data: Any) -> None:
@@ -62,6 +61,7 @@ class CloserLook:
 
     def after(self) -> None:
         """Looks again, after the step."""
+        self._asked += 1
         if self._unfinished is None:
             return
         (data, reading, swapped), self._unfinished = self._unfinished, None

@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from keras_gradwatch.arguments import is_count, is_number, refuse
+from keras_gradwatch.arguments import assert_manners, is_number, refuse
 from keras_gradwatch.callbacks import standing_iterator, workers
 from keras_gradwatch.callbacks.closer_look import CloserLook
 from keras_gradwatch.callbacks.console import say
@@ -18,9 +18,9 @@ from keras_gradwatch.callbacks.ending import end_training
 from keras_gradwatch.callbacks.logged_losses import LoggedLosses
 from keras_gradwatch.callbacks.next_batch import show_next_batch, take_back
 from keras_gradwatch.callbacks.pointing import warn
-from keras_gradwatch.callbacks.telling import Telling
-from keras_gradwatch.callbacks.watcher import ON_FAILURE, attempt
-from keras_gradwatch.errors import GradwatchWarning, LossAlertWarning
+from keras_gradwatch.callbacks.telling import Telling, write
+from keras_gradwatch.callbacks.watcher import attempt
+from keras_gradwatch.errors import LossAlertWarning
 from keras_gradwatch.findings.alert import (
     DIVERGING,
     FLAT,
@@ -151,10 +151,7 @@ class LossWatch(keras.callbacks.Callback):
             refuse("losses", "a sequence of names of losses, or None", losses)
         if not _are_names(ignore) or not set(ignore) <= set(KINDS):
             refuse("ignore", f"a sequence of some of {KINDS}", ignore)
-        if on_failure not in ON_FAILURE:
-            refuse("on_failure", f"one of {ON_FAILURE}", on_failure)
-        if not is_count(verbose) or verbose > 2:
-            refuse("verbose", "0, 1 or 2", verbose)
+        assert_manners(on_failure, verbose)
         self.on_failure = on_failure
         self.verbose = verbose
         self.alerts: list[Alert] = Several()
@@ -327,15 +324,7 @@ class LossWatch(keras.callbacks.Callback):
         warn(str(alert), LossAlertWarning)
 
     def _show(self, alert: Alert) -> None:
-        writer = self._writer
-        if writer is not None:
-            _, error = attempt(lambda: writer.write(alert, alert.epoch))
-            if error is not None:
-                warn(
-                    f"An alert could not be written at step {alert.step}; it is told "
-                    f"here alone. {type(error).__name__}: {error}",
-                    GradwatchWarning,
-                )
+        write(alert, self._writer)
         self._telling.tell(alert, str(alert))
 
 

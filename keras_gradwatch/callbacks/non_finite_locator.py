@@ -11,14 +11,13 @@ from typing import Any
 import keras
 
 from keras_gradwatch import files
-from keras_gradwatch.arguments import is_count, refuse
+from keras_gradwatch.arguments import assert_manners, is_count, refuse
 from keras_gradwatch.callbacks import standing_iterator, workers
 from keras_gradwatch.callbacks.console import line_break, say
 from keras_gradwatch.callbacks.ending import end_training
 from keras_gradwatch.callbacks.next_batch import take_back, watch_next_call
 from keras_gradwatch.callbacks.pointing import warn
-from keras_gradwatch.callbacks.telling import Telling
-from keras_gradwatch.callbacks.watcher import ON_FAILURE, attempt
+from keras_gradwatch.callbacks.telling import Telling, write
 from keras_gradwatch.errors import GradwatchWarning, NonFiniteWarning
 from keras_gradwatch.findings.nonfinite import NonFinite
 from keras_gradwatch.findings.raised import NonFiniteError
@@ -93,10 +92,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
         super().__init__()
         if not is_count(check_freq) or check_freq < 1:
             refuse("check_freq", "an integer, 1 or more", check_freq)
-        if on_failure not in ON_FAILURE:
-            refuse("on_failure", f"one of {ON_FAILURE}", on_failure)
-        if not is_count(verbose) or verbose > 1:
-            refuse("verbose", "0 or 1", verbose)
+        assert_manners(on_failure, verbose, loudest=1)
         if save_dir is None and log_dir is not None:
             save_dir = files.join(log_dir, "nonfinite")
         self.save_dir = save_dir
@@ -201,7 +197,8 @@ class NonFiniteLocator(keras.callbacks.Callback):
             finding = self._saved(located, self.save_dir)
         self.findings.append(finding)
         if is_chief:
-            self._write(finding)
+            alert = dataclasses.replace(finding.alert, epoch=self._epoch)
+            write(alert, self._writer)
             self._telling.tell(finding, finding.headline)
         if self.on_failure == "raise":
             raise NonFiniteError(finding)  # which tells all of it
@@ -212,19 +209,6 @@ class NonFiniteLocator(keras.callbacks.Callback):
         details = finding.details if printed else ""
         start = f"Not finite at step {finding.step}: {finding.seen}. In full:\n"
         warn(f"{start}{details}" if details else str(finding), NonFiniteWarning)
-
-    def _write(self, finding: NonFinite) -> None:
-        """For TensorBoard."""
-        writer = self._writer
-        if writer is None:
-            return
-        _, error = attempt(lambda: writer.write(finding.alert, self._epoch))
-        if error is not None:
-            warn(
-                f"An alert could not be written at step {finding.step}; what was found "
-                f"is told here alone. {type(error).__name__}: {error}",
-                GradwatchWarning,
-            )
 
     def _saved(self, located: Located, save_dir: str | os.PathLike[str]) -> NonFinite:
         finding = located.finding

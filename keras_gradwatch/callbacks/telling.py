@@ -10,6 +10,8 @@ from typing import Any
 from keras_gradwatch.arguments import refuse
 from keras_gradwatch.callbacks.pointing import warn
 from keras_gradwatch.errors import GradwatchWarning
+from keras_gradwatch.findings.alert import Alert
+from keras_gradwatch.tensorboard.alert_writer import AlertWriter
 
 logger = logging.getLogger("keras_gradwatch")
 
@@ -70,3 +72,23 @@ class Telling:
                     f"still handed to it. {type(error).__name__}: {error}",
                     GradwatchWarning,
                 )
+
+
+def write(alert: Alert, writer: AlertWriter | None) -> None:
+    """Writes an alert for TensorBoard. If that fails it is warned of.
+
+    Args:
+        alert: The `Alert`.
+        writer: What writes it, None if nothing is to be written.
+    """
+    if writer is None:
+        return
+    try:
+        writer.write(alert)
+    except Exception as error:  # a full disk: training goes on
+        logger.debug("An alert could not be written.", exc_info=True)
+        warn(
+            f"An alert could not be written at step {alert.step}; what was found is "
+            f"told here alone. {type(error).__name__}: {error}",
+            GradwatchWarning,
+        )

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from keras_gradwatch.arguments import is_count, refuse
+from keras_gradwatch.arguments import assert_manners, refuse
 from keras_gradwatch.callbacks import standing_iterator
 from keras_gradwatch.callbacks.next_batch import show_next_batch, take_back
 from keras_gradwatch.callbacks.pointing import warn
@@ -21,8 +21,6 @@ from keras_gradwatch.framework.model import has_weights
 from keras_gradwatch.framework.optimizers import iterations
 
 logger = logging.getLogger("keras_gradwatch")
-
-ON_FAILURE = ("warn", "stop", "raise")
 
 
 class Watcher(keras.callbacks.Callback, abc.ABC):
@@ -52,10 +50,7 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
         log_metrics,
     ):
         super().__init__()
-        if on_failure not in ON_FAILURE:
-            refuse("on_failure", f"one of {ON_FAILURE}", on_failure)
-        if not is_count(verbose) or verbose > 2:
-            refuse("verbose", "0, 1 or 2", verbose)
+        assert_manners(on_failure, verbose)
         self.on_failure = on_failure
         self.verbose = verbose
         self._what = what

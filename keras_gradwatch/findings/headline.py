@@ -144,15 +144,20 @@ def by_how_much(newest: Digest, wrong: Sequence[VariableDigest]) -> str:
     return f"relative error {up_to}{worst:.2g} ({times:,.0f} times the tolerance)"
 
 
+def beside_right(check: Digest) -> list[str]:
+    """How many variables have which other verdict than PASS, as "2 ZERO"."""
+    counts = {
+        verdict: sum(v.verdict == verdict for v in check.variables)
+        for verdict in VERDICTS
+        if verdict != PASS
+    }
+    return [f"{count} {verdict}" for verdict, count in counts.items() if count]
+
+
 def _what_is_right(checks: Sequence[Digest]) -> str:
     newest = checks[-1]
     right = sum(v.verdict == PASS for v in newest.variables)
-    others = [
-        f"{count} {verdict}"
-        for verdict in VERDICTS
-        if verdict != PASS
-        and (count := sum(v.verdict == verdict for v in newest.variables))
-    ]
+    others = beside_right(newest)
     passed = sum(c.verdict == PASS for c in checks)
     tally = "" if passed == len(checks) else f" {passed} of"
     rest = f" ({', '.join(others)})" if others else ""

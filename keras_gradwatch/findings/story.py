@@ -8,7 +8,12 @@ from dataclasses import dataclass
 
 from keras_gradwatch.findings.alert import NONFINITE, Alert
 from keras_gradwatch.findings.digest import Digest
-from keras_gradwatch.findings.headline import by_how_much, since, trainings
+from keras_gradwatch.findings.headline import (
+    beside_right,
+    by_how_much,
+    since,
+    trainings,
+)
 from keras_gradwatch.findings.place import Line, Place
 from keras_gradwatch.findings.sentences import places
 from keras_gradwatch.findings.states import (
@@ -21,12 +26,7 @@ from keras_gradwatch.findings.states import (
     rank,
 )
 from keras_gradwatch.findings.text import counted, listed, plain
-from keras_gradwatch.findings.verdicts import (
-    FAIL,
-    INCONCLUSIVE,
-    PASS,
-    VERDICTS,
-)
+from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE, PASS
 
 # Characters of a name: a title is to be taken in at a glance.
 _ROOM = 60
@@ -207,12 +207,7 @@ def _warned(checks: Sequence[Digest], last: int, start: int) -> Finding:
 def _right(checks: Sequence[Digest], end: int) -> Finding:
     newest = checks[-1]
     right = [v for v in newest.variables if v.verdict == PASS]
-    others = [
-        f"{number} {verdict}"
-        for verdict in VERDICTS
-        if verdict != PASS
-        and (number := sum(v.verdict == verdict for v in newest.variables))
-    ]
+    others = beside_right(newest)
     passed = sum(check.verdict == PASS for check in checks)
     how_many = f"{passed} of {len(checks)} checks passed"
     if passed == len(checks):

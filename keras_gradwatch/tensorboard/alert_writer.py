@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 
 import tensorflow as tf
@@ -27,17 +26,15 @@ class AlertWriter:
         """Raises `InvalidArgumentError` if nothing can be written there."""
         self._events.assert_writable()
 
-    def write(self, alert: Alert, epoch: int | None = None) -> None:
+    def write(self, alert: Alert) -> None:
         """Writes one alert; it is on disk when this returns.
 
         Args:
             alert: The `Alert`.
-            epoch: The epoch that it was given in, None if that is not known.
         """
-        packed = pack(dataclasses.replace(alert, epoch=epoch))
         with self._events.at(alert.step) as fresh:
             tf.summary.write(
-                fresh(ALERT_TAG), packed, metadata=metadata(PLUGIN, TENSORS)
+                fresh(ALERT_TAG), pack(alert), metadata=metadata(PLUGIN, TENSORS)
             )
 
     def close(self) -> None:

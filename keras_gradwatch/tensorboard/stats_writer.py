@@ -71,7 +71,7 @@ class StatsWriter:
                     name = f"{HISTOGRAM_GROUP}/{variable.label}"
                     _write_histogram(name, *variable.histogram)
         for alert in alerts:
-            self._alerts.write(alert, epoch)
+            self._alerts.write(alert)
 
     def close(self) -> None:
         """Closes the event file, once nobody else writes to it."""

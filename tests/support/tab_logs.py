@@ -108,9 +108,9 @@ def write_tensors(log_dir, tag, values):
     writer.close()
 
 
-def alert(step, kind="dead"):
+def alert(step, kind="dead", epoch=None):
     message = f"No gradient reaches '{HOSTILE[0]}': all are exactly zero."
-    return Alert(kind, step, (HOSTILE[0],), message, since=step - 4)
+    return Alert(kind, step, (HOSTILE[0],), message, since=step - 4, epoch=epoch)
 
 
 def write_alerts(log_dir, *alerts):
@@ -146,11 +146,11 @@ def write_story(log_dir):
     for step in range(0, 80, 5):
         epoch = step // 20
         norm = math.nan if step == 75 else 1.0 + step
-        given = [alert(40, "vanishing")] if step == 40 else []
+        given = [alert(40, "vanishing", epoch)] if step == 40 else []
         stats.write(reading(step, norm), given, epoch)
         if step % 20 == 10:
             checks.write(check(step, *network(0.5 if step > 40 else 1)), epoch)
-    alerts.write(alert(75, "nonfinite"), 3)
+    alerts.write(alert(75, "nonfinite", 3))
     for writer in (checks, stats, alerts):
         writer.close()
 

@@ -2,7 +2,7 @@
 
 import { badge, button, element, name, sentence } from "./dom.js";
 import { definitions } from "./detail.js";
-import { errorAxis, errorHead, errorKey, errorRow } from "./errors.js";
+import { errorAxis, errorKey, errorRow, headWithErrors } from "./errors.js";
 import { clock, errorPercentage, figure, moment, percentage, plural } from "./figures.js";
 import { VERDICTS, sign, tone } from "./words.js";
 
@@ -117,18 +117,7 @@ function variableTable(found, onVariable) {
       element(
         "table",
         { class: "variables" },
-        element(
-          "thead",
-          {},
-          element(
-            "tr",
-            {},
-            ...heads.map((text) => element("th", { scope: "col" }, text)),
-            element("th", { scope: "col", class: "picture" }, errorHead(axis)),
-            element("th", { scope: "col" }, "compared"),
-            element("th", { scope: "col" }, "why"),
-          ),
-        ),
+        headWithErrors(heads, axis, ["compared", "why"]),
         body,
       ),
     ),

@@ -1,7 +1,7 @@
 // One variable in one check: why, all figures, and how far off each comparison is.
 
 import { badge, button, element, name, sentence } from "./dom.js";
-import { errorAxis, errorHead, errorKey, errorRow, spreadOf } from "./errors.js";
+import { errorAxis, errorKey, errorRow, headWithErrors, spreadOf } from "./errors.js";
 import { clock, errorPercentage, figure, moment, percentage } from "./figures.js";
 import { sign, tone } from "./words.js";
 
@@ -120,17 +120,7 @@ function comparisonTable(found) {
     element(
       "table",
       { class: "comparisons" },
-      element(
-        "thead",
-        {},
-        element(
-          "tr",
-          {},
-          ...heads.map((text) => element("th", { scope: "col" }, text)),
-          element("th", { scope: "col", class: "picture" }, errorHead(axis)),
-          element("th", { scope: "col" }, ""),
-        ),
-      ),
+      headWithErrors(heads, axis, [""]),
       element("tbody", {}, ...comparisons.map((one) => comparisonRow(one, axis))),
     ),
     errorKey(),

@@ -24,8 +24,15 @@ export function errorAxis(found, tolerance) {
   return { ...scale, tolerance };
 }
 
+/** The head of a table: words before the picture, the axis of that, words after it. */
+export function headWithErrors(before, axis, after) {
+  const column = (text) => element("th", { scope: "col" }, text);
+  const picture = element("th", { scope: "col", class: "picture" }, errorHead(axis));
+  return element("thead", {}, element("tr", {}, ...before.map(column), picture, ...after.map(column)));
+}
+
 /** The head of the picture: what the axis says. */
-export function errorHead(axis) {
+function errorHead(axis) {
   const ticks = decadesWithRoom(axis);
   const end = axis.at(axis.tolerance);
   return shape(
