@@ -140,14 +140,12 @@ class Run:
         return [check.digest for check in self.checks]
 
     @property
-    def newest_alerts(self) -> list[Alert]:
-        """The alerts, without those of trainings that began anew since."""
+    def newest_alerts(self) -> list[tuple[int, Alert]]:
+        """The alerts, each with its position, without those of earlier trainings."""
         *earlier, newest = trainings(self.digests) or [[]]
-        if not earlier:
-            return self.alerts
-        first = self.checks[-len(newest)].file
-        together = zip(self.alerts, self.alert_files, strict=True)
-        return [alert for alert, file in together if file >= first]
+        first = self.checks[-len(newest)].file if earlier else 0
+        files = self.alert_files
+        return [(k, one) for k, one in enumerate(self.alerts) if files[k] >= first]
 
     def reports(self) -> list[GradientReport]:
         """The whole reports; those that can't be read are counted as damaged."""
