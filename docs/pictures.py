@@ -42,10 +42,10 @@ CONSOLE = """
 """
 
 
-def run(*command: str) -> str:
+def run(*command: str, cwd: Path = ROOT) -> str:
     return subprocess.run(
         [sys.executable, *command],
-        cwd=ROOT,
+        cwd=cwd,
         capture_output=True,
         text=True,
         check=False,
@@ -107,14 +107,16 @@ def main() -> None:
     folder = Path(sys.argv[1]) if sys.argv[1:] else HERE
     folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name, chromium() as browser:
-        root = Path(name)
+        # Findings name the directory as it was given: no path of this machine.
+        above, logs = Path(name), "logs"
+        root = above / logs
         run("examples/digits.py", "--bug", "--log-dir", str(root / "bug"))
-        run("docs/pictured.py", name)
+        run(str(HERE / "pictured.py"), logs, cwd=above)
         picture_of_the_console(browser, root / "bug", folder / "console.png")
         shrink(folder / "console.png")
-        for picture, logs, before in PICTURES:
+        for picture, shown, before in PICTURES:
             path = folder / f"{picture}.png"
-            picture_of_the_tab(browser, root / logs, before, path)
+            picture_of_the_tab(browser, root / shown, before, path)
             shrink(path)
 
 

@@ -21,13 +21,18 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from keras_gradwatch.errors import GradwatchError
 from keras_gradwatch.findings.digest import Digest
 from keras_gradwatch.findings.headline import Headline, headline, trainings
+from keras_gradwatch.findings.joining import renamed
+from keras_gradwatch.findings.states import ALERT, NOT_FINITE, NOT_TOLD, WARNING
+from keras_gradwatch.findings.states import WRONG as WRONG_GRADIENT
+from keras_gradwatch.findings.story import Finding, findings
 from keras_gradwatch.findings.text import plain
-from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE, PASS
+from keras_gradwatch.findings.verdicts import FAIL, PASS
 from keras_gradwatch.tensorboard.reader import Run, read_runs
 
 RIGHT, WRONG, UNKNOWN, ALARMED, UNUSABLE = 0, 1, 2, 3, 4
@@ -39,14 +44,45 @@ CODES = {
     "severe": ALARMED,
     "unknown": UNKNOWN,
 }
+# What is which kind, by its state.
+_KINDS = {
+    WRONG_GRADIENT: "fail",
+    NOT_FINITE: "alert",
+    ALERT: "alert",
+    WARNING: "severe",
+    NOT_TOLD: "unknown",
+}
 _JSON_HELP = (
-    "for machines: of each run the headline, alerts, the verdict of each check, and "
+    "for machines: of each run the findings, alerts, the verdict of each check, and "
     "the whole of the last report"
 )
 _FAIL_ON_HELP = (
     "what makes the exit code other than 0, some of %(default)s (all of them if this "
     "is left out); without any check or alert below LOGDIR it never is 0"
 )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What there is to say of a run.
+
+    Args:
+        run: The run.
+        digests: Its checks, with the names that their variables have in the newest.
+        story: All findings of its newest training, the worst first.
+        line: Its headline, None if there is no check.
+    """
+
+    run: Run
+    digests: Sequence[Digest]
+    story: Sequence[Finding]
+    line: Headline | None
+
+
+def _found(run: Run) -> _Found:
+    digests = renamed(run.digests)
+    story = findings(digests, run.newest_alerts)
+    return _Found(run, digests, story, headline(digests) if digests else None)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -65,11 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         runs = read_runs(chosen.logdir, only_newest=True)
     except GradwatchError as error:
         parser.error(str(error))
-    found = [
-        (run, headline(run.digests) if run.checks else None)
-        for run in runs
-        if run.checks or run.alerts
-    ]
+    found = [_found(run) for run in runs if run.checks or run.alerts]
     lost = sum(run.damaged for run in runs)
     kinds = _kinds(found, lost)
     code = next((CODES[kind] for kind in chosen.fail_on if kind in kinds), RIGHT)
@@ -122,29 +154,24 @@ def _some_kinds(text: str) -> list[str]:
     return [kind for kind in CODES if kind in named]
 
 
-def _kinds(found: Sequence[tuple[Run, Headline | None]], lost: int) -> set[str]:
+def _kinds(found: Sequence[_Found], lost: int) -> set[str]:
     """Which kinds of findings there are."""
     kinds = {"damaged"} if lost else set()
-    for run, line in found:
-        kinds |= {"alert"} if run.newest_alerts else set()
-        if line is None:
-            continue
-        # What an earlier training into the same directory warned of may be mended.
-        if any(check.warning for check in trainings(run.digests)[-1]):
-            kinds.add("severe")
-        kinds |= {FAIL: {"fail"}, INCONCLUSIVE: {"unknown"}}.get(line.verdict, set())
+    for one in found:
+        # Not what an earlier training into the same directory told: it may be mended.
+        kinds |= {_KINDS[told.state] for told in one.story if told.state in _KINDS}
     return kinds if found else kinds | {"unknown"}
 
 
-def _print(found: Sequence[tuple[Run, Headline | None]], as_json: bool) -> None:
+def _print(found: Sequence[_Found], as_json: bool) -> None:
     # A name may hold what the console can't show.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     if as_json:
-        print(json.dumps({"runs": [_data(run, line) for run, line in found]}, indent=2))
+        print(json.dumps({"runs": [*map(_data, found)]}, indent=2))
     else:
-        for run, line in found:
-            print("\n".join(_lines(run, line)), end="\n\n")
+        for one in found:
+            print("\n".join(_lines(one)), end="\n\n")
     if sys.stdout is not None:
         sys.stdout.flush()
 
@@ -156,17 +183,19 @@ def _complain(text: str) -> None:
         return  # there is nobody to tell
 
 
-def _lines(run: Run, line: Headline | None) -> Iterator[str]:
+def _lines(found: _Found) -> Iterator[str]:
+    run = found.run
     yield f"== {plain(run.name)}"
-    newest = run.newest_alerts
-    for alert in run.alerts:
-        word = "ALERT" if alert in newest else "Alert of an earlier training:"
-        yield f"{word} {plain(str(alert))}"
-    if not line:
+    for told in found.story:
+        yield from _told(told, run)
+    newest = {position for position, _ in run.newest_alerts}
+    for position, alert in enumerate(run.alerts):
+        if position not in newest:
+            yield f"Alert of an earlier training: {plain(str(alert))}"
+    if not run.checks:
         return
-    yield str(line)
     yield "History:"
-    yield from _history(run.digests)
+    yield from _history(found.digests)
     yield ""
     last = run.checks[-1].report()
     if last is None:
@@ -174,6 +203,23 @@ def _lines(run: Run, line: Headline | None) -> Iterator[str]:
     elif last.details:
         yield f"Step {last.step}, in full:"
         yield last.details
+
+
+def _told(told: Finding, run: Run) -> Iterator[str]:
+    """A finding, in the words of the tab."""
+    since = f"at step {told.step}"
+    if told.since != told.step:
+        since = f"since step {told.since}"
+    yield f"{told.state} {since}: {plain(told.title)}"
+    yield f"  {plain(told.text)}"
+    for line in told.lines:
+        yield f"  Look at {plain(str(line))}"
+    first = None
+    for position in told.alerts:
+        alert = run.alerts[position]
+        first = first or alert
+        more = f" {plain(alert.message)}" if alert.message != first.message else ""
+        yield f"  Told at step {alert.step}.{more}"
 
 
 def _history(digests: Sequence[Digest]) -> Iterator[str]:
@@ -201,12 +247,24 @@ def _gist(check: Digest) -> tuple:
     return check.verdict, wrong, check.warning, check.reason
 
 
-def _data(run: Run, line: Headline | None) -> dict[str, Any]:
+def _data(found: _Found) -> dict[str, Any]:
+    run, line = found.run, found.line
     last = run.checks[-1].report() if run.checks else None
     return {
         "run": run.name,
         "verdict": line.verdict if line else None,
         "headline": line.sentence if line else None,
+        "findings": [
+            {
+                "state": told.state,
+                "title": told.title,
+                "text": told.text,
+                "since": told.since,
+                "step": told.step,
+                "lines": [str(line) for line in told.lines],
+            }
+            for told in found.story
+        ],
         "warning": run.digests[-1].warning if run.checks else "",
         "alerts": [json.loads(alert.to_json()) for alert in run.alerts],
         "damaged": run.damaged,

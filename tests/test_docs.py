@@ -72,3 +72,17 @@ def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore::keras_gradwatch.GradwatchWarning")
+def test_no_picture_shows_a_path_of_this_machine(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    monkeypatch.chdir(tmp_path)
+    import pictured
+
+    # As `docs/pictures.py` has it made.
+    pictured.not_finite(Path("logs"))
+    told = "\n".join(alert.message for alert in kgw.read_alerts("logs"))
+    assert "are in logs/nan/nonfinite/step_" in told
+    assert str(tmp_path) not in told

@@ -60,10 +60,11 @@ def test_a_wrong_gradient(tmp_path):
     assert done.returncode == 1
     lines = done.stdout.splitlines()
     first = lines.index(f"== {Path('a') / 'gradwatch'}")
-    assert lines[first + 1] == (
-        "FAIL: dense/kernel, wrong since step 300, too small by a factor of 2"
-    )
-    assert lines[first + 3 : first + 7] == [
+    # As in the tab.
+    assert lines[first + 1 : first + 8] == [
+        "FAIL since step 300: The gradient of dense/kernel is wrong",
+        "  The gradient of dense/kernel is too small by a factor of 2.",
+        "History:",
         "  steps 100 to 200 PASS (2 checks)",
         "  steps 300 to 400 FAIL (2 checks)",
         "",
@@ -182,6 +183,34 @@ def test_json(tmp_path):
     last = kgw.GradientReport.from_json(json.dumps(found["last"]))
     assert last == bad(2)
     assert json.loads(run(tmp_path / "gradwatch" / "..", "--json").stdout)["runs"]
+
+
+def test_a_model_that_was_built_anew_is_the_one_that_it_was(tmp_path):
+    write(tmp_path, bad(10, "net/dense/kernel"), bad(20, "net/dense/kernel"))
+    write(tmp_path, bad(30, "outer/net/dense_1/kernel"))
+    done = run(tmp_path)
+    wrong = "FAIL since step 10: The gradient of outer/net/dense_1/kernel is wrong"
+    assert wrong in done.stdout
+    assert "  steps 10 to 30 FAIL (3 checks)\n" in done.stdout
+    (found,) = json.loads(run(tmp_path, "--json").stdout)["runs"]
+    (told,) = found["findings"]
+    assert (told["state"], told["since"], told["step"]) == ("FAIL", 10, 30)
+    assert found["headline"].startswith("outer/net/dense_1/kernel, wrong since step 10")
+
+
+def test_alerts_of_one_kind_are_told_together_and_each_is_there(tmp_path):
+    for step, where in ((3, "dense"), (7, "dense"), (9, "other")):
+        told = Alert("dead", step, (where,), f"All of '{where}' is zero.", since=1)
+        AlertWriter(tmp_path).write(told)
+    lines = run(tmp_path).stdout.splitlines()
+    assert lines[1:] == [
+        "ALERT since step 1: Dead gradients: dense",
+        "  All of 'dense' is zero.",
+        "  Told at step 3.",
+        "  Told at step 7.",
+        "  Told at step 9. All of 'other' is zero.",
+        "",
+    ]
 
 
 def test_names_do_not_reach_the_terminal_raw(tmp_path):

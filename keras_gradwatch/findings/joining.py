@@ -30,6 +30,7 @@ def joined(digests: Sequence[Digest]) -> list[Mapping[str, str]]:
     known: dict[str, _Row] = {}
     found: list[Mapping[str, str]] = []
     same: tuple = ()
+    names: Mapping[str, str] = {}
     for check in reversed(digests):
         rows = tuple((v.label, v.shape) for v in check.variables)
         if rows != same:

@@ -20,7 +20,7 @@ from keras_gradwatch.findings.digest import Digest, digest
 from keras_gradwatch.findings.headline import trainings
 from keras_gradwatch.findings.report import GradientReport
 from keras_gradwatch.findings.several import Several
-from keras_gradwatch.tensorboard.checksums import broken
+from keras_gradwatch.tensorboard.charts import HEAD, Charts, is_finding
 from keras_gradwatch.tensorboard.records import (
     DAMAGE,
     assert_whole,
@@ -40,15 +40,6 @@ from keras_gradwatch.tensorboard.tags import (
 )
 
 logger = logging.getLogger("keras_gradwatch")
-
-# What an event of ours has in it: parsing the others would take longer than all else.
-_MARKS = [m.encode() for m in (PLUGIN, REPORT_TAG, DIGEST_TAG, ALERT_TAG)]
-
-# Bytes of an event that may be a point of a chart: its damage would be shown as truth.
-# Longer ones are texts, which look damaged if they are.
-_SCALAR = 1024
-# How many of them to look at side by side: some megabytes.
-_AT_ONCE = 10_000
 
 
 def read_reports(log_dir: str | os.PathLike[str]) -> list[GradientReport]:
@@ -149,14 +140,12 @@ class Run:
         return [check.digest for check in self.checks]
 
     @property
-    def newest_alerts(self) -> list[Alert]:
-        """The alerts, without those of trainings that began anew since."""
+    def newest_alerts(self) -> list[tuple[int, Alert]]:
+        """The alerts, each with its position, without those of earlier trainings."""
         *earlier, newest = trainings(self.digests) or [[]]
-        if not earlier:
-            return self.alerts
-        first = self.checks[-len(newest)].file
-        together = zip(self.alerts, self.alert_files, strict=True)
-        return [alert for alert, file in together if file >= first]
+        first = self.checks[-len(newest)].file if earlier else 0
+        files = self.alert_files
+        return [(k, one) for k, one in enumerate(self.alerts) if files[k] >= first]
 
     def reports(self) -> list[GradientReport]:
         """The whole reports; those that can't be read are counted as damaged."""
@@ -230,23 +219,21 @@ class _Reading:
         self._only_newest = only_newest
         # Checks whose report is still to come, by the end of the tag and the step.
         self._begun: dict[tuple[str, int], StoredCheck] = {}
-        self._others: list[tuple[bytes, int]] = []
+        self._charts = Charts()
 
     def take(self, record: tuple[bytes, int] | None) -> None:
         """Takes one record, None if it is broken."""
         if record is None:
             self._run.damaged += 1
-        elif any(mark in record[0] for mark in _MARKS):
+        elif is_finding(record[0]):
             self._take_event(record[0])
-        elif len(record[0]) <= _SCALAR:
-            self._others.append(record)
-            if len(self._others) >= _AT_ONCE:
-                self.end()
+        elif self._charts.wants(record[0][:HEAD], len(record[0])):
+            self._charts.look(*record)
 
     def end(self) -> None:
         """Looks whether what it did not read is as it was written."""
-        self._run.damaged += broken(self._others)
-        self._others = []
+        self._charts.end()
+        self._run.damaged += self._charts.broken + self._charts.odd
 
     def _take_event(self, record):
         try:

@@ -38,7 +38,7 @@ _SEAL = b"crc:"
 # Of a record. Ours are packed JSON.
 _LARGEST_RECORD = _LARGEST
 # A record: the length of its data and a checksum, the data and a checksum.
-_HEAD, _TAIL = struct.Struct("<QI"), struct.Struct("<I")
+_HEAD, TAIL = struct.Struct("<QI"), struct.Struct("<I")
 # How far to look for the next record where one is broken: further than one is long.
 _SEARCHED = 2 * 2**20
 # So many broken records, and a file is given up.
@@ -134,46 +134,34 @@ def read_records(file: IO[bytes], size: int) -> Iterator[tuple[bytes, int] | Non
         Data and checksum of a record. None in place of what can't be read: where the
         length of a record is damaged, the next one is looked for.
     """
-    for begin, length in _places(file, size, 0):
+    for begin, length in places(file, size, 0):
         if length is None or length > _LARGEST_RECORD:
             yield None
         else:
             file.seek(begin)
             data = file.read(length)
-            yield data, _TAIL.unpack(file.read(_TAIL.size))[0]
+            yield data, TAIL.unpack(file.read(TAIL.size))[0]
 
 
-def broken_records(file: IO[bytes], size: int, at: int = 0) -> tuple[int, int, bool]:
-    """How many records are broken, without reading them.
+def places(file: IO[bytes], size: int, at: int) -> Iterator[tuple[int, int | None]]:
+    """Where the data of each record begins, and its length, without reading them.
 
     Args:
         file: The event file, open.
         size: How many bytes it has.
         at: Where a record begins, to look from there on.
 
-    Returns:
-        A tuple `(count, at, is_cut)`: how many, not counting one that the end of the
-        file cuts off; where the last whole one ends; whether there is one cut off.
+    Yields:
+        A tuple `(begin, length)`; the length is None if the record is broken.
     """
-    count, is_cut = 0, False
-    for begin, length in _places(file, size, at):
-        count += is_cut
-        is_cut = length is None
-        if length is not None:
-            at = begin + length + _TAIL.size
-    return count, at, is_cut
-
-
-def _places(file: IO[bytes], size: int, at: int) -> Iterator[tuple[int, int | None]]:
-    """Where the data of each record begins, and its length; None if it is broken."""
     gaps = 0
     while at < size:
         file.seek(at)
         length = _length(file.read(_HEAD.size))
         begin = at + _HEAD.size
-        if length is not None and begin + length + _TAIL.size <= size:
+        if length is not None and begin + length + TAIL.size <= size:
             yield begin, length
-            at = begin + length + _TAIL.size
+            at = begin + length + TAIL.size
             continue
         yield at, None
         gaps += 1
@@ -192,7 +180,7 @@ def _next_record(file: IO[bytes], start: int, size: int) -> int | None:
     while at >= 0:
         length = _length(window[at - 4 : at - 4 + _HEAD.size])
         begin = start + at - 4
-        if length and begin + _HEAD.size + length + _TAIL.size <= size:
+        if length and begin + _HEAD.size + length + TAIL.size <= size:
             return begin
         at = window.find(bytes(4), at + 1)
     return None

@@ -29,6 +29,7 @@ from keras_gradwatch.tensorboard.tags import (
     DIGEST_TAG,
     FEW,
     GROUP,
+    HISTORY_TAG,
     PLUGIN,
     REPORT_TAG,
     TRAINING_GROUP,
@@ -77,7 +78,7 @@ class ReportWriter:
             self._write_few(report)
             if self._scalars == ALL:
                 _write_all(report)
-            tf.summary.text(f"{GROUP}/history", history(self._recent))
+            tf.summary.text(HISTORY_TAG, history(self._recent))
             _write_for_the_tab(report, epoch, fresh)
 
     def close(self) -> None:

@@ -11,6 +11,8 @@ RUN = "gradwatch"
 # never seen it opens the first two only. What begins with a tilde comes after all that
 # begins with a letter, so that a user's own charts stay where they were.
 GROUP = "~GradCheck"
+# A grid of verdicts as a text.
+HISTORY_TAG = f"{GROUP}/history"
 VARIABLE_GROUP = f"{GROUP}_variables"
 TRAINING_GROUP = f"{GROUP}_variables_in_training"
 # Readings of the gradients: a group of charts for each figure of a variable.

@@ -79,6 +79,12 @@ def test_where_no_shapes_are_known_names_decide():
     assert joined([unshaped(before), other]) == [{}, {}]
 
 
+def test_checks_of_no_variable_are_joined_to_none():
+    none, some = digest(report()), check(("dense/kernel", FIRST))
+    assert joined([none]) == [{}]
+    assert joined([some, none, some, none]) == 4 * [{}]
+
+
 def unshaped(found):
     """As it was written before it had shapes."""
     rows = tuple(dataclasses.replace(v, shape=None) for v in found.variables)

@@ -164,9 +164,17 @@ def renamed(numbers, factor=1.0):
     ]
 
 
-RUNS = 24
+RUNS = 28
 # Equal ones, to make them many.
 SWEEP = 9
+# What differs stands in the middle.
+MIDDLE = [
+    f"a_second_sweep_of_many/adam_with_warm_up_rate={rate}_width={width}_seed=0_mixed"
+    for rate in (0.001, 0.003)
+    for width in (8, 16)
+]
+# How the layers of a deep network begin.
+LONG = "a_network_of_thirty/layer_"
 
 
 def write_all(root):
@@ -177,7 +185,7 @@ def write_all(root):
     right = [row("net/dense/kernel"), row("net/dense/bias")]
     write(root / "right", *[check(s, *right) for s in (10, 20)])
     write(root / "hostile", check(1, *[row(name, 3.0) for name in HOSTILE]))
-    many = [row(f"net/layer_{i}/kernel") for i in range(30)]
+    many = [row(f"{LONG}{i}/kernel") for i in range(30)]
     last = row("net/last/kernel", 2.0)
     ends = [check(s, *many, last) for s in (110, 115)]
     write(root / "long", *[check(s, *many) for s in range(100)], *ends)
@@ -212,5 +220,7 @@ def write_all(root):
     write(root / "severe", check(10, row("net/a/kernel"), remarks=notes))
     for k in range(SWEEP):
         name = f"sweep_of_long_names/learning_rate=0.001_momentum=0.9_width={2**k}"
+        write(root / name, check(10, *right))
+    for name in MIDDLE:
         write(root / name, check(10, *right))
     write_alerts(root / "at once", alert(9, "dead"), alert(9, "nonfinite"), alert(7))

@@ -79,3 +79,18 @@ def address_of(tab):
     """What the address says is open."""
     parts = dict(p.split("=") for p in urlsplit(tab.page.url).fragment.split("&")[1:])
     return {key.split(".")[-1]: unquote(value) for key, value in parts.items()}
+
+
+def cut(tab, selector):
+    """The texts of elements that have no room for all of it."""
+    cut = "all => all.filter((one) => one.scrollWidth > one.clientWidth)"
+    texts = f"all => ({cut})(all).map((one) => one.textContent)"
+    return tab.frame.locator(selector).evaluate_all(texts)
+
+
+def reach(tab, selector):
+    """From where to where elements of a page reach from left to right."""
+    sides = "all => all.map((one) => one.getBoundingClientRect())"
+    ends = f"all => ({sides})(all).map((box) => [box.left, box.right])"
+    found = tab.frame.locator(selector).evaluate_all(ends)
+    return min(left for left, _ in found), max(right for _, right in found)

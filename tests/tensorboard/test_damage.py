@@ -282,6 +282,66 @@ def test_a_file_that_ends_too_early(log, capsys, left):
     assert (bool(err), answer["broken"]) == (is_cut, is_cut)
 
 
+CHART = b"~GradCheck/log10_margin"
+
+
+def flip_figure(data):
+    _, end = record_of(data, CHART, 3)
+    flip(data, data.rindex(b"\x22\x04", 0, end) + 3, 6)
+
+
+def test_a_point_of_a_chart_that_is_not_what_was_written(log, capsys):
+    damage_file(log, flip_figure)
+    answer, found = tab(log)
+    # TensorBoard's fast loader would draw it, the slow one stops there.
+    assert (answer["damaged"], answer["broken"]) == (0, 1)
+    assert found.checks
+    code, out, err = console(log, capsys)
+    assert (code, "1 damaged event" in err) == (WRONG, True)
+    assert "steps 10 to 40 PASS (4 checks)" in out
+
+
+# What is whole, and no callback writes: of a scalar, of a histogram.
+ODD = {
+    "a word": ("log10_margin", tf.constant("high")),
+    "a matrix": ("log10_margin", tf.zeros([300, 300])),
+    "a double": ("log10_margin", tf.constant(1.0, tf.float64)),
+    "no bins": ("_histograms/dense/kernel", tf.constant(1.0)),
+    "too many bins": ("_histograms/dense/kernel", tf.zeros([2000, 3], tf.float64)),
+    "a large name": ("x" * 70_000, tf.constant(1.0)),
+    "a large histogram": ("_histograms/a", tf.zeros([9000, 3], tf.float64)),
+}
+GOOD = {
+    "global_norm": tf.constant(1.0),
+    "history": tf.constant("| a text |" * 10_000),
+    "_histograms/dense/kernel": tf.zeros([30, 3], tf.float64),
+    "_histograms/dense/empty": tf.zeros([0, 3], tf.float64),
+    "_norm/" + "x" * 10_000: tf.constant(1.0),
+}
+
+
+def write_charts(log, charts):
+    writer = tf.summary.create_file_writer(str(log / "gradwatch"))
+    with writer.as_default(step=50):
+        for tag, value in charts:
+            between = "" if tag.startswith("_") else "/"
+            tf.summary.write(f"~GradCheck{between}{tag}", value)
+    writer.close()
+
+
+def test_charts_that_no_callback_writes(log, capsys):
+    write_charts(log, GOOD.items())
+    assert tab(log)[0]["damaged"] == 0
+    assert console(log, capsys)[2] == ""
+    write_charts(log, ODD.values())
+    answer, _ = tab(log)
+    assert (answer["damaged"], answer["broken"]) == (len(ODD), 0)
+    assert (answer["state"], answer["checks"]) == ("ALERT", 4)
+    code, out, err = console(log, capsys)
+    assert (code, f"{len(ODD)} damaged event" in err) == (WRONG, True)
+    assert "steps 10 to 40 PASS (4 checks)" in out
+
+
 def test_what_is_still_being_written_is_not_broken_in_the_tab(log):
     path = event_file(log)
     whole = path.read_bytes()

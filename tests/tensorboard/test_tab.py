@@ -10,6 +10,7 @@ from tests.support.browser import Tab, tensorboard
 from tests.support.tab_logs import (
     HOSTILE,
     LOOK,
+    MIDDLE,
     RUNS,
     SWEEP,
     check,
@@ -21,6 +22,7 @@ from tests.support.tab_pages import (
     WITH_BROWSER,
     address_of,
     both_ways,
+    cut,
     finding,
     get,
     states,
@@ -54,7 +56,7 @@ def test_runs_are_filtered_and_chosen_by_the_keys(tab):
     # To the tabulator the table is one stop.
     assert tab.frame.locator(".run-button[tabindex='0']").count() == 1
     box = tab.frame.get_by_label("Filter runs")
-    box.fill("sweep")
+    box.fill("sweep_of_long")
     assert len(tab.all("tr.run")) == SWEEP
     assert tab.all(".runs [role=status]")[0].startswith(f"{SWEEP} of {RUNS} runs")
     box.press("ArrowDown")
@@ -64,13 +66,25 @@ def test_runs_are_filtered_and_chosen_by_the_keys(tab):
     assert address_of(tab)["run"].endswith("width=2/gradwatch")
 
 
-@pytest.mark.long
-def test_long_names_are_cut_in_the_middle(tab):
+@pytest.mark.parametrize("width", [800, 1280])
+def test_long_names_are_cut_where_they_do_not_differ(tab, width):
+    tab.resize(width, 800)
     name = tab.frame.locator(".cut", has_text="width=256")
-    assert name.locator(".cut-tail").inner_text().endswith("width=256")
-    head = name.locator(".cut-head")
-    assert head.evaluate("head => head.scrollWidth > head.clientWidth")
     assert "sweep_of_long_names" in name.get_attribute("title")
+    assert name.locator(".own").last.inner_text() == "256"
+    tab.frame.get_by_label("Filter runs").fill("mixed")
+    wait_until(lambda: len(tab.all("tr.run")) == len(MIDDLE))
+    shown = [
+        [*row.locator(".own").all_text_contents()]
+        for row in tab.frame.locator("tr.run").all()
+    ]
+    assert shown == [[r, w] for r in ("0.001", "0.003") for w in ("8", "16")]
+    assert not cut(tab, ".cut .own")
+    assert len(cut(tab, ".cut .shared")) >= len(MIDDLE)
+    for row in tab.frame.locator("tr.run").all():
+        box, room = row.locator(".own").last.bounding_box(), row.bounding_box()
+        assert box["x"] + box["width"] < room["x"] + room["width"]
+    tab.frame.get_by_label("Filter runs").fill("")
 
 
 @both_ways

@@ -6,8 +6,11 @@ import re
 import pytest
 
 from tests.support.browser import Tab, tensorboard
+from tests.support.contrast import hard_to_read
+from tests.support.marks import pairs
 from tests.support.tab_logs import (
     HOSTILE,
+    LONG,
     check,
     row,
     write,
@@ -17,8 +20,10 @@ from tests.support.tab_pages import (
     WITH_BROWSER,
     both_ways,
     cells,
+    cut,
     finding,
     get,
+    reach,
     visible,
     wait_until,
 )
@@ -28,7 +33,7 @@ pytestmark = WITH_BROWSER
 
 def test_the_grid_has_variables_in_model_order_and_a_word_or_sign_in_each_cell(tab):
     tab.run("half")
-    assert tab.all(".name") == [
+    assert tab.texts(".name") == [
         "all variables",
         "net/dense",
         "kernel",
@@ -38,10 +43,9 @@ def test_the_grid_has_variables_in_model_order_and_a_word_or_sign_in_each_cell(t
         "bias",
         # Without weights, and to blame.
         "➜ 'halved' (Halved)",
-        "net/quantiser",
-        "scale",
-        "net/spare",
-        "kernel",
+        # The one variable of a layer has no heading.
+        "net/quantiser/scale",
+        "net/spare/kernel",
     ]
     assert tab.all(".head-step") == [str(s) for s in range(0, 1000, 100)]
     assert tab.all(".cell.all") == ["✓"] * 3 + ["✕ FAIL"] * 7
@@ -72,6 +76,30 @@ def test_cells_show_how_wrong(tab):
     assert len(backs) == 3
 
 
+@pytest.mark.parametrize(("width", "theme"), pairs([800, 1280], ["light", "dark"]))
+def test_a_layer_of_one_variable_has_one_row(tab, width, theme):
+    tab.resize(width, 800)
+    tab.run("long")
+    if theme == "dark":
+        tab.page.evaluate("document.body.classList.add('dark-mode')")
+    tab.frame.locator(".grid").evaluate("grid => grid.scrollTo(0, 0)")
+    tab.wait(f'.name:has-text("{LONG}0/kernel")')
+    names = tab.texts(".name")
+    assert names[1:4] == [f"{LONG}{k}/kernel" for k in range(3)]
+    # Where there is no room, what layers have in common is cut.
+    (left, right), (start, end) = (reach(tab, x) for x in (".name .cut", ".names"))
+    assert start < left < right < end
+    assert reach(tab, ".name .variable-name")[1] <= right
+    assert not cut(tab, ".name .own, .name .variable-name")
+    assert bool(cut(tab, ".name .shared")) is (width == 800)
+    assert hard_to_read(tab) == []
+    # And it is one to be opened by the keys and by its name.
+    tab.frame.locator(".name.variable").nth(1).click()
+    tab.wait(f'.detail h2:has-text("{LONG}1/kernel")')
+    tab.frame.locator(".grid").press("ArrowDown")
+    tab.wait(f'.detail h2:has-text("{LONG}2/kernel")')
+
+
 @pytest.mark.long
 def test_columns_have_epochs(tab):
     tab.run("story")
@@ -85,8 +113,8 @@ def test_columns_have_epochs(tab):
 def test_a_model_that_was_built_anew_has_the_rows_that_it_had(tab):
     tab.run("resumed")
     assert tab.all(".head-step") == ["10", "20", "30"]
-    names = [n for n in tab.all(".name") if n.startswith("net")]
-    assert names == ["net/dense_1", "net/dense_2"]
+    names = [n for n in tab.texts(".name") if n.startswith("net")]
+    assert names == ["net/dense_1/kernel", "net/dense_2/kernel"]
     assert tab.all(".cell.variable") == ["✓"] * 3 + ["✕ 33%"] * 3
     # Details are those of the variable under the name that it had then.
     tab.frame.locator(".cell.variable").nth(3).click()
@@ -144,7 +172,7 @@ def test_a_long_history_keeps_only_what_is_in_sight_in_the_page(tab):
     grid = tab.frame.locator(".grid")
     grid.evaluate("grid => grid.scrollTo(0, grid.scrollHeight)")
     tab.wait('.head-step:text-is("0")')
-    tab.open("net/layer_29/kernel\nstep 0: PASS")
+    tab.open(f"{LONG}29/kernel\nstep 0: PASS")
     assert tab.frame.locator(".cell").count() < 1500
     tab.frame.get_by_text("Newest").click()
     tab.wait('.head-step:text-is("115")')

@@ -94,9 +94,9 @@ class RunSummary:
         checks: Its checks in the order of writing.
         alerts: Its alerts in the order of writing.
         points: What was read of the training besides, in the order of writing.
-        damaged: How many events could not be read.
+        damaged: How many events could not be read, or are no charts of ours.
         broken: How many records of its files are broken: what comes after the first,
-            TensorBoard does not read.
+            TensorBoard does not read, or it shows another number than was written.
     """
 
     checks: list[Check] = field(default_factory=list)
@@ -137,7 +137,8 @@ class RunReader:
         )
         summaries = {name: _summary(found[name]) for name in sorted(found)}
         for name, summary in summaries.items():
-            summary.broken = self._broken.count(name)
+            summary.broken, odd = self._broken.count(name)
+            summary.damaged += odd
         return summaries
 
     def read_report(

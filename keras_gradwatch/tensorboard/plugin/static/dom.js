@@ -37,7 +37,7 @@ export function badge(word, sign, tone) {
 
 // They reorder the text around them, or are not seen at all.
 const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
-const TOOLTIP = 1000;
+export const TOOLTIP = 1000;
 
 /** Text in which nothing hides: control characters are spelled out. */
 export function visible(text) {

@@ -3,6 +3,7 @@
 
 import { COLUMN, ROW, cell, head } from "./cells.js";
 import { element, name } from "./dom.js";
+import { nameBelow } from "./names.js";
 import { layOut } from "./rows.js";
 
 const HEAD = 40;
@@ -164,9 +165,9 @@ export class Grid {
     const shown = row.blamed ? row.blamed.words : row.name;
     return element(
       "div",
-      { class: `name ${row.kind}${blamed ? " blamed" : ""}`, style: { top: `${index * ROW}px` }, "data-row": index },
+      { class: `name ${row.kind}${blamed ? " blamed" : ""}${row.above ? " alone" : ""}`, style: { top: `${index * ROW}px` }, "data-row": index },
       blamed ? element("span", { class: "arrow", "aria-hidden": "true" }, "➜ ") : null,
-      name(shown, row.blamed?.title ?? row.title),
+      row.above ? nameBelow(row.above, shown, row.title) : name(shown, row.blamed?.title ?? row.title),
     );
   }
 

@@ -1,7 +1,8 @@
 // The table of runs: the worst first, to choose one from.
 
-import { badge, cutName, element, visible } from "./dom.js";
+import { badge, element, visible } from "./dom.js";
 import { plural } from "./figures.js";
+import { parted, partedName } from "./names.js";
 import { STATES } from "./words.js";
 
 // With fewer there is nothing to search for.
@@ -31,7 +32,10 @@ export class Runs {
     this.chosen = chosen;
     this.root.hidden = runs.length < 2;
     this.text.hidden = runs.length < MANY;
-    this.common = commonFolders(runs.map((one) => shortName(one.run)));
+    const names = runs.map((one) => shortName(one.run));
+    const common = commonFolders(names);
+    const pieces = parted(names.map((name) => name.slice(common) || name));
+    this.pieces = new Map(runs.map(({ run }, k) => [run, pieces[k]]));
     this.draw();
   }
 
@@ -64,7 +68,6 @@ export class Runs {
     const title = `${lost}${one.title}`;
     const { sign, tone } = STATES[state] ?? STATES.NOTHING;
     const current = run === this.chosen;
-    const name = shortName(run).slice(this.common) || shortName(run);
     return element(
       "tr",
       { class: current ? "run current" : "run", onclick: () => this.onChoose(run) },
@@ -78,7 +81,7 @@ export class Runs {
           element(
             "button",
             { type: "button", class: "run-button", tabindex: -1, "aria-current": String(current), "aria-label": `${state}, ${visible(run)}` },
-            cutName(name, run),
+            partedName(this.pieces.get(run), run),
           ),
           element("span", { class: "run-title", title: visible(title) }, element("bdi", {}, visible(title))),
         ),
