@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = """
 import contextlib, warnings
 import keras, numpy as np, tensorflow as tf
@@ -57,6 +59,7 @@ print(locator.finding.kind, locator.finding.place, locator.finding.batch_size)
 """
 
 
+@pytest.mark.long
 def test_mirrored_on_two_devices_is_checked_and_untouched():
     done = subprocess.run(
         [sys.executable, "-W", "error::UserWarning", "-c", SCRIPT],

@@ -91,6 +91,7 @@ def test_a_thousand_checks_leave_nothing_behind(data, tmp_path):
     assert others[-1][2] < memory + 10  # it has been less than 1
 
 
+@pytest.mark.long
 def test_a_batch_of_another_length_is_traced_once(data):
     check = kgw.GradientCheck(warmup_steps=0, check_freq=1, verbose=0)
     look = Look(check)

@@ -14,6 +14,7 @@ from tests.support.fits import (
     subclassed,
     two_outputs,
 )
+from tests.support.marks import first
 
 MODELS = (digits, subclassed, recurrent, two_outputs)
 # How to compile, how to fit, what becomes of dropout.
@@ -75,7 +76,7 @@ def unseeded(rng):
     return model, x, rng.integers(0, 3, 40)
 
 
-@pytest.mark.parametrize("eagerly", [False, True])
+@pytest.mark.parametrize("eagerly", first([True, False]))
 def test_a_check_does_not_move_the_stream_of_tensorflow(eagerly):
     compiled = {"run_eagerly": eagerly, "jit_compile": False}
     check = kgw.GradientCheck(warmup_steps=0, check_freq=2, verbose=0)

@@ -9,6 +9,7 @@ from keras import layers, ops
 import keras_gradwatch as kgw
 from keras_gradwatch.findings.digest import digest
 from keras_gradwatch.findings.headline import headline
+from tests.support.marks import pairs
 from tests.support.steps import OwnTape, Scaled, layer_of
 
 CLASSES = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -216,8 +217,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("eagerly", [False, True])
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize(("name", "eagerly"), pairs(CHANGES, [False, True]))
 def test_what_reaches_the_optimizer_is_told_and_not_called_wrong(name, eagerly):
     change, expected = CHANGES[name]
     report = after(change, run_eagerly=eagerly)

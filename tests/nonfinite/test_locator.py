@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras import layers
 
 import keras_gradwatch as kgw
+from tests.support.marks import first, pairs
 from tests.support.nonfinite_fits import Steps, fitted, logs_model
 from tests.support.plants import AT, BAD, BATCH, PLANTS, STEP
 
@@ -85,7 +86,7 @@ def test_a_second_fit_and_copies_start_anew(bad_data):
 
 
 @pytest.mark.basic
-@pytest.mark.parametrize("rate", [0.0, 0.5])
+@pytest.mark.parametrize("rate", first([0.5, 0.0]))
 def test_what_is_saved_gives_the_nan_again(bad_data, tmp_path, rate):
     check = kgw.NonFiniteLocator(tmp_path, verbose=0)
     model = logs_model(rate)
@@ -132,8 +133,7 @@ def test_batches_of_any_structure_are_saved(tmp_path):
     np.testing.assert_array_equal(tf.sparse.to_dense(weights), [[0, 1], [2, 0]])
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("steps", [3, 5])
+@pytest.mark.parametrize(("optimizer", "steps"), pairs(["sgd", "adam"], [3, 5]))
 def test_the_step_is_found_among_several_of_one_execution(bad_data, optimizer, steps):
     model = logs_model()
     model.compile(optimizer, "mse", steps_per_execution=steps, jit_compile=False)

@@ -9,14 +9,15 @@ from tests.support.people import PROGRAMS, language, pictures, several  # noqa: 
 
 # A mask that ends where nobody needs it any more.
 pytestmark = pytest.mark.filterwarnings("ignore:Layer 'middle' .* was passed an input")
-# One of each family; of all others each second is `long`, healthy or faulty, or `slow`.
+# One of each family, two of them with a fault too; of all others each second is `long`,
+# healthy or faulty, or `slow`.
 SHORT = ("adversaries", "distillation", "rendering")
 
 
 def names(turn):
     marks = pytest.mark.long, pytest.mark.slow
     return [
-        pytest.param(name, marks=() if name in SHORT else marks[(k + turn) % 2])
+        pytest.param(name, marks=() if name in SHORT[turn:] else marks[(k + turn) % 2])
         for k, name in enumerate(PROGRAMS)
     ]
 
