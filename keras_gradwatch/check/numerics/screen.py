@@ -7,7 +7,9 @@ where that is a match for every one of them the group is clean; else it is halve
 down to the variables that are to be looked at alone. Of a healthy model, two
 losses a sweep say of each variable what a direction of its own would say. Variables
 without influence, such as a bias before batch normalisation, don't disturb a sweep:
-they come along in the last one, moved much further.
+they come along in the last one, moved much further. Those whose gradient shows in
+large steps alone are swept in such: that they agree there says as much; that they do
+not, nothing.
 
 It ends: a group is swept at most `MOST` times with at most one try for each of
 `RETRIES`, each half is smaller than its group, and halving stops when the pairs of
@@ -103,6 +105,8 @@ def screen(
         before = sweeper.pairs
         look(group)
         affordable -= sweeper.pairs - before
+    if not single and not rest:  # else there is better use for the time
+        items += sweeper.look_far(faint)
     still = {*quiet, *silent}
     proven = {
         i.direction.variable

@@ -40,6 +40,10 @@ REDRAWS = 8
 # equal share, the relative error was measured as 2e-3 to 3e-2 at 1e-5 (a convolutional
 # net, MobileNetV2), and below 2e-6 at 1e-9.
 SMALLEST, SMALL, LARGEST = 1e-9, 1e-5, 1e-4
+# As far as that for gradients that show in no smaller step: the loss bends on the way,
+# by a share of the slope that is the square of a hundredth, times what its third
+# derivative is to the first; the tolerance is a thousandth.
+FARTHEST = 1e-2
 # The first step and, where something is off there, others, as multiples of it: smaller
 # ones for kinks, a larger one for noise.
 RETRIES = (1.0, 0.1, 10.0, 0.01)
@@ -109,6 +113,25 @@ class Sweeper:
             return self._swept(group, shares, step, idle)
         items = self._still(group)
         return Clean(items) if items else None
+
+    def look_far(self, group: Sequence[int]) -> list[SlopeComparison]:
+        """The comparisons of variables that show in large steps; none if one is off.
+
+        Args:
+            group: Variables.
+        """
+        reach = {k: self.norms.get(k, 0.0) * self.units[k] for k in group}
+        # A norm may also under- or overflow.
+        needed = {k: CLEARANCE * self.noise / r for k, r in reach.items() if r}
+        shown = [k for k, step in needed.items() if 0 < step <= FARTHEST]
+        found: list[SlopeComparison] = []
+        for _ in range(SWEEPS if shown else 0):
+            sweep = self._draw(shown, needed, anew=True)
+            _, items = self._compare(sweep, self._analytic(sweep), 1.0)
+            if any(_is_off(item) for item in items):
+                return []
+            found += items
+        return found
 
     def _swept(
         self,

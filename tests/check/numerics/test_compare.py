@@ -46,8 +46,10 @@ def test_an_entry_lost_in_noise_is_not_worth_a_close_look_under_a_budget():
         assert problem.evaluations <= 70
         assert not wrong(found)
         assert not found.pending
-    # Compared it was: others are due the next time.
-    assert max(past.looks) - min(past.looks) <= 2
+    # Compared they were, but those that a sweep proves: others are due the next time.
+    looks = [count for count in past.looks if count]
+    assert max(looks) - min(looks) <= 2
+    assert len(looks) >= 10
 
 
 @pytest.mark.parametrize("factor", [0.0, -1.0])

@@ -66,6 +66,46 @@ def test_gradients_of_very_different_sizes(spread, seed):
     assert problem.evaluations <= 24
 
 
+def with_faint_ones(factor, seed, bend=1.0):
+    """Two variables that count, and six of which next to nothing depends."""
+    rng = np.random.default_rng(seed)
+    arrays = [rng.uniform(0.5, 1.0, size=20) for _ in range(8)]
+    shares = [1.0, 1.0, *[1e-8] * 6]
+    pairs = list(zip(shares, arrays, strict=True))
+    gradients = [share * bend * np.cos(bend * a) for share, a in pairs]
+    gradients[5] = factor * gradients[5]
+    return ArrayProblem(
+        lambda arrays: sum(
+            share * np.sum(np.sin(bend * a))
+            for share, a in zip(shares, arrays, strict=True)
+        ),
+        arrays,
+        gradients,
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_faint_gradients_are_proven_by_large_steps(seed):
+    problem = with_faint_ones(1.0, seed)
+    found = screened(problem, seed)
+    assert proven(found) == set(range(8))
+    assert not found.unproven
+    assert problem.evaluations <= 10
+
+
+@pytest.mark.parametrize("factor", [1.01, -1.0, 0.0, 2.0])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_is_wrong_among_faint_gradients_is_not_proven(factor, seed):
+    found = screened(with_faint_ones(factor, seed), seed)
+    assert 5 not in proven(found)
+    assert 5 in [*found.suspects, *found.unproven]
+
+
+def test_where_the_loss_bends_on_the_way_nothing_is_held_against_faint_gradients():
+    found = screened(with_faint_ones(1.0, 0, bend=30.0))
+    assert not found.suspects
+
+
 @pytest.mark.parametrize("factor", [1.01, 0.97, -1.0, 0.0, 2.0])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_one_slightly_wrong_among_200_is_singled_out(factor, seed):
