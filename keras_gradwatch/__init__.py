@@ -45,6 +45,9 @@ if TYPE_CHECKING:  # what `__getattr__` finds, for those who read types
     from keras_gradwatch.findings.alert import (
         Alert,
     )
+    from keras_gradwatch.findings.incident import (
+        Incident,
+    )
     from keras_gradwatch.findings.nonfinite import (
         NonFinite,
     )
@@ -112,6 +115,9 @@ _NAMES = {
     ],
     "findings.alert": [
         "Alert",
+    ],
+    "findings.incident": [
+        "Incident",
     ],
     "findings.nonfinite": [
         "NonFinite",

@@ -21,6 +21,7 @@ NAMES = [
     "GradientStats",
     "GradwatchError",
     "GradwatchWarning",
+    "Incident",
     "InvalidArgumentError",
     "LossAlertError",
     "LossAlertWarning",

@@ -13,7 +13,7 @@ VANISHING, EXPLODING = "vanishing", "exploding"
 DEAD, NONFINITE = "dead", "nonfinite"
 SPIKE, DIVERGING, STALLED = "spike", "diverging", "stalled"
 OSCILLATING, FLAT, OVERFITTING = "oscillating", "flat", "overfitting"
-RULE = "rule"
+RULE, INCIDENT = "rule", "incident"
 # What each kind is about, to begin a sentence with.
 _TITLES = {
     VANISHING: "Vanishing gradients",
@@ -27,6 +27,7 @@ _TITLES = {
     FLAT: "Loss that does not fall",
     OVERFITTING: "Overfitting",
     RULE: "Rule",
+    INCIDENT: "Incident",
 }
 KINDS = tuple(_TITLES)
 
@@ -38,7 +39,8 @@ class Alert:
     Args:
         kind: Of gradients `"vanishing"`, `"exploding"`, `"dead"` or `"nonfinite"`, of
             the loss `"spike"`, `"diverging"`, `"stalled"`, `"oscillating"`, `"flat"` or
-            `"overfitting"`; `"rule"` if a rule of the user's own gave it.
+            `"overfitting"`; `"rule"` if a rule of the user's own gave it; `"incident"`
+            if it is what several callbacks know of another alert.
         step: Optimizer iterations done when it was given.
         where: Paths of the layers or variables, the worst first; names of losses or
             rules.
@@ -48,6 +50,7 @@ class Alert:
         threshold: What that figure was held against, None if there is none.
         epoch: The epoch that it was given in, the first is 0. None if nobody told.
         line: The line of the user's code to look at, None if that is not known.
+        before: What the worst figure was before, None if that is not known.
     """
 
     kind: str
@@ -59,6 +62,7 @@ class Alert:
     threshold: float | None = None
     epoch: int | None = None
     line: Line | None = None
+    before: float | None = None
 
     def __post_init__(self) -> None:
         # It may come from a damaged file.

@@ -15,6 +15,7 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from keras_gradwatch.findings.causes import CAUSES
+from keras_gradwatch.findings.clues import CLUES
 from keras_gradwatch.findings.handed import Handed
 from keras_gradwatch.findings.notes import NOTES
 from keras_gradwatch.findings.pattern import Pattern
@@ -22,7 +23,8 @@ from keras_gradwatch.findings.place import Line, Place
 
 # The key of the name of a class, and the classes that carry theirs.
 CLASS = "is"
-_CLASSES = {c.__name__: c for c in (*CAUSES, *NOTES, Handed, Line, Pattern, Place)}
+_PARTS = (*CAUSES, *CLUES, *NOTES, Handed, Line, Pattern, Place)
+_CLASSES = {part.__name__: part for part in _PARTS}
 
 
 def encode(value: Any) -> Any:

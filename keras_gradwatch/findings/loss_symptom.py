@@ -38,6 +38,11 @@ class LossSymptom:
     value: float
     threshold: float
 
+    @property
+    def before(self) -> float | None:
+        """What the loss was before it rose; None if it did not."""
+        return None
+
 
 @dataclass(frozen=True)
 class Spike(LossSymptom):
@@ -56,6 +61,11 @@ class Spike(LossSymptom):
     steps: int
     number: int
 
+    @property
+    def before(self) -> float:
+        """What the loss was before it rose."""
+        return self.level
+
 
 @dataclass(frozen=True)
 class BlowUp(LossSymptom):
@@ -72,6 +82,11 @@ class BlowUp(LossSymptom):
     steps: int
     is_lost: bool = False
 
+    @property
+    def before(self) -> float:
+        """What the loss was before it rose."""
+        return self.first
+
 
 @dataclass(frozen=True)
 class Rise(LossSymptom):
@@ -85,6 +100,11 @@ class Rise(LossSymptom):
     kind: ClassVar[str] = DIVERGING
     best: float
     start: float
+
+    @property
+    def before(self) -> float:
+        """What the loss was before it rose."""
+        return self.best
 
 
 @dataclass(frozen=True)

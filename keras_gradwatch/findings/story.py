@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from keras_gradwatch.findings.alert import NONFINITE, Alert
+from keras_gradwatch.findings.alert import INCIDENT, NONFINITE, Alert
 from keras_gradwatch.findings.digest import Digest
 from keras_gradwatch.findings.headline import (
     beside_right,
@@ -80,8 +80,15 @@ def findings(
         checks = trainings(digests)[-1]
         start = len(digests) - len(checks)
         found += _of_checks(checks, start)
-    # Of a NaN, what says where it came from comes before what only saw it.
-    return sorted(found, key=lambda one: (rank(one.state), one.since, -len(one.text)))
+    told = {k for k, alert in kinds.get(INCIDENT, ())}
+
+    def order(one):
+        # What several callbacks know comes before what each has seen; of a NaN, what
+        # says where it came from before what only saw it.
+        is_less = told.isdisjoint(one.alerts)
+        return rank(one.state), is_less, one.since, -len(one.text)
+
+    return sorted(found, key=order)
 
 
 def _noticed(group: list[tuple[int, Alert]]) -> Finding:

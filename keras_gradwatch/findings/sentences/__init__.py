@@ -2,11 +2,13 @@
 
 Nothing reads them but people. Whoever wants to know what was found asks the data.
 `reasons` says the cause of a verdict, `remarks` says notes, `symptoms` says what gives
-the alarm, `losses` what is odd about a loss, `blamed` says which examples are to blame,
-and `phrases` are the parts that stand in several sentences.
+the alarm, `losses` what is odd about a loss, `incidents` what several callbacks know of
+an alert, `blamed` says which examples are to blame, and `phrases` are the parts that
+stand in several sentences.
 """
 
 from keras_gradwatch.findings.sentences.blamed import blamed
+from keras_gradwatch.findings.sentences.incidents import about_incident
 from keras_gradwatch.findings.sentences.losses import about_loss
 from keras_gradwatch.findings.sentences.phrases import handed_on, manner, places
 from keras_gradwatch.findings.sentences.reasons import because
@@ -14,6 +16,7 @@ from keras_gradwatch.findings.sentences.remarks import brief, note, refusal, why
 from keras_gradwatch.findings.sentences.symptoms import alarm
 
 __all__ = [
+    "about_incident",
     "about_loss",
     "alarm",
     "because",
