@@ -51,6 +51,10 @@ class Allowance:
         """Whether it is time for a check. The first always is."""
         return not self._checks or self._granted() >= self._cheapest()
 
+    def affords_a_closer_look(self) -> bool:
+        """Whether there is time for a check that something odd gives rise to."""
+        return self._extra > 0 or self.affords_a_check()
+
     def budget(self) -> Budget:
         """What the next check may take."""
         seconds = min(self._granted() - self._over, self.MOST * self._step_seconds())

@@ -6,8 +6,11 @@ import gc
 
 import keras
 
+from keras_gradwatch.callbacks import desk
+from keras_gradwatch.callbacks.member import Member
 
-def end_training(callback: keras.callbacks.Callback, error: Exception) -> None:
+
+def end_training(callback: Member, error: Exception) -> None:
     """Ends training after the present step.
 
     A `fit` that ends in the regular way has ended well, for
@@ -23,6 +26,7 @@ def end_training(callback: keras.callbacks.Callback, error: Exception) -> None:
         Exception: The error, if there is.
     """
     if _has_backup(callback):
+        desk.conclude(callback)
         raise error
     callback.model.stop_training = True
 

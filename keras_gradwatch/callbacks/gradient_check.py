@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from keras_gradwatch.arguments import refuse
-from keras_gradwatch.callbacks import workers
+from keras_gradwatch.callbacks import desk, workers
 from keras_gradwatch.callbacks.allowance import Allowance
 from keras_gradwatch.callbacks.console import line_break, say
 from keras_gradwatch.callbacks.ending import end_training
@@ -22,6 +22,7 @@ from keras_gradwatch.check.settings import Settings
 from keras_gradwatch.check.subject import WholeModel
 from keras_gradwatch.check.subset import Subset
 from keras_gradwatch.errors import GradientMismatchWarning
+from keras_gradwatch.findings.clues import CHECK
 from keras_gradwatch.findings.raised import GradientMismatchError
 from keras_gradwatch.findings.report import GradientReport
 from keras_gradwatch.findings.several import Several
@@ -100,12 +101,15 @@ class GradientCheck(Watcher):
             takes longer than two seconds tells meanwhile what it does.
 
     Attributes:
+        incidents: An `Incident` for each story that it told with other callbacks.
         reports: A `GradientReport` for each check so far.
 
     Raises:
         InvalidArgumentError: If an argument is wrong; at the beginning of `fit`, if
             nothing can be written to `log_dir`.
     """
+
+    looks_for = CHECK
 
     def __init__(
         self,
@@ -149,6 +153,7 @@ class GradientCheck(Watcher):
         self.reports: list[GradientReport] = Several()
         if scalars not in SCALARS:
             refuse("scalars", f"one of {SCALARS}", scalars)
+        self._log_dir = log_dir
         self._writer = None if log_dir is None else ReportWriter(log_dir, scalars)
         self._checker: GradientChecker | None = None
         self._allowance: Allowance | None = None
@@ -188,6 +193,7 @@ class GradientCheck(Watcher):
         )
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        desk.leave(self)
         if self._writer is not None:
             self._writer.close()
         self._checker = None
@@ -199,6 +205,12 @@ class GradientCheck(Watcher):
                 "for a check, each epoch has one."
             )
         super().on_train_end(logs)
+
+    def affords_another(self) -> bool:
+        allowance = self._allowance
+        if allowance is None or workers.are_several(self.model):
+            return True
+        return allowance.affords_a_closer_look()
 
     def put_off(self) -> bool:
         self._is_put_off = self._schedule.may_wait and not self._is_affordable()
@@ -238,14 +250,17 @@ class GradientCheck(Watcher):
             _, unwritten = workers.agree(strategy, None, unwritten)
         if self._allowance is not None:
             found = report is not None and report.verdict == FAIL
-            self._allowance.spend(
-                time.perf_counter() - started,
-                checked.close_seconds if checked and found else 0.0,
-            )
+            seconds = time.perf_counter() - started
+            closely = checked.close_seconds if checked and found else 0.0
+            # One that was asked for is a closer look as a whole.
+            self._allowance.spend(seconds, seconds if self._is_summoned else closely)
+        self._is_put_off = False
         if report is not None:
             self.reports.append(report)
         if unwritten is not None:
             self.not_written(unwritten)
+        if report is None:
+            desk.checked(self, None)
         if error is not None:
             self.broke(error)
         if report is None:
@@ -254,6 +269,8 @@ class GradientCheck(Watcher):
         if chief:
             self._telling.tell(report, report.headline, is_wrong)
         if is_wrong and self.on_failure == "raise":
+            desk.checked(self, report)
+            desk.conclude(self)
             raise GradientMismatchError(report)  # which tells all of it
         printed = False
         if self.verbose and chief:
@@ -261,6 +278,7 @@ class GradientCheck(Watcher):
             start = "" if progress.shown else line_break(self, self._batch)
             text = report if self.verbose == 2 else report.headline
             printed = say(f"{start}{text}")
+        desk.checked(self, report)
         if is_wrong:
             self._react(report, printed)
 

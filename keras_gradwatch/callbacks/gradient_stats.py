@@ -11,13 +11,14 @@ from typing import Any
 import tensorflow as tf
 
 from keras_gradwatch.arguments import DROPOUT, refuse
-from keras_gradwatch.callbacks import workers
+from keras_gradwatch.callbacks import desk, workers
 from keras_gradwatch.callbacks.console import line_break, say
 from keras_gradwatch.callbacks.ending import end_training
 from keras_gradwatch.callbacks.pointing import warn
 from keras_gradwatch.callbacks.watcher import Watcher, attempt
 from keras_gradwatch.errors import GradientAlertWarning, GradwatchWarning
 from keras_gradwatch.findings.alert import Alert
+from keras_gradwatch.findings.clues import READING
 from keras_gradwatch.findings.raised import GradientAlertError
 from keras_gradwatch.findings.reading import GradientReading
 from keras_gradwatch.findings.several import Several
@@ -133,6 +134,7 @@ class GradientStats(Watcher):
         verbose: 2 prints a line for each reading, 0 and 1 nothing.
 
     Attributes:
+        incidents: An `Incident` for each story that it told with other callbacks.
         readings: A `GradientReading` for each reading of the present or last `fit`.
         alerts: An `Alert` for each alarm, of all fits so far.
 
@@ -140,6 +142,8 @@ class GradientStats(Watcher):
         InvalidArgumentError: If an argument is wrong; at the beginning of `fit`, if
             nothing can be written to `log_dir`.
     """
+
+    looks_for = READING
 
     def __init__(
         self,
@@ -182,6 +186,7 @@ class GradientStats(Watcher):
         self.alerts: list[Alert] = Several()
         self._histograms = bool(histograms) and log_dir is not None
         self._dropout = dropout
+        self._log_dir = log_dir
         self._writer = None if log_dir is None else StatsWriter(log_dir, scalars)
         self._rules = Rules(rules, self._rule_failed)
         self._alarms = Alarms(self._thresholds, self._rules)
@@ -224,6 +229,7 @@ class GradientStats(Watcher):
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._finish(is_after_its_step=False)
+        desk.leave(self)
         if self._writer is not None:
             self._writer.close()
         self._gauge = self._steps = None
@@ -232,6 +238,7 @@ class GradientStats(Watcher):
     def look(self, batch: Callable[[], Any]) -> None:
         unfinished, error = attempt(lambda: self._read(batch))
         if error is not None:
+            desk.read(self, None)
             self.broke(error)
         else:
             self._unfinished = unfinished
@@ -262,6 +269,7 @@ class GradientStats(Watcher):
         if error is None:
             self._tell(reading)
         else:
+            desk.read(self, None)
             self.broke(error)
 
     def _tell(self, reading):
@@ -280,6 +288,7 @@ class GradientStats(Watcher):
                 say(f"{line_break(self, self._batch)}{reading.headline}")
             for alert in alerts:
                 self._telling.tell(alert, str(alert))
+        desk.read(self, reading, alerts)
         for alert in alerts:
             self._react(alert)
 
@@ -292,6 +301,7 @@ class GradientStats(Watcher):
 
     def _react(self, alert):
         if self.on_failure == "raise":
+            desk.conclude(self)
             raise GradientAlertError(alert)
         if self.on_failure == "stop":
             end_training(self, GradientAlertError(alert))

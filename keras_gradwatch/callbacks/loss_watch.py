@@ -11,11 +11,12 @@ from typing import Any
 import keras
 
 from keras_gradwatch.arguments import assert_manners, is_number, refuse
-from keras_gradwatch.callbacks import standing_iterator, workers
+from keras_gradwatch.callbacks import desk, standing_iterator, workers
 from keras_gradwatch.callbacks.closer_look import CloserLook
 from keras_gradwatch.callbacks.console import say
 from keras_gradwatch.callbacks.ending import end_training
 from keras_gradwatch.callbacks.logged_losses import LoggedLosses
+from keras_gradwatch.callbacks.member import Member
 from keras_gradwatch.callbacks.next_batch import show_next_batch, take_back
 from keras_gradwatch.callbacks.pointing import warn
 from keras_gradwatch.callbacks.telling import Telling, write
@@ -58,7 +59,6 @@ class _Fit:
         parting: Listens to validation.
         step: Optimizer iterations done before its first step, None before that.
         heard: Steps whose losses were heard.
-        epoch: The present one, None until one begins.
         closer: What looks at a plateau, if anything does.
         plateau: The loss and the steps of that plateau.
         waiting: Alerts that all workers must hear of before they act.
@@ -69,13 +69,12 @@ class _Fit:
     parting: Parting = dataclasses.field(default_factory=Parting)
     step: int | None = None
     heard: int = 0
-    epoch: int | None = None
     closer: CloserLook | None = None
     plateau: tuple[Course, int] | None = None
     waiting: list[Alert] = dataclasses.field(default_factory=list)
 
 
-class LossWatch(keras.callbacks.Callback):
+class LossWatch(Member):
     """Watches the loss while a model trains, and speaks if its course is not healthy.
 
     It takes the loss of each batch from what Keras logs, for some microseconds, and
@@ -126,6 +125,7 @@ class LossWatch(keras.callbacks.Callback):
 
     Attributes:
         alerts: An `Alert` for each thing that was found, of all fits so far.
+        incidents: An `Incident` for each story that it told with other callbacks.
 
     Raises:
         InvalidArgumentError: If an argument is wrong; at the beginning of `fit`, if
@@ -158,6 +158,7 @@ class LossWatch(keras.callbacks.Callback):
         self._losses = None if losses is None else tuple(losses)
         self._ignore = frozenset(ignore)
         self._telling = Telling(on_finding, log_metrics)
+        self._log_dir = log_dir
         self._writer = None if log_dir is None else AlertWriter(log_dir)
         self._fit: _Fit | None = None
 
@@ -172,11 +173,11 @@ class LossWatch(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._forget()
         workers.assert_writable(self.model, self._writer)
+        desk.join(self)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        fit = self._present()
-        fit.epoch = epoch
-        fit.logged.begin_epoch()
+        self._epoch = epoch
+        self._present().logged.begin_epoch()
 
     def on_train_batch_begin(
         self, batch: int, logs: dict[str, Any] | None = None
@@ -222,6 +223,7 @@ class LossWatch(keras.callbacks.Callback):
             self._say(fit)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        desk.leave(self)
         if self._writer is not None:
             self._writer.close()
         self._forget()
@@ -241,7 +243,7 @@ class LossWatch(keras.callbacks.Callback):
     def _forget(self):
         if self.model is not None:
             take_back(self.model, self._look_live)
-        self._fit = None
+        self._fit = self._epoch = None
 
     def _take_in(self, fit, is_epoch_over=False):
         """Hears what was logged since the last time."""
@@ -304,7 +306,8 @@ class LossWatch(keras.callbacks.Callback):
             since=min(max(heard - symptom.ago, fit.step or 0), step),
             value=symptom.value,
             threshold=symptom.threshold,
-            epoch=fit.epoch,
+            epoch=self._epoch,
+            before=symptom.before,
         )
         if workers.are_several(self.model):
             fit.waiting.append(alert)
@@ -316,8 +319,10 @@ class LossWatch(keras.callbacks.Callback):
         self.alerts.append(alert)
         if workers.is_chief(self.model.distribute_strategy):
             self._show(alert)
+        desk.hear(self, alert)
         if alert.kind != OVERFITTING:
             if self.on_failure == "raise":
+                desk.conclude(self)
                 raise LossAlertError(alert)
             if self.on_failure == "stop":
                 end_training(self, LossAlertError(alert))

@@ -12,9 +12,10 @@ import keras
 
 from keras_gradwatch import files
 from keras_gradwatch.arguments import assert_manners, is_count, refuse
-from keras_gradwatch.callbacks import standing_iterator, workers
+from keras_gradwatch.callbacks import desk, standing_iterator, workers
 from keras_gradwatch.callbacks.console import line_break, say
 from keras_gradwatch.callbacks.ending import end_training
+from keras_gradwatch.callbacks.member import Member
 from keras_gradwatch.callbacks.next_batch import take_back, watch_next_call
 from keras_gradwatch.callbacks.pointing import warn
 from keras_gradwatch.callbacks.telling import Telling, write
@@ -33,7 +34,7 @@ from keras_gradwatch.tensorboard.alert_writer import AlertWriter
 logger = logging.getLogger("keras_gradwatch")
 
 
-class NonFiniteLocator(keras.callbacks.Callback):
+class NonFiniteLocator(Member):
     """Says where the first NaN or infinity of a training came from.
 
     After each step it looks whether the loss and all weights are finite. After
@@ -72,6 +73,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
     Attributes:
         finding: The first `NonFinite` that was found, or None.
         findings: All of them: one at most in an epoch.
+        incidents: An `Incident` for each story that it told with other callbacks.
 
     Raises:
         InvalidArgumentError: If an argument is wrong; at the beginning of `fit`, if
@@ -101,11 +103,11 @@ class NonFiniteLocator(keras.callbacks.Callback):
         self.verbose = verbose
         self.findings: list[NonFinite] = Several()
         self._telling = Telling(on_finding, log_metrics)
+        self._log_dir = log_dir
         self._writer = None if log_dir is None else AlertWriter(log_dir)
         self._session: Session | None = None
         self._held: Held | None = None
         self._batch = 0
-        self._epoch: int | None = None
 
     @property
     def finding(self) -> NonFinite | None:
@@ -125,6 +127,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
         self._take_back()
         self._forget()
         workers.assert_writable(self.model, self._writer)
+        desk.join(self)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch = epoch
@@ -148,6 +151,7 @@ class NonFiniteLocator(keras.callbacks.Callback):
         self._telling.log(logs, nonfinite=len(self.findings))
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        desk.leave(self)
         self._take_back()
         if self._writer is not None:
             self._writer.close()
@@ -201,9 +205,12 @@ class NonFiniteLocator(keras.callbacks.Callback):
             write(alert, self._writer)
             self._telling.tell(finding, finding.headline)
         if self.on_failure == "raise":
+            desk.hear(self, finding.alert)
+            desk.conclude(self)
             raise NonFiniteError(finding)  # which tells all of it
         start = line_break(self, self._batch)
         printed = self.verbose and is_chief and say(f"{start}{finding.headline}")
+        desk.hear(self, finding.alert)
         if self.on_failure == "stop":
             end_training(self, NonFiniteError(finding))
         details = finding.details if printed else ""

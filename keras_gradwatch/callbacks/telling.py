@@ -32,7 +32,7 @@ class Telling:
             refuse("on_finding", "a function of a finding, or None", on_finding)
         if not isinstance(log_metrics, bool):
             refuse("log_metrics", "True or False", log_metrics)
-        self._on_finding = on_finding
+        self.on_finding = on_finding
         self._log_metrics = log_metrics
         self._has_failed = False
 
@@ -59,10 +59,18 @@ class Telling:
             is_wrong: Whether somebody should look at it.
         """
         logger.log(logging.WARNING if is_wrong else logging.INFO, "%s", line)
-        if self._on_finding is None:
+        self.hand_on(finding)
+
+    def hand_on(self, finding: Any) -> None:
+        """Hands a finding to the user's function alone.
+
+        Args:
+            finding: As of `tell`.
+        """
+        if self.on_finding is None:
             return
         try:
-            self._on_finding(finding)
+            self.on_finding(finding)
         except Exception as error:  # of the user's own: training goes on
             logger.debug("`on_finding` failed.", exc_info=True)
             if not self._has_failed:

@@ -10,12 +10,14 @@ from typing import Any
 import keras
 
 from keras_gradwatch.arguments import assert_manners, refuse
-from keras_gradwatch.callbacks import standing_iterator
+from keras_gradwatch.callbacks import desk, standing_iterator
+from keras_gradwatch.callbacks.member import Member
 from keras_gradwatch.callbacks.next_batch import show_next_batch, take_back
 from keras_gradwatch.callbacks.pointing import warn
 from keras_gradwatch.callbacks.schedule import Schedule
 from keras_gradwatch.callbacks.telling import Telling
 from keras_gradwatch.errors import GradwatchWarning
+from keras_gradwatch.findings.clues import NO_TIME, WARMING_UP
 from keras_gradwatch.framework import batch as batches
 from keras_gradwatch.framework.model import has_weights
 from keras_gradwatch.framework.optimizers import iterations
@@ -23,7 +25,7 @@ from keras_gradwatch.framework.optimizers import iterations
 logger = logging.getLogger("keras_gradwatch")
 
 
-class Watcher(keras.callbacks.Callback, abc.ABC):
+class Watcher(Member, abc.ABC):
     """Looks at a model before some of its training steps.
 
     Args:
@@ -59,7 +61,10 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
         self._data = None if data is None else _fixed_batch(data)
         self._looks = 0
         self._is_built = False
-        self._epoch: int | None = None  # until one begins
+        # The step after which another callback asks for a look; None if none does.
+        self._summons: int | None = None
+        # Whether the present look is one that was asked for.
+        self._is_summoned = False
         self._said: set[tuple[str, str]] = set()  # what broke in this fit
         self._batch = 0
 
@@ -70,6 +75,18 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
         Args:
             batch: Gives the batch, nested tensors; it may raise.
         """
+
+    def summon(self, step: int) -> str:
+        if step + 1 < self._schedule.warmup_steps:
+            return WARMING_UP
+        if not self.affords_another():
+            return NO_TIME
+        self._summons = step
+        return ""
+
+    def affords_another(self) -> bool:
+        """Whether there is time for a look that is not due by itself."""
+        return True
 
     def put_off(self) -> bool:
         """Puts off what may be due, if it should wait; whether it was put off."""
@@ -85,7 +102,9 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
         self._looks = 0
         self._epoch = None
         self._said.clear()
+        self._summons = None
         self._schedule.begin_epoch()
+        desk.join(self)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch = epoch
@@ -96,14 +115,17 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
     ) -> None:
         self._take_back()
         self._batch = batch
+        after = self._summons
+        self._is_summoned = after is not None and iterations(self.model) > after
         # The cheapest questions first: of a small model, a step takes a millisecond.
-        if self._schedule.is_served or self.put_off():
+        if not self._is_summoned and (self._schedule.is_served or self.put_off()):
             return
         # A model that `fit` itself builds has no weights before its first step.
         self._is_built = self._is_built or has_weights(self.model)
         if not self._is_built:
             return
-        if not self._schedule.is_due(iterations(self.model)):
+        is_due = self._schedule.is_due(iterations(self.model))
+        if not (is_due or self._is_summoned):
             return
         if self._data is not None:
             self._look(lambda: self._data)
@@ -140,6 +162,7 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
             error: What went wrong; raised if the user asked for that.
         """
         if self.on_failure == "raise":
+            desk.conclude(self)
             raise error
         self._warn_once(f"A {self._what} could not be made", "training goes on", error)
 
@@ -174,6 +197,8 @@ class Watcher(keras.callbacks.Callback, abc.ABC):
     def _look(self, batch):
         self._looks += 1
         self._schedule.done()
+        if self._is_summoned:
+            self._summons = None
         self.look(batch)
 
 

@@ -170,8 +170,9 @@ def test_a_log_dir_on_another_file_system(data):
         fit(model, data, Spoil(1), check, locator, epochs=2)
     assert tf.io.gfile.listdir(log_dir) == ["gradwatch", "nonfinite"]
     assert kgw.read_reports(log_dir) == check.reports
-    (alert,) = kgw.read_alerts(f"{log_dir}/")
+    alert, story = kgw.read_alerts(f"{log_dir}/")
     assert alert.step == locator.finding.step == 2
+    assert str(story) == str(check.incidents[0])
     assert locator.finding.saved == f"{log_dir}/nonfinite/step_000002"
     saved = kgw.load_failure(locator.finding.saved)
     assert np.isinf(saved.weights[-2]).all()

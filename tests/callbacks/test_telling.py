@@ -46,7 +46,8 @@ def test_each_finding_is_handed_on_as_data(data, caplog):
     check, stats, locator = callbacks = all_three(told.append, verbose=0)
     with caplog.at_level(logging.INFO, "keras_gradwatch"):
         _model, _ = fit(data, [Spoil(), *callbacks])
-    found = [*check.reports, *stats.alerts, *locator.findings]
+    found = [*check.reports, *stats.alerts, *locator.findings, *check.incidents]
+    assert check.incidents
     assert len(check.reports) >= 2
     assert stats.alerts
     assert len(locator.findings) == 1
