@@ -23,6 +23,7 @@ from keras_gradwatch.check.subject import WholeModel
 from keras_gradwatch.check.subset import Subset
 from keras_gradwatch.errors import GradientMismatchWarning
 from keras_gradwatch.findings.clues import CHECK
+from keras_gradwatch.findings.incident import Incident
 from keras_gradwatch.findings.raised import GradientMismatchError
 from keras_gradwatch.findings.report import GradientReport
 from keras_gradwatch.findings.several import Several
@@ -91,8 +92,8 @@ class GradientCheck(Watcher):
             all variables are screened, and at least one that looks wrong is looked
             at closely.
         seed: Seed of the draws; each check draws others.
-        on_finding: Called with each `GradientReport`, as data. An error in it is warned
-            of once. Of several workers, on the chief only.
+        on_finding: Called with each `GradientReport` and `Incident`, as data. An error
+            in it is warned of once. Of several workers, on the chief only.
         log_metrics: Whether to add figures to the logs of an epoch, for `History`,
             `CSVLogger` and other callbacks after this one: `"gradients_wrong"`, how
             many variables FAIL, and `"gradient_error"`, the largest relative error, of
@@ -127,7 +128,7 @@ class GradientCheck(Watcher):
         on_failure: str = "warn",
         time_budget: float | None = None,
         seed: int = 0,
-        on_finding: Callable[[GradientReport], object] | None = None,
+        on_finding: Callable[[GradientReport | Incident], object] | None = None,
         log_metrics: bool = False,
         verbose: int = 1,
     ):

@@ -19,6 +19,7 @@ from keras_gradwatch.callbacks.watcher import Watcher, attempt
 from keras_gradwatch.errors import GradientAlertWarning, GradwatchWarning
 from keras_gradwatch.findings.alert import Alert
 from keras_gradwatch.findings.clues import READING
+from keras_gradwatch.findings.incident import Incident
 from keras_gradwatch.findings.raised import GradientAlertError
 from keras_gradwatch.findings.reading import GradientReading
 from keras_gradwatch.findings.several import Several
@@ -125,13 +126,14 @@ class GradientStats(Watcher):
             `GradientAlertError` out of `fit`. So does `"stop"` beside
             `keras.callbacks.BackupAndRestore`, which would delete its backup if `fit`
             just ended. A reading that breaks only warns, unless this is `"raise"`.
-        on_finding: Called with each `Alert`, as data. An error in it is warned
-            of once. Of several workers, on the chief only.
+        on_finding: Called with each `Alert` and `Incident`, as data. An error in it is
+            warned of once. Of several workers, on the chief only.
         log_metrics: Whether to add figures to the logs of an epoch, for `History`,
             `CSVLogger` and other callbacks after this one: `"gradient_norm"`, that
             of all gradients, and `"update_ratio"` of the last reading, and
             `"gradient_alerts"`, how many alerts there were so far.
-        verbose: 2 prints a line for each reading, 0 and 1 nothing.
+        verbose: 0 prints nothing, 1 what several callbacks know of an alert (an
+            `Incident`), 2 a line for each reading, too.
 
     Attributes:
         incidents: An `Incident` for each story that it told with other callbacks.
@@ -161,7 +163,7 @@ class GradientStats(Watcher):
         patience: int = 3,
         rules: Sequence[Rule] = (),
         on_failure: str = "warn",
-        on_finding: Callable[[Alert], object] | None = None,
+        on_finding: Callable[[Alert | Incident], object] | None = None,
         log_metrics: bool = False,
         verbose: int = 1,
     ):

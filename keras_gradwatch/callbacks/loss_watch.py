@@ -31,6 +31,7 @@ from keras_gradwatch.findings.alert import (
     STALLED,
     Alert,
 )
+from keras_gradwatch.findings.incident import Incident
 from keras_gradwatch.findings.loss_symptom import LossSymptom, Stalled
 from keras_gradwatch.findings.raised import LossAlertError
 from keras_gradwatch.findings.sentences import about_loss
@@ -116,12 +117,14 @@ class LossWatch(Member):
             `LossAlertError` out of `fit`. So does `"stop"` beside
             `keras.callbacks.BackupAndRestore`, which would delete its backup if `fit`
             just ended. Of overfitting is only warned.
-        on_finding: Called with each `Alert`. An error in it is warned of once.
+        on_finding: Called with each `Alert` and `Incident`. An error in it is warned of
+            once.
         log_metrics: Whether to add figures to the logs of an epoch, for `History`,
             `CSVLogger` and other callbacks after this one: `"loss_level"`, the median
             of the last batches, `"loss_noise"`, their scale, and `"loss_alerts"`, how
             many alerts there were so far.
-        verbose: 2 prints a line for each epoch, 0 and 1 nothing.
+        verbose: 0 prints nothing, 1 what several callbacks know of an alert (an
+            `Incident`), 2 a line for each epoch, too.
 
     Attributes:
         alerts: An `Alert` for each thing that was found, of all fits so far.
@@ -142,7 +145,7 @@ class LossWatch(Member):
         losses: Sequence[str] | None = None,
         ignore: Sequence[str] = (),
         on_failure: str = "warn",
-        on_finding: Callable[[Alert], object] | None = None,
+        on_finding: Callable[[Alert | Incident], object] | None = None,
         log_metrics: bool = False,
         verbose: int = 1,
     ):

@@ -20,6 +20,7 @@ from keras_gradwatch.callbacks.next_batch import take_back, watch_next_call
 from keras_gradwatch.callbacks.pointing import warn
 from keras_gradwatch.callbacks.telling import Telling, write
 from keras_gradwatch.errors import GradwatchWarning, NonFiniteWarning
+from keras_gradwatch.findings.incident import Incident
 from keras_gradwatch.findings.nonfinite import NonFinite
 from keras_gradwatch.findings.raised import NonFiniteError
 from keras_gradwatch.findings.several import Several
@@ -63,8 +64,8 @@ class NonFiniteLocator(Member):
             training after the step, `"raise"` raises `NonFiniteError` out of `fit`.
             So does `"stop"` beside `keras.callbacks.BackupAndRestore`, which would
             delete its backup if `fit` just ended.
-        on_finding: Called with each `NonFinite`, as data. An error in it is warned
-            of once. Of several workers, on the chief only.
+        on_finding: Called with each `NonFinite` and `Incident`, as data. An error in it
+            is warned of once. Of several workers, on the chief only.
         log_metrics: Whether to add figures to the logs of an epoch, for `History`,
             `CSVLogger` and other callbacks after this one: `"nonfinite"`, how many
             findings there were so far.
@@ -87,7 +88,7 @@ class NonFiniteLocator(Member):
         check_freq: int = 1,
         save_dir: str | os.PathLike[str] | None = None,
         on_failure: str = "stop",
-        on_finding: Callable[[NonFinite], object] | None = None,
+        on_finding: Callable[[NonFinite | Incident], object] | None = None,
         log_metrics: bool = False,
         verbose: int = 1,
     ):
