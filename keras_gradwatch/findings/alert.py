@@ -32,6 +32,15 @@ _TITLES = {
 KINDS = tuple(_TITLES)
 
 
+def title(kind: str) -> str:
+    """What alerts of a kind are about, to begin a sentence with.
+
+    Args:
+        kind: One of `KINDS`.
+    """
+    return _TITLES[kind]
+
+
 @dataclass(frozen=True)
 class Alert:
     """What a callback noticed.
@@ -77,7 +86,7 @@ class Alert:
     @property
     def title(self) -> str:
         """What it is about, to begin a sentence with."""
-        return _TITLES[self.kind]
+        return title(self.kind)
 
     def __str__(self) -> str:
         return f"{self.title} at step {self.step}: {self.message}"

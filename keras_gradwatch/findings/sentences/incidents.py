@@ -84,7 +84,9 @@ def _seen(one: Seen) -> str:
             return f"gradients are dead{place} since {since}"
         case alert.NONFINITE:
             return f"NaN or infinity arose{place} at {since}"
-    return f"the rule {name} speaks since {since}"
+        case alert.RULE:
+            return f"the rule {name} speaks since {since}"
+    return f"{alert.title(one.kind).lower()}{place} since {since}"
 
 
 def _rose(one: Seen) -> str:
