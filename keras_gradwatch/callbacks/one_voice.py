@@ -9,8 +9,7 @@ from typing import Any
 from keras_gradwatch.callbacks import workers
 from keras_gradwatch.callbacks.console import line_break, say
 from keras_gradwatch.callbacks.member import Member
-from keras_gradwatch.callbacks.pointing import warn
-from keras_gradwatch.errors import GradwatchWarning
+from keras_gradwatch.callbacks.telling import write
 from keras_gradwatch.findings.clues import CHECK
 from keras_gradwatch.findings.incident import Incident
 from keras_gradwatch.tensorboard.alert_writer import AlertWriter
@@ -58,14 +57,5 @@ def _write(incident: Incident, teller: Member, members: Sequence[Member]) -> Non
     if log_dir is None:
         return
     writer = AlertWriter(log_dir)
-    try:
-        writer.write(incident.alert, incident.epoch)
-    except Exception as error:  # a full disk; training goes on
-        logger.debug("An incident could not be written.", exc_info=True)
-        warn(
-            f"An incident could not be written at step {incident.step}; it is told "
-            f"here alone. {type(error).__name__}: {error}",
-            GradwatchWarning,
-        )
-    finally:
-        writer.close()
+    write(incident.alert, writer)
+    writer.close()

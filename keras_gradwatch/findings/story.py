@@ -70,17 +70,20 @@ def findings(
         digests: All checks of the run in the order of writing.
         alerts: The alerts of that training, each with its position.
     """
-    # Of a kind that comes again and again the first is told, but each NaN has a place.
+    # Of a kind that comes again and again the first is told, but each NaN has a place,
+    # and each incident a story of its own.
     kinds: dict[object, list[tuple[int, Alert]]] = {}
+    told = set()
     for position, alert in alerts:
-        key = position if alert.kind == NONFINITE else alert.kind
+        if alert.kind == INCIDENT:
+            told.add(position)
+        key = position if alert.kind in (NONFINITE, INCIDENT) else alert.kind
         kinds.setdefault(key, []).append((position, alert))
     found = [_noticed(group) for group in kinds.values()]
     if digests:
         checks = trainings(digests)[-1]
         start = len(digests) - len(checks)
         found += _of_checks(checks, start)
-    told = {k for k, alert in kinds.get(INCIDENT, ())}
 
     def order(one):
         # What several callbacks know comes before what each has seen; of a NaN, what
