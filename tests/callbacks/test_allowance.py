@@ -174,3 +174,21 @@ def test_what_was_asked_for_by_the_step_is_not_put_off(data, monkeypatch):
     small_model().fit(*data, batch_size=3, verbose=0, callbacks=[check])
     assert [r.step for r in check.reports] == [0, 2, 4, 6]
     assert all(r.passed for r in check.reports)
+
+
+def test_what_an_alert_asks_for_is_a_closer_look():
+    run = Run()
+    run.train(10)
+    run.check(5.0)
+    run.train(10)
+    assert not run.allowance.affords_a_check()
+    # Of its own seconds: those of the checks to come stay as they are.
+    before = run.allowance.budget().seconds
+    while run.allowance.affords_a_closer_look():
+        run.check(4.0, closely=4.0)
+    assert run.checks == 1 + 8
+    assert run.allowance.budget().extra == 0
+    assert run.allowance.budget().seconds == pytest.approx(before)
+    # Once they are spent, it waits as any check.
+    run.train(5000)
+    assert run.allowance.affords_a_closer_look()
