@@ -56,6 +56,7 @@ if TYPE_CHECKING:  # what `__getattr__` finds, for those who read types
         GradientMismatchError,
         LossAlertError,
         NonFiniteError,
+        SetupError,
     )
     from keras_gradwatch.findings.reading import (
         GradientReading,
@@ -63,6 +64,9 @@ if TYPE_CHECKING:  # what `__getattr__` finds, for those who read types
     )
     from keras_gradwatch.findings.report import (
         GradientReport,
+    )
+    from keras_gradwatch.findings.setup_report import (
+        SetupReport,
     )
     from keras_gradwatch.findings.variable import (
         Comparison,
@@ -81,6 +85,10 @@ if TYPE_CHECKING:  # what `__getattr__` finds, for those who read types
     from keras_gradwatch.nonfinite.saved import (
         SavedFailure,
         load_failure,
+    )
+    from keras_gradwatch.setup.check_setup import (
+        assert_setup,
+        check_setup,
     )
     from keras_gradwatch.tensorboard.reader import (
         read_alerts,
@@ -127,6 +135,7 @@ _NAMES = {
         "GradientMismatchError",
         "LossAlertError",
         "NonFiniteError",
+        "SetupError",
     ],
     "findings.reading": [
         "GradientReading",
@@ -134,6 +143,9 @@ _NAMES = {
     ],
     "findings.report": [
         "GradientReport",
+    ],
+    "findings.setup_report": [
+        "SetupReport",
     ],
     "findings.variable": [
         "Comparison",
@@ -152,6 +164,10 @@ _NAMES = {
     "nonfinite.saved": [
         "SavedFailure",
         "load_failure",
+    ],
+    "setup.check_setup": [
+        "assert_setup",
+        "check_setup",
     ],
     "tensorboard.reader": [
         "read_alerts",

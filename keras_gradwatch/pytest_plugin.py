@@ -1,7 +1,7 @@
-"""The pytest plugin: a fixture, a marker, and how to run a failing case again.
+"""The pytest plugin: two fixtures, a marker, and how to run a failing case again.
 
 Loaded by pytest in every project where this package is installed, so it imports
-neither Keras nor TensorFlow until a test asks for the fixture.
+neither Keras nor TensorFlow until a test asks for a fixture.
 """
 
 from __future__ import annotations
@@ -130,6 +130,20 @@ def gradient_check(request: pytest.FixtureRequest) -> GradientChecks:
             options[name] = asked
     used = request.node.stash.setdefault(_USED, {})
     return GradientChecks(options, used)
+
+
+@pytest.fixture
+def setup_check() -> Callable[..., kgw.SetupReport]:
+    """Checks a whole set-up, and fails the test with all that is wrong with it.
+
+    Example:
+
+    ```python
+    def test_my_setup(setup_check):
+        setup_check(model, x, y)  # as `assert_setup`
+    ```
+    """
+    return kgw.assert_setup
 
 
 @pytest.hookimpl(wrapper=True)

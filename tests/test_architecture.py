@@ -17,7 +17,7 @@ TESTS = ROOT / "tests"
 FLOORS = (
     ("__init__", "__main__", "pytest_plugin"),  # faces: how people come in
     ("functions", "callbacks"),  # what a user calls, in a script or in `fit`
-    ("check", "stats", "nonfinite", "losses"),  # the questions: gradients, NaN, loss
+    ("check", "stats", "nonfinite", "losses", "setup"),  # the questions
     ("tensorboard",),  # writes what was found, and shows it
     ("replica", "findings"),  # a model as a function; what was found, as data
     ("framework",),  # what must be known of Keras and TensorFlow
@@ -31,6 +31,10 @@ STRANGERS = (
     ("losses", "check"),
     ("losses", "stats"),
     ("losses", "nonfinite"),
+    ("setup", "check"),
+    ("setup", "stats"),
+    ("setup", "nonfinite"),
+    ("setup", "losses"),
     ("replica", "check.numerics"),
 )
 # All that tensorboard/ knows.

@@ -74,6 +74,25 @@ def test_all(gradient_check):
     done.assert_outcomes(passed=1)
 
 
+def test_a_setup(run):
+    done = run(
+        """
+def model(loss):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile("sgd", loss)
+    return model
+
+def test_right(setup_check):
+    setup_check(model("mse"), x, x[:, :1])
+
+def test_wrong(setup_check):
+    setup_check(model("mse"), x, x[:, :1] + 1000)
+"""
+    )
+    done.assert_outcomes(passed=1, failed=1)
+    done.stdout.fnmatch_lines(["E*SetupError: Set-up: INCONCLUSIVE. Worth a look*"])
+
+
 def test_marker_and_options(run):
     code = """
 @pytest.mark.gradient_check(seed=7, samples=2, tolerance=0.05)

@@ -18,12 +18,14 @@ from keras_gradwatch.findings.causes import CAUSES
 from keras_gradwatch.findings.clues import CLUES
 from keras_gradwatch.findings.handed import Handed
 from keras_gradwatch.findings.notes import NOTES
+from keras_gradwatch.findings.observation import Answer, Observation
 from keras_gradwatch.findings.pattern import Pattern
 from keras_gradwatch.findings.place import Line, Place
 
 # The key of the name of a class, and the classes that carry theirs.
 CLASS = "is"
-_PARTS = (*CAUSES, *CLUES, *NOTES, Handed, Line, Pattern, Place)
+_SINGLE = (Answer, Handed, Line, Observation, Pattern, Place)
+_PARTS = (*CAUSES, *CLUES, *NOTES, *_SINGLE)
 _CLASSES = {part.__name__: part for part in _PARTS}
 
 

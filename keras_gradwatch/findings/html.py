@@ -55,15 +55,16 @@ def name(found: str) -> str:
     return f"<bdi>{text(plain(found, _ROOM))}</bdi>"
 
 
-def badge(verdict: str) -> str:
+def badge(verdict: str, word: str = "") -> str:
     """A verdict in its colours.
 
     Args:
         verdict: One of `verdicts.VERDICTS`.
+        word: What is to stand there instead of it, if anything.
     """
     back, front = BADGES[verdict]
     style = f"padding: 0 6px; border-radius: 3px; background: {back}; color: {front}"
-    return f'<b style="{style}">{verdict}</b>'
+    return f'<b style="{style}">{word or verdict}</b>'
 
 
 def _row(tag: str, cells: Iterable[str]) -> str:

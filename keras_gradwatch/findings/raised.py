@@ -7,7 +7,9 @@ from keras_gradwatch.findings import sentences
 from keras_gradwatch.findings.alert import Alert
 from keras_gradwatch.findings.nonfinite import NonFinite
 from keras_gradwatch.findings.notes import Refusal
+from keras_gradwatch.findings.observation import LOOK
 from keras_gradwatch.findings.report import GradientReport
+from keras_gradwatch.findings.setup_report import SetupReport
 from keras_gradwatch.findings.verdicts import FAIL, INCONCLUSIVE
 
 
@@ -15,6 +17,17 @@ class GradientMismatchError(GradwatchError, AssertionError):
     """A gradient is wrong, or what becomes of it. `report` holds what was found."""
 
     def __init__(self, report: GradientReport):
+        super().__init__(str(report))
+        self.report = report
+
+    def __reduce__(self):
+        return type(self), (self.report,)
+
+
+class SetupError(GradwatchError, AssertionError):
+    """A set-up is wrong, or worth a look. `report` holds all that was found."""
+
+    def __init__(self, report: SetupReport):
         super().__init__(str(report))
         self.report = report
 
@@ -65,6 +78,21 @@ def passing(report: GradientReport) -> GradientReport:
     __tracebackhide__ = True  # pytest then points at the line of the test
     if report.verdict == FAIL or report.severe:
         raise GradientMismatchError(report)
+    if report.verdict == INCONCLUSIVE:
+        raise UncheckableError(str(report))
+    return report
+
+
+def sound(report: SetupReport) -> SetupReport:
+    """The same report of a set-up.
+
+    Raises:
+        SetupError: If something is wrong or worth a look.
+        UncheckableError: If something could not be told.
+    """
+    __tracebackhide__ = True
+    if report.verdict == FAIL or report.names_of(LOOK):
+        raise SetupError(report)
     if report.verdict == INCONCLUSIVE:
         raise UncheckableError(str(report))
     return report

@@ -92,10 +92,59 @@ def trace(model: keras.Model, function: Callable[[], Any]) -> None:
 def training_loss(model: keras.Model, batch: Any) -> tf.Tensor:
     """The loss that the default `train_step` differentiates."""
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
-    y_pred = model(x, training=True) if model._call_has_training_arg else model(x)
+    y_pred = predicted(model, x, True)
     return model._compute_loss(
         x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
     )
+
+
+def predicted(model: keras.Model, x: Any, training: bool) -> Any:
+    """What a model makes of inputs, as its `train_step` and `test_step` call it."""
+    return model(x, training=training) if model._call_has_training_arg else model(x)
+
+
+def loss_of_outputs(model: keras.Model, batch: Any, y_pred: Any) -> Any:
+    """The loss of given outputs, without what layers add where that can be told."""
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+    if has_default_loss(model) and model._compile_loss is not None:
+        return model._compile_loss(y, y_pred, sample_weight)
+    return model._compute_loss(
+        x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
+    )
+
+
+def has_default_loss(model: keras.Model) -> bool:
+    """Whether `compute_loss` is that of Keras: what was compiled, and what is added."""
+    default = keras.Model.compute_loss
+    return getattr(model.compute_loss, "__func__", None) is default
+
+
+def compiled_losses(model: keras.Model) -> list[tuple[tuple, Any]]:
+    """The loss objects of `compile()`, each with the path to its output."""
+    compiled = model._compile_loss
+    entries = () if compiled is None else compiled._flat_losses or ()
+    return [(tuple(entry.path), entry.loss) for entry in entries]
+
+
+def options_of(loss: Any) -> dict[str, Any]:
+    """What the function that Keras has wrapped in a loss is called with."""
+    return dict(getattr(loss, "_fn_kwargs", None) or {})
+
+
+def frozen(layer: keras.Layer) -> Patch:
+    """Makes a layer behave as one that is not trained."""
+    return Patch(layer, "_trainable", False)
+
+
+def mask_of(tensor: Any) -> Any:
+    """The mask that Keras attached to a tensor, or None."""
+    return getattr(tensor, "_keras_mask", None)
+
+
+def give_mask(tensor: Any, mask: Any) -> None:
+    """Attaches a mask, if there is one."""
+    if mask is not None:
+        tensor._keras_mask = mask
 
 
 def has_default_train_step(model: keras.Model) -> bool:

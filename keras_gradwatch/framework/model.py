@@ -23,11 +23,11 @@ def has_weights(model: keras.Model) -> bool:
     )
 
 
-def assert_ready(model: keras.Model) -> None:
+def assert_built(model: keras.Model) -> None:
     """Looks at a model before anything runs.
 
     Raises:
-        InvalidArgumentError: If it can't be trained as it is.
+        InvalidArgumentError: If it is no compiled model, or has no weights yet.
     """
     if not isinstance(model, keras.Model):
         raise InvalidArgumentError(
@@ -44,6 +44,15 @@ def assert_ready(model: keras.Model) -> None:
             "The model must be built: it has no weights yet. Call it on a batch, "
             f"or `model.build(input_shape)`, first. Received: model={model.name!r}"
         )
+
+
+def assert_ready(model: keras.Model) -> None:
+    """Looks at a model before anything runs.
+
+    Raises:
+        InvalidArgumentError: If it can't be trained as it is.
+    """
+    assert_built(model)
     if not model.trainable_variables:
         raise InvalidArgumentError(
             "The model has no trainable weights: there is no gradient to check. "

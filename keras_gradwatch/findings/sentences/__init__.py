@@ -3,8 +3,8 @@
 Nothing reads them but people. Whoever wants to know what was found asks the data.
 `reasons` says the cause of a verdict, `remarks` says notes, `symptoms` says what gives
 the alarm, `losses` what is odd about a loss, `incidents` what several callbacks know of
-an alert, `blamed` says which examples are to blame, and `phrases` are the parts that
-stand in several sentences.
+an alert, `setups` what was seen of a set-up, `blamed` says which examples are to blame,
+and `phrases` are the parts that stand in several sentences.
 """
 
 from keras_gradwatch.findings.sentences.blamed import blamed

@@ -1,0 +1,1 @@
+"""Is the set-up right? Model, loss and data together, before training."""
