@@ -263,6 +263,11 @@ def backend_random() -> Any:
     return backend.random
 
 
+def backend_nn() -> Any:
+    """The module whose functions all cross-entropies of Keras go through."""
+    return backend.nn
+
+
 def global_seed_state() -> keras.Variable | None:
     """The state of the generator that draws without a seed; None if none did yet."""
     generator = global_state.get_global_attribute("global_seed_generator")

@@ -23,11 +23,14 @@ from keras_gradwatch.setup.kinds_of_outputs import (
     SPARSE,
     UNIT,
     axis_of,
+    kind_of,
     kind_of_loss,
     kind_of_outputs,
     name_of_loss,
     takes_logits,
 )
+
+_ENTROPIES = (CATEGORICAL, SPARSE, BINARY)
 
 
 def agreement(case: Case) -> Iterator[Observation]:
@@ -48,42 +51,56 @@ def agreement(case: Case) -> Iterator[Observation]:
         return
     elif case.trained[0] and not np.isfinite(case.trained[0][0]):
         yield wrong("loss_not_finite", (), case.trained[0][0])
-    if not case.is_default:
-        yield not_told("own_loss", ("`train_step`",))
-    elif not internals.has_default_loss(case.model):
-        yield not_told("own_loss", ("`compute_loss`",))
-        return
-    elif not case.losses:
-        # Nothing was compiled: the loss is what layers add.
-        observed = right if case.y is None else not_told
-        yield observed("no_compiled_loss")
-    for loss, target, outputs, far in case.losses:
-        yield from _of_loss(loss, arr(target), outputs, far)
+    if case.is_default and internals.has_default_loss(case.model):
+        if not case.losses:
+            # Nothing was compiled: the loss is what layers add.
+            observed = right if case.y is None else not_told
+            yield observed("no_compiled_loss")
+        for loss, target, outputs, far in case.losses:
+            given = name_of_loss(loss), takes_logits(loss), axis_of(loss)
+            if kind_of_loss(loss) in _ENTROPIES:
+                yield from _of_loss(*given, arr(target), outputs, far)
+        others = [x.name for x, *_ in case.losses if kind_of_loss(x) not in _ENTROPIES]
+        if others:
+            yield from _inside(case, right("any_outputs", others))
+    else:
+        own = "`compute_loss`" if case.is_default else "`train_step`"
+        yield from _inside(case, not_told("own_loss", (own,)))
 
 
-def _of_loss(loss, y, outputs, far):
-    kind = kind_of_loss(loss)
-    name = name_of_loss(loss) or loss.name
-    if kind not in (CATEGORICAL, SPARSE, BINARY):
-        yield right("any_outputs", (name,))
-        return
-    gives = kind_of_outputs(far, axis_of(loss))
+def _inside(case, otherwise):
+    """The cross-entropies of Keras that are called in code of the user's own."""
+    found = [] if case.trained[0] is None else case.entropies
+    known = False
+    for entropy, target, outputs, far in found:
+        known = True
+        given = entropy.name, entropy.takes_logits, entropy.axis
+        yield from _of_loss(*given, target, outputs, far)
+    if not known:
+        yield otherwise
+
+
+def _of_loss(name, is_of_logits, axis, y, outputs, far):
+    kind = kind_of(name)
+    gives = kind_of_outputs(far, axis)
     low, high = far.min(), far.max()
-    if kind != BINARY and outputs.shape[axis_of(loss)] == 1:
+    if kind != BINARY and outputs.shape[axis] == 1:
         yield wrong("one_class", (name,))
     elif gives == SIMPLEX and outputs.shape[-1] == 1:
         yield wrong("softmax_of_one", (name,))
-    elif takes_logits(loss) and gives in (SIMPLEX, UNIT):
+    elif is_of_logits and gives in (SIMPLEX, UNIT):
         what = "softmax" if gives == SIMPLEX else "sigmoid"
         yield wrong("squashed_twice", (name, what), low, high)
-    elif not takes_logits(loss) and gives not in (SIMPLEX, UNIT):
+    elif not is_of_logits and gives not in (SIMPLEX, UNIT):
+        if outputs.min() < 0 or outputs.max() > 1:
+            low, high = outputs.min(), outputs.max()  # as they are, not moved
         yield wrong("logits_as_probabilities", (name,), low, high)
     elif kind == BINARY and gives == SIMPLEX and not _is_one_hot(y):
         yield wrong("softmax_of_many_labels", (name,))
-    elif kind != BINARY and not takes_logits(loss) and gives == UNIT:
-        yield look("sigmoids_of_classes", (name,), *_sums(far, axis_of(loss)))
+    elif kind != BINARY and not is_of_logits and gives == UNIT:
+        yield look("sigmoids_of_classes", (name,), *_sums(far, axis))
     else:
-        what = "logits" if takes_logits(loss) else "probabilities"
+        what = "logits" if is_of_logits else "probabilities"
         yield right("outputs_agree", (name, what), low, high)
 
 

@@ -21,6 +21,7 @@ from keras_gradwatch.findings.observation import (
     right,
     wrong,
 )
+from keras_gradwatch.framework import batch as batches
 from keras_gradwatch.setup.attempts import attempt
 from keras_gradwatch.setup.case import Case
 from keras_gradwatch.setup.sampled import rows
@@ -28,8 +29,12 @@ from keras_gradwatch.setup.sampled import rows
 # Round-off of a loss in float32; what it may differ by in half precision.
 _SAME, _SAME_IN_HALF = 1e-4, 2e-2
 # Draws to take the mean over, and by how many standard errors two means may differ: of
-# six draws the error itself is known to a third.
-_DRAWS, _WIDE = 6, 5.0
+# twelve draws the error itself is known to a fifth.
+_DRAWS, _WIDE = 12, 5.0
+# A loss that can't be told from others that differ by this share is not told.
+_VAGUE = 0.25
+# Of a loss that scatters only a sum is told, by about this ratio.
+_TWICE = 1.8, 2.2
 
 
 def average(case: Case) -> Iterator[Observation]:
@@ -55,10 +60,13 @@ def average(case: Case) -> Iterator[Observation]:
         own, found, scatter = _over_draws(case, twice)
     limit = _limit(case) * max(abs(own), abs(found)) + _WIDE * scatter
     if abs(found - own) <= limit:
-        if limit > 0.5 * abs(own) and scatter > 0:
+        if limit > _VAGUE * abs(own) and scatter > 0:
             yield not_told("scatters", (), own, scatter)
         else:
             yield right("average", _halves(case, own, limit), own, found)
+        return
+    if scatter > 0 and not _TWICE[0] < found / own < _TWICE[1]:
+        yield not_told("scatters", (), own, scatter)
         return
     if _couples(case, limit):
         yield not_told("coupled", (), own, found)
@@ -71,19 +79,32 @@ def _limit(case):
 
 
 def _draws(case):
-    """Whether the loss of the same batch is not always the same."""
+    """Whether the loss of the same batch is not always the same.
+
+    Nor in another order: a draw with a fixed seed is another one for each place.
+    """
     run = case.rehearsal
-    return run.draws or run.loss(case.part)[0] != case.trained[0][0]
+    own, limit = case.trained[0][0], _limit(case)
+    turned = rows(case.part, range(case.count - 1, -1, -1))
+    others = (run.loss(case.part, 1)[0], run.loss(turned)[0])
+    return any(abs(other - own) > limit * abs(own) for other in others)
 
 
 def _over_draws(case, twice):
     """The means of both losses over some draws, and the error of their difference."""
     run = case.rehearsal
-    states = [run.other_draws(k) for k in range(_DRAWS)]
-    pairs = [[run.loss(b, s)[0] for b in (case.part, twice)] for s in states]
+    rng = np.random.default_rng(0)
+    pairs = [
+        [run.loss(_shuffled(b, rng), k)[0] for b in (case.part, twice)]
+        for k in range(_DRAWS)
+    ]
     own, found = np.mean(pairs, axis=0)
     errors = np.std(pairs, axis=0, ddof=1) / np.sqrt(_DRAWS)
     return float(own), float(found), float(np.hypot(*errors))
+
+
+def _shuffled(batch, rng):
+    return rows(batch, rng.permutation(batches.batch_size(batch)).tolist())
 
 
 def _halves(case, own, limit):

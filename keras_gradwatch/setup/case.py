@@ -22,7 +22,7 @@ from keras_gradwatch.setup.kinds_of_outputs import (
 )
 from keras_gradwatch.setup.rehearsal import Forward, Rehearsal
 from keras_gradwatch.setup.sampled import few
-from keras_gradwatch.setup.watched import LayerCall
+from keras_gradwatch.setup.watched import Entropy, LayerCall
 
 # How far to move weights to see what numbers outputs can be: far enough that what is
 # not bounded leaves the bounds, and near, where large ones overflow.
@@ -119,6 +119,25 @@ class Case:
                 if all(np.all(np.isfinite(values)) for values in outputs):
                     found.append(outputs)
         return [np.stack(same) for same in zip(*found, strict=True)]
+
+    @functools.cached_property
+    def entropies(self) -> list[tuple[Entropy, np.ndarray, np.ndarray, np.ndarray]]:
+        """As `losses`, for the cross-entropies that code of the user's own calls."""
+        run = self.rehearsal
+        first, _ = attempt(lambda: run.entropies(self.part))
+        if not first:
+            return []
+        found = []
+        for seed, far in enumerate(_FAR):
+            with run.moved(seed, far):
+                outputs = [arr(p) for _, _, p in run.entropies(self.part)]
+            if all(np.all(np.isfinite(values)) for values in outputs):
+                found.append(outputs)
+        elsewhere = [np.stack(same) for same in zip(*found, strict=True)]
+        return [
+            (entropy, arr(y), arr(p), away)
+            for (entropy, y, p), away in zip(first, elsewhere, strict=False)
+        ]
 
     @functools.cached_property
     def trained(self) -> tuple[tuple[float, list[Any]] | None, str]:

@@ -106,7 +106,8 @@ def _in_layers(case):
         if not figures or not call.layer.weights:
             continue
         if isinstance(call.layer, keras.layers.Embedding):
-            yield from _ids(call.layer, arr(figures[0]))
+            if _looks_up(call):
+                yield from _ids(call.layer, arr(figures[0]))
         elif not _holds_layers(call.layer, calls):
             is_first = not any(depends_on(t, before) for t in call.inputs)
             if is_first and not normalised:
@@ -121,6 +122,11 @@ def _layers(case):
 def _holds_layers(layer, calls):
     inner = {id(x) for x in internals.children(layer)}
     return any(id(call.layer) in inner for call in calls)
+
+
+def _looks_up(call):
+    """Whether an embedding is asked for rows: it may serve as the last layer, too."""
+    return call.outputs[0].shape.rank == call.inputs[0].shape.rank + 1
 
 
 def _ids(layer, ids):

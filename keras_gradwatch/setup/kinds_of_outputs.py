@@ -58,7 +58,12 @@ def kind_of_loss(loss: Any) -> str:
     Args:
         loss: A loss object.
     """
-    return _LOSSES.get(name_of_loss(loss), OTHER)
+    return kind_of(name_of_loss(loss))
+
+
+def kind_of(name: str) -> str:
+    """Which kind a loss is, by the name of its function."""
+    return _LOSSES.get(name, OTHER)
 
 
 def name_of_loss(loss: Any) -> str:

@@ -22,11 +22,17 @@ from keras_gradwatch.framework import graphs
 from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.framework.isolation import same_raw_variables
 from keras_gradwatch.framework.patches import Patch, applied
+from keras_gradwatch.replica.lift import draws
 from keras_gradwatch.replica.lift.pure import Pure
 from keras_gradwatch.replica.precision import TRAINING
 from keras_gradwatch.replica.replica import Replica
 from keras_gradwatch.replica.train_step import Objective
-from keras_gradwatch.setup.watched import LayerCall, watched_layers
+from keras_gradwatch.setup.watched import (
+    Entropy,
+    LayerCall,
+    watched_entropies,
+    watched_layers,
+)
 
 # How far weights are moved, as a share of the size of the largest entry of each: far
 # enough that what is zero by initialisation is not, near enough to be a usual network.
@@ -72,6 +78,7 @@ class Rehearsal:
         self.states = self._replica.states()
         self.losses: list[Any] = []
         self.has_gradient: list[bool] = []
+        self._entropies: list[Entropy] = []
         self.calls: list[LayerCall] = []
         self.raw: list[tf.Variable] = []
         self._known: dict[Any, Callable] = {}
@@ -99,36 +106,27 @@ class Rehearsal:
         for value, start in zip(self.values, self._start, strict=True):
             value.assign(start)
 
-    def other_draws(self, number: int) -> list[tf.Tensor]:
-        """The states with the seeds of other draws.
-
-        Args:
-            number: Which, 0 for those of the model.
-        """
+    def _other_draws(self, number):
+        """The states with the seeds of other draws."""
         return [
             state + tf.cast(number, state.dtype) if _is_seed(variable) else state
             for variable, state in zip(self._replica.others, self.states, strict=True)
         ]
 
-    @property
-    def draws(self) -> bool:
-        """Whether the model has seeds of its own."""
-        return any(map(_is_seed, self._replica.others))
-
-    def loss(
-        self, batch: Any, states: Sequence[tf.Tensor] | None = None
-    ) -> tuple[float, list[Any]]:
+    def loss(self, batch: Any, draw: int = 0) -> tuple[float, list[Any]]:
         """The training loss, and its gradients.
 
         Args:
             batch: What `train_step` is handed.
-            states: Other states, such as `other_draws`.
+            draw: Number of the draws, 0 for those of the model's own seeds.
 
         Returns:
             A tuple of the loss and a tensor or None for each weight, in float32 or
             float64.
         """
-        target, gradients = self.step(batch)(states or self.states, batch)
+        draws.number().assign(draw)
+        states = self._other_draws(draw) if draw else self.states
+        target, gradients = self.step(batch)(states, batch)
         return float(target), self._whole(gradients)
 
     def step(self, batch: Any) -> Callable:
@@ -214,6 +212,28 @@ class Rehearsal:
     def is_single(self) -> bool:
         """Whether all is computed in float32 at least."""
         return internals.lowest_compute_dtype(self.model) in ("float32", "float64")
+
+    def entropies(self, batch: Any) -> list[tuple[Entropy, tf.Tensor, tf.Tensor]]:
+        """The cross-entropies of Keras that the training step computes.
+
+        Args:
+            batch: What `train_step` is handed.
+
+        Returns:
+            For each what is known of it, its targets and its outputs.
+        """
+
+        def run(states, batch):
+            with watched_entropies() as found:
+                self._replica.differentiated(self.values, states, batch)
+            graph = tf.compat.v1.get_default_graph()
+            pairs = [(e, [tf.convert_to_tensor(t) for t in ts]) for e, ts in found]
+            here = [(e, ts) for e, ts in pairs if all(t.graph is graph for t in ts)]
+            self._entropies = [entropy for entropy, _ in here]
+            return [tensors for _, tensors in here]
+
+        found = self._graph("entropies", run, self.states, batch)(self.states, batch)
+        return [(e, y, p) for e, (y, p) in zip(self._entropies, found, strict=True)]
 
     def data_loss(self, batch: Any, outputs: Any, masks: Sequence[Any]) -> float:
         """The compiled loss of given outputs, without what layers add.

@@ -1,8 +1,9 @@
-"""What goes into the layers of a model while its code runs."""
+"""What goes into layers and cross-entropies while a model's code runs."""
 
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.framework.patches import Replacement, replaced
 
 
@@ -26,6 +28,53 @@ class LayerCall:
     layer: keras.Layer
     inputs: list[tf.Tensor] = field(default_factory=list)
     outputs: list[tf.Tensor] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Entropy:
+    """One call of a cross-entropy of Keras.
+
+    Args:
+        name: Which.
+        takes_logits: Whether it takes its inputs for logits.
+        axis: Along which it has its classes.
+    """
+
+    name: str
+    takes_logits: bool
+    axis: int
+
+
+_ENTROPIES = (
+    "categorical_crossentropy",
+    "sparse_categorical_crossentropy",
+    "binary_crossentropy",
+)
+
+
+@contextlib.contextmanager
+def watched_entropies() -> Iterator[list[tuple[Entropy, list[Any]]]]:
+    """Watches the calls of cross-entropies. Only this thread is affected.
+
+    Yields:
+        A list of the calls, each with its targets and outputs.
+    """
+    calls: list[tuple[Entropy, list[Any]]] = []
+
+    def watched(name):
+        def call(original, *args, **kwargs):
+            given = inspect.signature(original).bind(*args, **kwargs)
+            given.apply_defaults()
+            known = given.arguments
+            entropy = Entropy(name, bool(known["from_logits"]), known.get("axis", -1))
+            calls.append((entropy, [known["target"], known["output"]]))
+            return original(*args, **kwargs)
+
+        return call
+
+    module = internals.backend_nn()
+    with replaced([Replacement(module, n, watched(n)) for n in _ENTROPIES]):
+        yield calls
 
 
 @contextlib.contextmanager

@@ -584,3 +584,20 @@ def own_batch_normalisation():
 
     x = numbers(200, 8)
     return compiled(stack((8,), layers.Dense(8), Own(), layers.Dense(3))), x, labels(x)
+
+
+@healthy
+def own_step_with_its_own_entropy():
+    class Own(keras.Model):
+        def train_step(self, data):
+            x, y = data
+            with tf.GradientTape() as tape:
+                code = self(x, training=True)
+                loss = 0.1 * ops.mean(ops.square(code)) + LOGITS(y, code)
+            own = self.trainable_variables
+            self.optimizer.apply(tape.gradient(loss, own), own)
+            return {"loss": loss}
+
+    x = numbers(200, 8)
+    inputs = keras.Input((8,))
+    return compiled(Own(inputs, layers.Dense(3)(inputs)), None), x, labels(x)

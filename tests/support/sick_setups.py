@@ -141,6 +141,32 @@ def no_softmax_in_own_step():
     return compiled(model, "sparse_categorical_crossentropy"), X, Y
 
 
+@sick("outputs")
+def no_softmax_in_a_function():
+    def loss(y, p):
+        return losses.sparse_categorical_crossentropy(y, p)
+
+    return compiled(dense(3), loss), X, Y
+
+
+@sick("outputs")
+def sigmoid_twice_in_a_step():
+    class Own(keras.Model):
+        def train_step(self, data):
+            x, y = data
+            with tf.GradientTape() as tape:
+                scores = self(x, training=True)
+                found = losses.binary_crossentropy(y, scores, from_logits=True)
+                loss = ops.mean(found) + 0.01 * ops.mean(scores)
+            own = self.trainable_variables
+            self.optimizer.apply(tape.gradient(loss, own), own)
+            return {"loss": loss}
+
+    inputs = keras.Input((8,))
+    outputs = layers.Dense(1, "sigmoid")(inputs)
+    return compiled(Own(inputs, outputs), None), X, (X[:, :1] > 0).astype("float32")
+
+
 # --- targets ----------------------------------------------------------------------
 
 

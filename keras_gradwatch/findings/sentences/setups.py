@@ -152,7 +152,7 @@ _SAID: dict[str, tuple[str, str]] = {
     ),
     # outputs
     "outputs_agree": ("{n[0]} takes {n[1]}, and the model gives such.", ""),
-    "any_outputs": ("The loss {n[0]!r} takes any outputs.", ""),
+    "any_outputs": ("{names} takes any outputs.", ""),
     "no_compiled_loss": ("No loss was compiled: layers add it.", ""),
     "own_step": ("The training step can't be followed: {n[0]}", ""),
     "own_loss": (
@@ -366,7 +366,7 @@ def evidence(found: Answer) -> str:
     Args:
         found: The answer.
     """
-    return " ".join(_said(o) for o in _worth_saying(found))
+    return " ".join(dict.fromkeys(map(_said, _worth_saying(found))))
 
 
 def remedy(found: Answer) -> str:
