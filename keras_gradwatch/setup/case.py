@@ -57,6 +57,12 @@ class Case:
         outer = [o for o in self.objectives if not o.inner]
         self.several = len(outer) if len(outer) > 1 else 0
         self.rehearsal = Rehearsal(model, outer[0] if len(outer) == 1 else None)
+        if self.in_training[0] is None and self.part is not many:
+            # It may be one graph, of which a part is nothing.
+            whole = attempt(lambda: self.rehearsal.forward(many, True))
+            if whole[0] is not None:
+                self.part, self.in_training = many, whole
+                self.count = batches.batch_size(many)
 
     def _objectives(self):
         steps = Steps(self.model)

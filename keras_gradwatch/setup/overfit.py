@@ -126,7 +126,10 @@ def _small(case):
     most = max(min(_EXAMPLES, case.count, parameters // max(outputs, 1)), 2)
     index = sorted(_diverse(case)[:most])
     small = rows(case.part, index)
-    return small, attempt(lambda: case.rehearsal.forward(small, True))[0]
+    found, _ = attempt(lambda: case.rehearsal.forward(small, True))
+    if found is None and forward is not None:  # it is one piece
+        return case.part, forward
+    return small, found
 
 
 def _diverse(case):
@@ -192,7 +195,6 @@ def _adam(run, batch):
     slots = [tf.Variable(tf.zeros(sum(sizes))) for _ in range(2)]
     mean, square = slots
 
-    @tf.function(autograph=False)
     def step(rate, number):
         loss, found = gradients(states, batch)
         rest = iter(found)
@@ -209,4 +211,6 @@ def _adam(run, batch):
             value.assign_sub(tf.cast(tf.reshape(move, value.shape), value.dtype))
         return loss
 
+    if not run.model.run_eagerly:  # whose code may need values
+        step = tf.function(step, autograph=False)
     return step, slots

@@ -36,8 +36,13 @@ def sampled(x: Any, y: Any, sample_weight: Any) -> Any:
     """
     stream = _stream(x)
     if stream is None:
-        named = {"x": x, "y": y, "sample_weight": sample_weight}
-        return batches.from_arrays(**{k: _thinned(v) for k, v in named.items()})
+        parts = [
+            part.to_numpy() if hasattr(part, "to_numpy") else part
+            for part in (x, y, sample_weight)
+        ]
+        if not any(map(_is_graph, tf.nest.flatten(parts))):
+            parts = list(map(_thinned, parts))
+        return batches.from_arrays(*parts)
     if y is not None or sample_weight is not None:
         raise InvalidArgumentError(
             "Arguments `y` and `sample_weight` must be None where `x` gives batches: "
@@ -90,14 +95,20 @@ def _stream(x) -> Iterator | None:
     return x if hasattr(x, "__next__") else None
 
 
+def _is_graph(leaf):
+    """Whether a tensor is square: what connects the examples, perhaps."""
+    shape = tuple(getattr(leaf, "shape", ()))
+    return isinstance(leaf, tf.SparseTensor) or (
+        len(shape) == 2 and shape[0] == shape[1]
+    )
+
+
 def _thinned(value):
     """Arrays cut to `MANY` examples, before anything is copied."""
-    if hasattr(value, "to_numpy"):
-        value = value.to_numpy()
 
     def cut(leaf):
         shape = getattr(leaf, "shape", None)
-        if not shape or (shape[0] or 0) <= MANY or isinstance(leaf, tf.SparseTensor):
+        if not shape or (shape[0] or 0) <= MANY:
             return leaf
         index = np.linspace(0, shape[0] - 1, MANY).astype(int)
         return leaf[index] if isinstance(leaf, np.ndarray) else tf.gather(leaf, index)

@@ -601,3 +601,71 @@ def own_step_with_its_own_entropy():
     x = numbers(200, 8)
     inputs = keras.Input((8,))
     return compiled(Own(inputs, layers.Dense(3)(inputs)), None), x, labels(x)
+
+
+@healthy
+def one_graph():
+    """Whose examples are the nodes: they can't be taken apart."""
+
+    class Graph(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = layers.Dense(8, "relu"), layers.Dense(3)
+
+        def call(self, inputs):
+            edges, nodes = inputs
+            return self.last(ops.matmul(edges, self.first(nodes)))
+
+    x = numbers(40, 8)
+    edges = np.eye(40, dtype="float32") + 0.1 * np.roll(np.eye(40), 1, axis=0)
+    model = Graph()
+    model([edges, x])
+    return compiled(model), [edges, x], labels(x)
+
+
+@healthy
+def needs_values():
+    class Asking(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.last = layers.Dense(3)
+
+        def call(self, x):
+            return self.last(x if float(ops.sum(x)) < 1e9 else -x)
+
+    x = numbers(200, 8)
+    model = Asking()
+    model(x[:2])
+    return compiled(model, run_eagerly=True), x, labels(x)
+
+
+@healthy
+def words_as_strings():
+    words = keras.Input((1,), dtype="string")
+    ids = layers.StringLookup(vocabulary=["a", "b", "c"])(words)
+    h = layers.Flatten()(layers.Embedding(5, 4)(ids))
+    x = tf.constant([["a"], ["b"], ["c"], ["a"]] * 10)
+    return (
+        compiled(keras.Model(words, layers.Dense(2)(h))),
+        x,
+        np.array([0, 1, 1, 0] * 10),
+    )
+
+
+@healthy
+def of_a_strategy():
+    devices = [device.name for device in tf.config.list_logical_devices("CPU")]
+    with tf.distribute.MirroredStrategy(devices[:1]).scope():
+        model = compiled(dense())
+    x = numbers(200, 8)
+    return model, x, labels(x)
+
+
+@healthy
+def shared_embedding():
+    """Which is the last layer, too."""
+    x, _ = sentences()
+    words = keras.Input((7,), dtype="int32")
+    both = layers.ReversibleEmbedding(20, 8)
+    h = layers.Dense(8, "gelu")(both(words))
+    return compiled(keras.Model(words, both(h, reverse=True))), x, np.roll(x, 1, axis=1)
