@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -91,7 +92,8 @@ def check_setup(
     assert_built(model)
     started = time.perf_counter()
     many = sampled(x, y, sample_weight)
-    with ONE_AT_A_TIME, outside_strategies():
+    with ONE_AT_A_TIME, outside_strategies(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras warns again in `fit`
         case = Case(model, many)
         answers = {name: _answered(ask, case) for name, ask in _QUESTIONS.items()}
     return SetupReport(

@@ -189,14 +189,17 @@ def _is_learned(losses, data, guess):
 
 
 def _adam(run, batch):
-    """One step of Adam on the copy, compiled, and its slots: flat, for all weights."""
+    """One step of Adam on the copy, and its slots: flat, for all weights.
+
+    The gradients come from a graph that was made ready before; only the update is new.
+    """
     gradients, states, values = run.step(batch), run.states, run.values
     sizes = [int(np.prod(v.shape)) for v in values]
     slots = [tf.Variable(tf.zeros(sum(sizes))) for _ in range(2)]
     mean, square = slots
 
-    def step(rate, number):
-        loss, found = gradients(states, batch)
+    @tf.function(autograph=False)
+    def update(found, rate, number):
         rest = iter(found)
         flat = [
             tf.reshape(next(rest), [-1]) if there else tf.zeros(size)
@@ -209,8 +212,10 @@ def _adam(run, batch):
         moves = tf.split(rate * mean / (1 - 0.9**number) / size, sizes)
         for value, move in zip(values, moves, strict=True):
             value.assign_sub(tf.cast(tf.reshape(move, value.shape), value.dtype))
+
+    def step(rate, number):
+        loss, found = gradients(states, batch)
+        update(list(found), rate, number)
         return loss
 
-    if not run.model.run_eagerly:  # whose code may need values
-        step = tf.function(step, autograph=False)
     return step, slots

@@ -8,7 +8,6 @@ off, and other draws are the same each time as far as Keras makes them.
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -289,10 +288,8 @@ class Rehearsal:
         return function
 
     def _traced(self, run, *arguments):
-        with warnings.catch_warnings():  # Keras warns again in `fit`
-            warnings.simplefilter("ignore")
-            compiled = tf.function(run, autograph=False)
-            return compiled.get_concrete_function(*arguments)
+        compiled = tf.function(run, autograph=False)
+        return compiled.get_concrete_function(*arguments)
 
     def _quiet(self, function):
         """The same without what it does besides."""

@@ -52,7 +52,9 @@ def state_of(model):
     )
 
 
-@pytest.mark.parametrize("is_trained", [False, True])
+@pytest.mark.parametrize(
+    "is_trained", [True, pytest.param(False, marks=pytest.mark.long)]
+)
 def test_nothing_is_touched(is_trained):
     def after(check):
         keras.utils.clear_session(free_memory=False)

@@ -10,10 +10,10 @@ from tests.support.setup_zoo import HEALTHY
 from tests.support.sick_setups import SICK
 
 QUICK = {
-    *("several_outputs", "lstm_with_masks", "own_train_step", "begins_with_zeros"),
-    *("softmax_twice", "no_sigmoid", "labels_from_one", "broadcast_in_compute_loss"),
-    *("unscaled_integers", "neighbours_added", "divided_by_one_too_few"),
-    *("added_as_a_sum", "hidden_layers", "gradient_stopped", "gradient_negated"),
+    *("several_outputs", "own_train_step", "softmax_twice", "unscaled_integers"),
+    *("broadcast_in_compute_loss", "far_too_large_initial_weights"),
+    *("neighbours_added", "divided_by_one_too_few", "hidden_layers"),
+    "gradient_negated",
 }
 
 
@@ -37,8 +37,8 @@ def checked(program):
 def test_healthy(name, seed):
     keras.utils.set_random_seed(seed)
     report = checked(HEALTHY[name])
-    assert report.names_of("wrong") == (), report
-    assert report.names_of("worth a look") == (), report
+    assert report.names_of("wrong") == (), str(report)
+    assert report.names_of("worth a look") == (), str(report)
 
 
 @pytest.mark.parametrize("name", zoo(SICK))
@@ -47,7 +47,7 @@ def test_sick(name):
     report = checked(program)
     assert not report.passed
     alarmed = report.names_of("wrong") + report.names_of("worth a look")
-    assert question in alarmed, report
+    assert question in alarmed, str(report)
 
 
 def test_how_many_there_are():
