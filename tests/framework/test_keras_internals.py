@@ -166,3 +166,50 @@ def test_schedule_of_an_optimizer():
     assert internals.schedule_of(keras.optimizers.SGD(schedule)) is schedule
     assert internals.schedule_of(wrapped) is schedule
     assert internals.schedule_of(keras.optimizers.SGD(0.1)) is None
+
+
+def test_what_a_compiled_loss_is_called_with():
+    entropy = keras.losses.BinaryCrossentropy(from_logits=True)
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(1)])
+    model.compile("sgd", entropy)
+    model.train_on_batch(np.ones((2, 3)), np.ones((2, 1)))
+    ((path, loss),) = internals.compiled_losses(model)
+    assert path == ()
+    assert internals.options_of(loss)["from_logits"]
+    assert internals.has_default_loss(model)
+
+
+def test_masks_are_given_on():
+    x = keras.ops.ones((2, 3))
+    assert internals.mask_of(x) is None
+    internals.give_mask(x, keras.ops.ones((2,), "bool"))
+    assert internals.mask_of(x).shape == (2,)
+
+
+def test_a_frozen_normalisation_takes_no_statistics():
+    norm, x = layers.BatchNormalization(), np.arange(6.0).reshape(3, 2)
+    assert np.abs(norm(x, training=True)).max() < 2
+    with applied([internals.frozen(norm)]):
+        assert np.allclose(norm(x, training=True), norm(x, training=False))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "categorical_crossentropy",
+        "sparse_categorical_crossentropy",
+        "binary_crossentropy",
+    ],
+)
+def test_cross_entropies_go_through_one_module(name, monkeypatch):
+    seen = []
+    own = getattr(internals.backend_nn(), name)
+
+    def call(target, output, from_logits=False, **options):
+        seen.append(from_logits)
+        return own(target, output, from_logits=from_logits, **options)
+
+    monkeypatch.setattr(internals.backend_nn(), name, call)
+    y = np.array([0, 1]) if name.startswith("sparse") else np.eye(2)
+    getattr(keras.losses, name)(y, np.ones((2, 2)), from_logits=True)
+    assert seen == [True]

@@ -71,6 +71,7 @@ def test_nothing_is_touched(is_trained):
     assert after(True) == after(False)
 
 
+@pytest.mark.basic
 def test_the_report():
     model = compiled(dense(3), "sparse_categorical_crossentropy")
     report = kgw.check_setup(model, X, Y)
@@ -146,6 +147,7 @@ def test_examples_come_from_all_over():
     assert report.targets.state == "right"
 
 
+@pytest.mark.basic
 def test_batch_statistics_are_named():
     report = kgw.check_setup(full(), X, Y)
     (seen,) = report.examples.observations
