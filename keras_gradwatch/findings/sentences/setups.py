@@ -34,7 +34,7 @@ _HOLD = (
 )
 _SAID: dict[str, tuple[str, str]] = {
     # inputs
-    "inputs": ("{f[0]:.0f} inputs of numbers, root mean square up to {f[1]:.3g}.", ""),
+    "inputs": ("Inputs of numbers: {f[0]:.0f}; root mean square up to {f[1]:.3g}.", ""),
     "nan_inputs": (
         "{n[0]} has {f[0]:.0f} entries that are NaN or infinite ({f[1]:.2%}).",
         "Leave out or fill in what is missing before training.",
