@@ -2,16 +2,24 @@
 
     python benchmarks/nonfinite.py [--models NAME ...] [--steps N] [--rounds N]
 
-For each model, `fit` runs in turn with and without the callback, in one process.
-Printed are the lower quartile, and the median, of the time from one step's
-beginning to the next one's over all fits, and their ratios (other programs disturb
-the quartile less); and the parts of what the callback does: keeping the values,
-measuring their sizes, drawing a batch and handing it on.
+For each model, `fit` runs in turn without the callback, with it, and with it ready to
+leave batches out, in one process. Printed are the lower quartile, and the median, of
+the time from one step's beginning to the next one's over all fits, and their ratios
+(other programs disturb the quartile less); and the parts of what the callback does:
+keeping the values, measuring their sizes, drawing a batch and handing it on.
+
+    python benchmarks/nonfinite.py --memory
+
+prints the peak of a fit of 32 million weights in each of these ways, in a process each,
+in bytes a weight.
 """
 
 import argparse
 import os
+import resource
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,7 +32,7 @@ import tensorflow as tf
 
 import keras_gradwatch as kgw
 from keras_gradwatch.callbacks import standing_iterator
-from keras_gradwatch.nonfinite.watch import Watch
+from keras_gradwatch.nonfinite.watch import Keep, Watch
 
 MODELS: dict[str, Callable[[], tuple[Any, Any, Any]]] = {
     "dense, 784-128-10": models.dense,
@@ -75,10 +83,11 @@ def median(function: Callable[..., Any], times: int) -> Any:
 
 
 def parts(model: Any, data: Any, times: int) -> Any:
-    watch, iterator = Watch(model), iter(data)
+    watch, everything, iterator = Watch(model), Watch(model, Keep.ALL), iter(data)
     batch = next(iterator)
     return {
-        "keep": median(watch.copy, times),
+        "keep": median(watch.kept.copy, times),
+        "keep all": median(everything.kept.copy, times),
         "measure": median(watch.sizes, times),
         "draw": median(lambda: next(iterator), times),
         "hand on": median(
@@ -87,35 +96,69 @@ def parts(model: Any, data: Any, times: int) -> Any:
     }
 
 
+WAYS: dict[str, Callable[[], list[keras.callbacks.Callback]]] = {
+    "without": list,
+    "with it": lambda: [kgw.NonFiniteLocator()],
+    "leaving out": lambda: [kgw.NonFiniteLocator(on_failure="skip")],
+}
+
+
+def steps_in_turn(name: str, steps: int, rounds: int) -> None:
+    model, x, y = MODELS[name]()
+    data = tf.data.Dataset.from_tensors((x, y)).repeat()
+    found: dict[str, list[float]] = {way: [] for way in WAYS}
+    for k in range(rounds + 1):
+        for way, make in WAYS.items():
+            times = seconds_of(model, data, steps, make())
+            found[way] += times if k else []
+    quartiles = {way: statistics.quantiles(v, n=4)[:2] for way, v in found.items()}
+    low, middle = quartiles["without"]
+    text = f"{name}: {1e3 * low:.2f} ms a step"
+    for way in list(WAYS)[1:]:
+        first, second = quartiles[way]
+        text += f", {way} {1e3 * first:.2f} ms, ratio {first / low:.2f}"
+        text += f" (medians: {second / middle:.2f})"
+    pieces = (f"{p} {1e3 * t:.2f}" for p, t in parts(model, data, steps).items())
+    print(f"{text} (ms: {', '.join(pieces)})", flush=True)
+
+
+def one_peak(way: str, optimizer: str) -> None:
+    """The peak of this process, in bytes a weight, for one way."""
+    layers = [keras.layers.Dense(2000, use_bias=False) for _ in range(8)]
+    model = keras.Sequential([keras.Input((2000,)), *layers])
+    model.compile(optimizer, "mse", jit_compile=False)
+    x = tf.random.normal((64, 2000))
+    model.fit(x, x, batch_size=8, epochs=2, verbose=0, callbacks=WAYS[way]())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(peak / model.count_params())
+
+
+def memory() -> None:
+    for optimizer in ("sgd", "adam"):
+        for way in WAYS:
+            command = [sys.executable, __file__, "--peak", way, optimizer]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            print(f"{optimizer}, {way}: {float(done.stdout):.1f} bytes a weight")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--models", nargs="*", default=list(MODELS))
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--peak", nargs=2)
     options = parser.parse_args()
-    for name in options.models:
-        model, x, y = MODELS[name]()
-        data = tf.data.Dataset.from_tensors((x, y)).repeat()
-        steps = options.steps if name != "MobileNetV2" else max(options.steps // 10, 5)
-        ways: dict[str, list[float]] = {"without": [], "with": []}
-        for k in range(options.rounds + 1):
-            for way, found in ways.items():
-                callbacks = [kgw.NonFiniteLocator()] if way == "with" else []
-                times = seconds_of(model, data, steps, callbacks)
-                found += times if k else []
-        (low, mid), (low_with, mid_with) = (
-            statistics.quantiles(found, n=4)[:2] for found in ways.values()
-        )
-        pieces = ", ".join(
-            f"{part} {1e3 * seconds:.2f}"
-            for part, seconds in parts(model, data, steps).items()
-        )
-        print(
-            f"{name}: {1e3 * low:.2f} ms a step, with it {1e3 * low_with:.2f} ms, "
-            f"ratio {low_with / low:.2f}; medians {1e3 * mid:.2f} and "
-            f"{1e3 * mid_with:.2f} ms, ratio {mid_with / mid:.2f} (ms: {pieces})",
-            flush=True,
-        )
+    if options.peak:
+        one_peak(*options.peak)
+    elif options.memory:
+        memory()
+    else:
+        for name in options.models:
+            steps = options.steps
+            if name == "MobileNetV2":
+                steps = max(steps // 10, 5)
+            steps_in_turn(name, steps, options.rounds)
 
 
 if __name__ == "__main__":

@@ -26,16 +26,20 @@ def is_count(value: object) -> bool:
     return int(value) >= 0
 
 
-def assert_manners(on_failure: object, verbose: object, loudest: int = 2) -> None:
+def assert_manners(
+    on_failure: object, verbose: object, loudest: int = 2, more: tuple[str, ...] = ()
+) -> None:
     """Raises the error for what no callback can do where something is found.
 
     Args:
-        on_failure: One of `ON_FAILURE`.
+        on_failure: One of `ON_FAILURE`, or of `more`.
         verbose: From 0 on.
         loudest: The largest `verbose` there is, 1 or 2.
+        more: What one callback can do besides.
     """
-    if on_failure not in ON_FAILURE:
-        refuse("on_failure", f"one of {ON_FAILURE}", on_failure)
+    known = (*ON_FAILURE, *more)
+    if on_failure not in known:
+        refuse("on_failure", f"one of {known}", on_failure)
     if not is_count(verbose) or verbose not in range(loudest + 1):
         refuse("verbose", "0 or 1" if loudest == 1 else "0, 1 or 2", verbose)
 

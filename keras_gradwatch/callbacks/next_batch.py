@@ -5,12 +5,16 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
 from keras_gradwatch.callbacks import standing_iterator
+
+# What `fit` hands to the training function; `train_on_batch` has a generator.
+_OF_FIT = (tf.data.Iterator, tf.distribute.DistributedIterator)
 
 
 def show_next_batch(model: keras.Model, look: Callable) -> None:
@@ -29,15 +33,31 @@ def show_next_batch(model: keras.Model, look: Callable) -> None:
     _stand_in(model).add(look)
 
 
+@dataclass(frozen=True)
+class Undone:
+    """What a watcher returns if a call is to be as if it had not been.
+
+    Args:
+        instead: Called where there is no batch to go on with, with what the function
+            returned last, None if nothing; returns what to return instead.
+    """
+
+    instead: Callable[[Any], Any]
+
+
 def watch_next_call(model: keras.Model, look: Callable, then: Callable) -> None:
     """Lets a watcher look before and after the next call of the training function.
 
-    As `show_next_batch`, for those who look at what came of it, too.
+    As `show_next_batch`, for those who look at what came of it, too. If `then` returns
+    `Undone`, the steps are taken again one by one, and for each that is undone as well
+    the next batch of the data is taken. So is a batch that is bad by itself left out,
+    and the call takes as many steps as if it had not been in the data.
 
     Args:
         model: A model that is about to take a training step.
         look: A bound method, called before with a list of what the steps of the
-            call will be handed; empty if the data is at its end.
+            call will be handed; empty if the data is at its end. It may return
+            `Undone` then, if that end comes early for what was left out before.
         then: A bound method, called after with what the function returned. Not
             called if there was no batch.
     """
@@ -123,15 +143,59 @@ class _NextBatch:
         for look, then in watchers:
             if then is None:
                 look(batches[0] if batches else None)
-            else:
-                look(batches)
         if not batches:
+            undone = _looked([], watchers)
+            if undone is not None:
+                return undone.instead(None)
             return train_function(iterator)  # exhausted: let it say so itself
-        logs = train_function(_again(model, iterator, batches))
-        for _, then in watchers:
-            if then is not None:
-                then(logs)
-        return logs
+        step = _Step(model, iterator, train_function, watchers)
+        logs, undone = step.taken(batches)
+        if undone is None or not isinstance(iterator, _OF_FIT):
+            return logs  # of `train_on_batch` there is no other batch
+        return step.taken_anew(batches if len(batches) > 1 else [], logs, undone)
+
+
+class _Step(NamedTuple):
+    """How the steps of a call are taken.
+
+    Args:
+        model: Whose they are.
+        iterator: Where its batches come from.
+        train_function: What takes them.
+        watchers: Who is shown what.
+    """
+
+    model: Any
+    iterator: Any
+    train_function: Any
+    watchers: list[tuple[Any, Any]]
+
+    def taken(self, batches) -> tuple[Any, Undone | None]:
+        """Takes some steps at once: what was returned, and whether they are undone."""
+        _looked(batches, self.watchers)
+        logs = self.train_function(_again(self.model, self.iterator, batches))
+        told = (then(logs) for _, then in self.watchers if then is not None)
+        # For whoever comes after the one who undoes them, they were not.
+        return logs, next((undone for undone in told if undone is not None), None)
+
+    def taken_anew(self, batches, logs, undone) -> Any:
+        """Takes steps one by one, as many as a call takes that are not undone."""
+        steps, good = 0, None
+        if self.model.stop_training:
+            return undone.instead(logs)
+        for batch in itertools.chain(batches, self.iterator):
+            logs, again = self.taken([batch])
+            if again is None:
+                good, steps = logs, steps + 1
+            undone = again or undone
+            if steps == self.model.steps_per_execution or self.model.stop_training:
+                break
+        return undone.instead(logs) if good is None else good
+
+
+def _looked(batches, watchers) -> Undone | None:
+    found = [look(batches) for look, then in watchers if then is not None]
+    return next((one for one in found if one is not None), None)
 
 
 def _again(model, iterator, batches):

@@ -108,6 +108,24 @@ def assert_writable(model: keras.Model, writer: _Writer | None) -> None:
         raise agreed
 
 
+def assert_one(model: keras.Model, what: str) -> None:
+    """Makes sure, before training, that it is on one machine.
+
+    Args:
+        model: The model.
+        what: What can be done on one alone.
+
+    Raises:
+        InvalidArgumentError: If it is on several.
+    """
+    if are_several(model):
+        raise InvalidArgumentError(
+            f"Argument {what} needs a training on one machine: each worker draws its "
+            "own batches, and one that draws more of them leaves the others waiting. "
+            f'Use "stop". Received: {len(_tasks(model.distribute_strategy))} workers'
+        )
+
+
 def are_several(model: keras.Model) -> bool:
     """Whether the model trains on several machines."""
     return len(_tasks(model.distribute_strategy)) > 1

@@ -151,6 +151,8 @@ class NonFinite:
         notes: What else a reader should know.
         replayed: Whether the replay of the step showed it too.
         saved: Directory with the batch and the weights, empty if not saved.
+        left_out: Whether the step was undone and training went on without its batch.
+        outcome: What became of the step in words, if it was to be undone.
     """
 
     step: int
@@ -172,6 +174,8 @@ class NonFinite:
     notes: tuple[str, ...] = ()
     replayed: bool = True
     saved: str = ""
+    left_out: bool = False
+    outcome: str = ""
 
     @property
     def headline(self) -> str:
@@ -190,7 +194,8 @@ class NonFinite:
 
     def _what(self) -> str:
         where = self.where or "where it came from could not be found out"
-        return f"{self.seen}. {_capital(where)}{self._code()}."
+        outcome = f" {self.outcome}." if self.outcome else ""
+        return f"{self.seen}. {_capital(where)}{self._code()}.{outcome}"
 
     def _code(self) -> str:
         """The operation and its line."""

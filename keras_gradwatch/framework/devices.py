@@ -27,13 +27,17 @@ def outside_strategies() -> Iterator[None]:
         yield
 
 
+def local_parts(variable: Any) -> tuple[Any, ...]:
+    """The copies of a `tf.Variable` that are here, one for each device."""
+    if isinstance(variable, tf.distribute.DistributedValues):
+        strategy = variable.distribute_strategy
+        return tuple(strategy.experimental_local_results(variable))
+    return (variable,)
+
+
 def local_variable(variable: Any) -> Any:
     """A `tf.Variable`, of several copies the first one here."""
-    if isinstance(variable, tf.distribute.DistributedValues):
-        (variable, *_) = variable.distribute_strategy.experimental_local_results(
-            variable
-        )
-    return variable
+    return local_parts(variable)[0]
 
 
 def local_value(variable: Any) -> tf.Tensor:

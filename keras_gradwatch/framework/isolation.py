@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -88,7 +88,22 @@ def _same_random_streams():
 
 @contextlib.contextmanager
 def _same_attributes(objects):
-    """Restores `__dict__`, and the contents of the containers in it."""
+    put_back = kept_attributes(objects)
+    try:
+        yield
+    finally:
+        put_back()
+
+
+def kept_attributes(objects: Iterable[Any]) -> Callable[[], None]:
+    """Keeps the attributes of objects, and the contents of the containers in them.
+
+    Args:
+        objects: Such as all layers of a model.
+
+    Returns:
+        What puts them back.
+    """
     before = [(thing.__dict__, dict(thing.__dict__)) for thing in objects]
     contents = [
         (value, _copy(value))
@@ -96,15 +111,16 @@ def _same_attributes(objects):
         for value in attributes.values()
         if isinstance(value, list | set | dict)
     ]
-    try:
-        yield
-    finally:
+
+    def put_back() -> None:
         for container, content in contents:
             _refill(container, content)
         for attributes, original in before:
             if _differs(attributes, original):
                 attributes.clear()
                 attributes.update(original)
+
+    return put_back
 
 
 def _copy(container):

@@ -15,6 +15,7 @@ from typing import Any
 from tensorflow import is_symbolic_tensor
 from tensorflow.python.eager import context, execute, record
 from tensorflow.python.framework import kernels, op_def_registry, ops
+from tensorflow.python.ops import stateful_random_ops
 
 from keras_gradwatch.framework.patches import Replacement
 
@@ -202,6 +203,22 @@ def other_eager_draws() -> Iterator[None]:
         yield
     finally:
         state["_rng"] = before
+
+
+def eager_stream() -> object:
+    """Where the stream stands that eager draws of `tf.random` take their seeds from.
+
+    Returns:
+        What can be compared with what was returned before; None if no seed was set.
+    """
+    stream = context.context().__dict__.get("_rng")
+    return None if stream is None else stream.getstate()
+
+
+def state_of_global_generator() -> list[Any]:
+    """The state of `tf.random.get_global_generator()`; empty if nobody asked for it."""
+    generator = stateful_random_ops.global_generator
+    return [] if generator is None else [generator.state]
 
 
 def eager_mode() -> Any:

@@ -17,11 +17,15 @@ from keras_gradwatch.framework.keras_internals import has_default_train_step
 from keras_gradwatch.framework.model import has_weights, read_variable
 from keras_gradwatch.framework.optimizers import iterations, optimizers
 from keras_gradwatch.nonfinite.failure import Failure, Seen
+from keras_gradwatch.nonfinite.lasting import lasting
 from keras_gradwatch.nonfinite.locate import Located, locate, not_replayed
 from keras_gradwatch.nonfinite.logs import learning_rate, losses_of
 from keras_gradwatch.nonfinite.marks import is_finite
+from keras_gradwatch.nonfinite.outcomes import left_as_it_is
 from keras_gradwatch.nonfinite.trend import Trend
-from keras_gradwatch.nonfinite.watch import Watch, slots_that_tell
+from keras_gradwatch.nonfinite.undo import AsPython, born, undo
+from keras_gradwatch.nonfinite.watch import Keep, Watch, slots_that_tell
+from keras_gradwatch.replica.steps import Steps
 
 
 class Phase(enum.Enum):
@@ -40,11 +44,14 @@ class Held:
         step: Optimizer iterations before it.
         values: Of the model's variables before it, by their ids.
         data: What the steps of the call are handed.
+        python: What the code of a step that runs as Python may change, if it is to be
+            put back.
     """
 
     step: int
     values: dict[int, tf.Tensor]
     data: Sequence[Any]
+    python: AsPython | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,19 @@ class Harmless:
     Args:
         step: Optimizer iterations before the step.
         seen: What was seen.
+    """
+
+    step: int
+    seen: Seen
+
+
+@dataclass(frozen=True)
+class AmongSeveral:
+    """One of the steps that Keras took at once is not finite, if they can be undone.
+
+    Args:
+        step: Optimizer iterations before the first of them.
+        seen: What was seen after the last.
     """
 
     step: int
@@ -73,12 +93,23 @@ class Session:
         model: The model.
         check_freq: At every how many steps to look.
         heeds_losses: Whether a logged loss that is not finite counts.
+        undoes: Whether all is held that it takes to undo a step, see `undo`. It goes
+            on then where else it is over.
     """
 
-    def __init__(self, model: keras.Model, check_freq: int, heeds_losses: bool = True):
+    def __init__(
+        self,
+        model: keras.Model,
+        check_freq: int,
+        heeds_losses: bool = True,
+        undoes: bool = False,
+    ):
         self._model = model
         self._check_freq = check_freq
         self._heeds_losses = heeds_losses
+        self._undoes = undoes
+        self._harmless: set[str] = set()  # losses that may be what they like
+        self._steps_kept: Steps | None = None  # for all failures of a fit
         self._trend = Trend()
         self._phase = Phase.READY
         self._steps = 0
@@ -98,7 +129,7 @@ class Session:
         """Goes on watching if all is finite again, after it was mended."""
         if self._watch is None:
             return
-        if not self._watch.is_of(self._model):
+        if self._is_outdated(self._watch):
             self._watch = None
         elif self._phase is Phase.OVER and self._is_finite(self._watch):
             self._phase = Phase.READY
@@ -127,10 +158,15 @@ class Session:
         if not data or (self._watch is None and not has_weights(self._model)):
             return None
         watch = self._watch = self._watch or self._begin()
-        values = watch.copy()
-        return Held(watch.step(values), values, data)
+        values = watch.kept.copy()
+        python = None
+        if self._undoes and self._model.run_eagerly:
+            python = AsPython(self._model)
+        return Held(watch.step(values), values, data, python)
 
-    def after_step(self, held: Held | None, logs: Any) -> Located | Harmless | None:
+    def after_step(
+        self, held: Held | None, logs: Any
+    ) -> Located | Harmless | AmongSeveral | None:
         """What is found after a step.
 
         Args:
@@ -151,24 +187,60 @@ class Session:
         watch = self._watch = self._watch or Watch(self._model)  # made in that step
         seen = self._look(watch, step, logs, is_first_look)
         if seen.is_well:
-            if self._steps == 1 and not watch.is_of(self._model):
+            if self._steps == 1 and self._is_outdated(watch):
                 self._watch = None  # an optimizer made its variables in that step
             return None
+        if self._undoes and held is not None and len(held.data) > 1:
+            return AmongSeveral(step, seen)
         self._phase = Phase.OVER
-        return self._located(watch, step, held, seen)
+        found = self._located(watch, step, held, seen)
+        if self._undoes and isinstance(found, Harmless):
+            self._harmless.update(seen.losses)
+            self._phase = Phase.READY
+        return found
+
+    def undo(self, held: Held) -> str:
+        """Puts everything back that a step wrote, and goes on.
+
+        Args:
+            held: What `before_step` returned.
+
+        Returns:
+            What can't be put back, in words; empty if there is nothing.
+        """
+        watch = self._watch
+        assert watch is not None
+        variables = undo(self._model, watch.kept, held.values)
+        streams = [] if held.python is None else held.python.undo()
+        self._trend.forget(held.step)
+        self._phase = Phase.READY
+        batch = batches.from_live(held.data[0], self._model.distribute_strategy)
+        rest = lasting(self._model, batch, watch.kept.variables)
+        if born(self._model, watch.kept):
+            self._watch = None
+        return left_as_it_is(variables, streams, rest)
 
     def give_up(self) -> None:
         """Looks at nothing more."""
         self._phase = Phase.OVER
+
+    def _is_outdated(self, watch: Watch) -> bool:
+        """Whether there may be more to watch by now, or to keep."""
+        if not watch.is_of(self._model):
+            return True
+        return self._undoes and bool(born(self._model, watch.kept))
 
     def _is_finite(self, watch: Watch) -> bool:
         return not watch.not_finite(watch.sizes())
 
     def _begin(self) -> Watch:
         several = self._model.steps_per_execution > 1
-        watch = Watch(
-            self._model, with_slots=several or len(optimizers(self._model)) > 1
-        )
+        keep = Keep.WEIGHTS
+        if self._undoes:
+            keep = Keep.ALL
+        elif several or len(optimizers(self._model)) > 1:
+            keep = Keep.SLOTS
+        watch = Watch(self._model, keep)
         sizes = watch.sizes()
         trained = {id(v) for v in watch.weights}
         # A mask of -inf that a layer keeps is as it should be.
@@ -181,7 +253,8 @@ class Session:
         bad = watch.not_finite(sizes)
         bad_losses = {}
         if self._heeds_losses:
-            bad_losses = {n: v for n, v in losses.items() if not math.isfinite(v)}
+            heeded = {n: v for n, v in losses.items() if n not in self._harmless}
+            bad_losses = {n: v for n, v in heeded.items() if not math.isfinite(v)}
         if is_first_look and not bad_losses and self._is_harmless(watch, bad):
             watch.accept(bad)
             bad = []
@@ -231,6 +304,8 @@ class Session:
 
     def _replayed(self, held: Held, failure: Failure) -> Located:
         """What a replay shows; of a batch on several devices, of each part in turn."""
+        if self._undoes:  # there may be more to come, and the trace tells what lasts
+            self._steps_kept = Steps.shared(self._model)
         strategy = self._model.distribute_strategy
         devices = batches.count_of_parts(held.data[0], strategy)
         for device in range(devices):

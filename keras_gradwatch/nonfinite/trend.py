@@ -39,6 +39,17 @@ class Trend:
         """
         self._sizes.append((step, size))
 
+    def forget(self, step: int) -> None:
+        """Takes back what was told of a step, and of those after it.
+
+        Args:
+            step: Optimizer iterations before it.
+        """
+        while self._losses and self._losses[-1][0] >= step:
+            self._losses.pop()
+        while self._sizes and self._sizes[-1][0] > step:
+            self._sizes.pop()
+
     def losses(self, name: str) -> tuple[tuple[int, float], ...]:
         """Pairs of a step and a loss.
 

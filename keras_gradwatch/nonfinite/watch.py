@@ -6,6 +6,7 @@ odd is run again, see `locate`.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,63 +17,67 @@ import tensorflow as tf
 from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.framework.devices import local_value, local_variable
 from keras_gradwatch.framework.dtypes import is_float
-from keras_gradwatch.framework.isolation import raw_variables
 from keras_gradwatch.framework.model import states_of
 from keras_gradwatch.framework.optimizers import optimizers
+from keras_gradwatch.nonfinite.kept import Kept, reader
 
 # Up to how many variables, and entries, a call of a graph is not worth its while.
 _FEW, _SMALL = 24, 300_000
 
 
+class Keep(enum.Enum):
+    """What of a model is kept while a step runs."""
+
+    WEIGHTS = "weights, states and metrics: what a replay needs"
+    SLOTS = "what optimizers keep for each entry, too: for a replay of several steps"
+    ALL = "all that a step may write, on each device: the step can be undone"
+
+
 class Watch:
     """Keeps the values of a model's variables, and measures their sizes.
 
-    A copy costs nothing by itself: a tensor that was read shares its memory with
-    the variable until the variable is written. The size of a variable is half its
-    sum of squares: one pass over it, and not finite if any entry is not.
+    The size of a variable is half its sum of squares: one pass over it, and not finite
+    if any entry is not.
 
     Args:
         model: A model whose weights exist.
-        with_slots: Whether the values of optimizers are kept too.
+        keep: What is kept.
 
     Attributes:
+        kept: The variables whose values are kept.
         weights: The trainable Keras variables.
         watched: The Keras variables whose size is measured: all float weights of
             the model, and slots of optimizers where a gradient may hide in them.
     """
 
-    def __init__(self, model: keras.Model, with_slots: bool = False):
+    def __init__(self, model: keras.Model, keep: Keep = Keep.WEIGHTS):
         self.weights = list(model.trainable_variables)
         states = states_of(model, self.weights)
-        slots = slots_of(model)
         own = {id(v) for v in model.weights}
         floats = [v for v in [*self.weights, *states] if id(v) in own]
         self.watched = [v for v in floats if is_float(v.dtype)]
         self.watched += slots_that_tell(model)
         self._counters = _counters(model)
-        others = slots if with_slots else ()
-        self._kept = [*self.weights, *states, *others, *self._counters]
-        kept = [internals.raw_value(v) for v in self._kept]
-        # What layers hold besides, as the state of a generator.
-        raw = raw_variables(internals.all_layers(model))
-        self._ids = [id(v) for v in [*self._kept, *raw]]
-        kept = [local_variable(v) for v in [*kept, *raw]]
+        others = {
+            Keep.WEIGHTS: lambda: self._counters,
+            Keep.SLOTS: lambda: [*slots_of(model), *self._counters],
+            Keep.ALL: lambda: of_optimizers(model),
+        }[keep]()
+        self.kept = Kept(
+            model, [*self.weights, *states, *others], all_parts=keep is Keep.ALL
+        )
         watched = [local_variable(internals.raw_value(v)) for v in self.watched]
-        self._copy, self._measure = _reader(kept), _meter(watched)
+        self._measure = _meter(watched)
         self._known_bad: set[int] = set()
         trained = {id(v) for v in self.weights}
         self._trained = [k for k, v in enumerate(self.watched) if id(v) in trained]
         self._entries = sum(int(np.prod(v.shape)) for v in self.weights)
 
-    def copy(self) -> dict[int, tf.Tensor]:
-        """The present values, by the id of the variable of Keras, or of TensorFlow."""
-        return dict(zip(self._ids, self._copy(), strict=True))
-
     def step(self, values: dict[int, tf.Tensor]) -> int:
         """Steps that the optimizer has taken; of several optimizers, the most.
 
         Args:
-            values: What `copy` returned.
+            values: What `kept.copy` returned.
         """
         return max((int(values[id(v)]) for v in self._counters), default=0)
 
@@ -113,7 +118,7 @@ class Watch:
     def is_of(self, model: keras.Model) -> bool:
         """Whether it still knows all that there is to watch."""
         weights = {id(v) for v in self.weights}
-        known = {id(v) for v in [*self.watched, *self._kept]}
+        known = {id(v) for v in [*self.watched, *self.kept.variables]}
         return weights == {id(v) for v in model.trainable_variables} and all(
             id(v) in known for v in [*slots_that_tell(model), *_counters(model)]
         )
@@ -122,6 +127,12 @@ class Watch:
 def slots_of(model: keras.Model) -> list:
     """What the optimizers of a model keep for each entry of its weights."""
     return _slots(optimizer for _, optimizer in optimizers(model))
+
+
+def of_optimizers(model: keras.Model) -> list:
+    """All variables of the optimizers of a model, counters and scales too."""
+    found = (v for _, optimizer in optimizers(model) for v in optimizer.variables)
+    return list({id(v): v for v in found}.values())
 
 
 def slots_that_tell(model: keras.Model, of_keras: bool = False) -> list:
@@ -178,20 +189,12 @@ def _is_finite(variable):
     return bool(tf.reduce_all(tf.math.is_finite(value)))
 
 
-def _reader(variables):
-    """What reads variables: one by one where a graph takes longer to be called."""
-    if len(variables) > _FEW:
-        return _compiled(lambda: [tf.identity(v) for v in variables])
-    read, pairs = tf.raw_ops.ReadVariableOp, [(v.handle, v.dtype) for v in variables]
-    return lambda: [read(resource=handle, dtype=dtype) for handle, dtype in pairs]
-
-
 def _meter(variables):
     """What measures variables: with NumPy where a graph takes longer."""
     entries = sum(int(np.prod(v.shape)) for v in variables)
     on_cpu = all("GPU" not in v.device for v in variables)
     if len(variables) <= _FEW and entries <= _SMALL and on_cpu:
-        read = _reader(variables)
+        read = reader(variables)
         return lambda: np.array([_size_here(v.numpy()) for v in read()])
     compiled = _compiled(lambda: tf.stack([_size(v) for v in variables]))
     return lambda: compiled().numpy()

@@ -86,6 +86,7 @@ class Recording:
             without a graph there is no telling.
         assigned: Ids of the trainable variables that it gave values by itself.
         left: What variables hold after it, by their ids; of a step that is traced.
+        strange: How many Keras variables it wrote that the model does not hold.
         spans: For each tape, by its number, which operations of the graph it recorded.
         refused: Why the loss of a tape can't be checked, by the number of the tape.
     """
@@ -97,6 +98,7 @@ class Recording:
     scaled_by_hand: set[int] = field(default_factory=set)
     assigned: set[int] = field(default_factory=set)
     left: dict[int, tf.Tensor] = field(default_factory=dict)
+    strange: int = 0
     spans: dict[int | None, tuple[Span, ...]] = field(default_factory=dict)
     refused: dict[int | None, UncheckableError] = field(default_factory=dict)
 

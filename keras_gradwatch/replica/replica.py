@@ -257,6 +257,7 @@ class Replica:
             now = replay.scope.get_current_value
             left = {id(v): now(v) for v in self.variables}
             recording.left = {k: t for k, t in left.items() if _is_made_here(t)}
+            recording.strange = len(set(replay.scope.state_mapping) - set(left))
         graph = tf.compat.v1.get_default_graph()
         recording.spans, recording.refused = replay.spans(graph), replay.refused
         recording.scaled_by_hand = scaled_by_hand(recording, graph)

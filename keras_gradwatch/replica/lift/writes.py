@@ -55,7 +55,7 @@ class GraphWrites:
                 if so_far is not None:
                     so_far.append(node)
             elif writes(node, library):
-                written |= dict.fromkeys(_handles(node, library))
+                written |= dict.fromkeys(handles_of(node, library))
 
     def before(self, node: Any) -> list[Any] | None:
         return self._before.get(node.name, [])
@@ -73,7 +73,7 @@ class FunctionWrites:
     def __init__(self, nodes: Iterable[Any], library: Mapping[str, Any], in_loop: bool):
         self._in_loop = in_loop
         self._writers = {
-            node.name: set(_handles(node, library))
+            node.name: set(handles_of(node, library))
             for node in nodes
             if writes(node, library)
         }
@@ -86,7 +86,7 @@ class FunctionWrites:
         return None if writers & ordered or (self._in_loop and later) else []
 
 
-def _handles(node, library):
+def handles_of(node: Any, library: Mapping[str, Any]) -> list[str]:
     """The inputs of a node that are handles of variables, tables and the like."""
     refs = inputs_of(node)
     if _changes(node.op):
