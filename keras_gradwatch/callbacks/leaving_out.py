@@ -47,7 +47,6 @@ class LeavingOut:
         """Counts a batch; whether training goes on."""
         self.count += 1
         self._owed += 1
-        self.among = None
         return self.count <= self.most
 
     def is_owed(self, steps: int) -> bool:

@@ -251,6 +251,7 @@ class NonFiniteLocator(Member):
     ) -> Undone | None:
         """Undoes a step, if that helps, and goes on or ends training."""
         finding, is_undone, goes_on = located.finding, False, False
+        leaving_out.among = None
         if held is None:
             outcome = outcomes.not_left_out(outcomes.NOT_HELD_BEFORE)
         elif finding.kind == WEIGHT:
@@ -276,10 +277,13 @@ class NonFiniteLocator(Member):
 
     def _one_by_one(
         self, leaving_out: LeavingOut, held: Held | None, found: AmongSeveral
-    ) -> Undone:
+    ) -> Undone | None:
         """Undoes several steps, to find out which of them to leave out."""
-        assert held is not None
-        self._present_session().undo(held)
+        _, error = attempt(lambda: self._present_session().undo(held))
+        if error is not None:
+            self._give_up(error)
+            end_training(self, error)
+            return None
         leaving_out.among = found
         return Undone(self._instead)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from keras_gradwatch.nonfinite.trend import Trend
 from keras_gradwatch.nonfinite.undo import AsPython, born, undo
 from keras_gradwatch.nonfinite.watch import Keep, Watch, slots_that_tell
 from keras_gradwatch.replica.steps import Steps
+
+logger = logging.getLogger("keras_gradwatch")
 
 
 class Phase(enum.Enum):
@@ -215,7 +218,11 @@ class Session:
         self._trend.forget(held.step)
         self._phase = Phase.READY
         batch = batches.from_live(held.data[0], self._model.distribute_strategy)
-        rest = lasting(self._model, batch, watch.kept.variables)
+        try:
+            rest = lasting(self._model, batch, watch.kept.variables)
+        except Exception:  # of a graph with operations of somebody's own
+            logger.debug("A trace can't be looked through.", exc_info=True)
+            rest = None
         if born(self._model, watch.kept):
             self._watch = None
         return left_as_it_is(variables, streams, rest)
