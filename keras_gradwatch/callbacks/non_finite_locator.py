@@ -279,6 +279,7 @@ class NonFiniteLocator(Member):
         self, leaving_out: LeavingOut, held: Held | None, found: AmongSeveral
     ) -> Undone | None:
         """Undoes several steps, to find out which of them to leave out."""
+        assert held is not None
         _, error = attempt(lambda: self._present_session().undo(held))
         if error is not None:
             self._give_up(error)

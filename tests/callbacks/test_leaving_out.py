@@ -300,6 +300,32 @@ class Counting(keras.layers.Layer):
         return x
 
 
+CALLS = []
+
+
+class OnceOnly(keras.layers.Layer):
+    """Gives a NaN in its fifth call, and never again."""
+
+    def call(self, x):
+        CALLS.append(1)
+        return x * float("nan") if len(CALLS) == 5 else x
+
+
+@LONG
+def test_what_does_not_come_again_step_by_step_is_no_bad_batch():
+    CALLS.clear()
+    model = keras.Sequential([keras.Input((4,)), OnceOnly(), layers.Dense(1)])
+    model.compile("sgd", "mse", run_eagerly=True, steps_per_execution=3)
+    begun = len(CALLS)
+    CALLS.extend([1] * (2 - begun))  # the third of the first three steps
+    locator = kgw.NonFiniteLocator(on_failure="skip", verbose=0)
+    with pytest.warns(kgw.GradwatchWarning, match="all was finite: no batch was left"):
+        arrays(model, *skips.data([], False), [locator], epochs=1)
+    assert locator.findings == []
+    assert int(model.optimizer.iterations) == skips.COUNT
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
 @LONG
 def test_attributes_of_a_step_that_runs_as_python_are_put_back():
     model = keras.Sequential([keras.Input((4,)), Counting(), layers.Dense(1)])

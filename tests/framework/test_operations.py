@@ -200,3 +200,22 @@ def test_the_graph_of_a_function():
         name = node.get_attr("else_branch").name
         inside = operations.graph_of_function(graph, name)
     assert "Mul" in {op.type for op in inside.get_operations()}
+
+
+def test_the_global_generator_is_known_once_there_is_one():
+    """`tensorflow.python.ops.stateful_random_ops.global_generator` holds it."""
+    tf.random.set_global_generator(tf.random.Generator.from_seed(5))
+    (state,) = operations.state_of_global_generator()
+    before = state.numpy()
+    tf.random.get_global_generator().uniform(())
+    assert (state.numpy() != before).any()
+
+
+def test_the_stream_of_eager_draws_is_seen_to_move():
+    """`context.context()._rng` gives each of them its seed."""
+    tf.random.set_seed(3)
+    before = operations.eager_stream()
+    assert before is not None
+    assert operations.eager_stream() == before
+    tf.random.uniform(())
+    assert operations.eager_stream() != before

@@ -69,7 +69,10 @@ def validated(model, x, y, callbacks):
 
 
 class OwnStep(keras.Model):
-    """Two optimizers, a metric of its own, and a counter that it keeps by itself."""
+    """Two optimizers, a metric of its own, and a counter that it keeps by itself.
+
+    It draws from a generator of its own, and from everybody's.
+    """
 
     def __init__(self):
         super().__init__()
@@ -78,7 +81,9 @@ class OwnStep(keras.Model):
         self.mean = keras.metrics.Mean("error")
         self.steps = tf.Variable(0, trainable=False)
         self.draws = tf.random.Generator.from_seed(3)
-        self.raw = (self.steps, self.draws.state)
+        everybodys = tf.random.Generator.from_seed(7)
+        tf.random.set_global_generator(everybodys)
+        self.raw = (self.steps, self.draws.state, everybodys.state)
         self.build((None, 4))
 
     def build(self, shape):
@@ -100,6 +105,7 @@ class OwnStep(keras.Model):
         self.steps.assign_add(1)
         with tf.GradientTape(persistent=True) as tape:
             factor = self.draws.uniform((), 0.9, 1.1)
+            factor += tf.random.get_global_generator().uniform((), 0.0, 0.1)
             error = factor * tf.reduce_mean((self(x) - y) ** 2)
         for part, optimizer in ((self.hidden, self.first), (self.out, self.second)):
             weights = part.trainable_variables
