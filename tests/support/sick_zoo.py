@@ -45,6 +45,7 @@ class Case:
 
 
 CASES: list[Case] = []
+# What some cases wait for; empty once it is there.
 SETUP, MORE = "check_setup", "activations and updates in GradientStats"
 
 
@@ -67,11 +68,10 @@ def _case(rules, tool, word, waits_for=""):
     return add
 
 
-def _in_stats(model, x, y, rate=1e-2, loss="mse", **options):
-    optimizer = rate if isinstance(rate, keras.Optimizer) else None
-    model.compile(optimizer or keras.optimizers.SGD(rate), loss, jit_compile=False)
-    stats = kgw.GradientStats(check_freq=2, verbose=0, **options)
-    model.fit(x, y, batch_size=16, epochs=6, verbose=0, callbacks=[stats])
+def _in_stats(model, x, y, rate=1e-2, epochs=6):
+    model.compile(keras.optimizers.SGD(rate), "mse", jit_compile=False)
+    stats = kgw.GradientStats(check_freq=2, verbose=0)
+    model.fit(x, y, batch_size=16, epochs=epochs, verbose=0, callbacks=[stats])
     return {alert.kind for alert in stats.alerts}
 
 
@@ -180,14 +180,14 @@ def saturated_tanh(is_sick):
 @_case("SDT", "GradientStats", "still", MORE)
 def steps_too_small(is_sick):
     model = _stack(layers.Dense(16, "relu"), layers.Dense(1))
-    return model, *_curve(), 1e-12 if is_sick else 1e-2
+    return model, *_curve(), 1e-12 if is_sick else 1e-2, 20
 
 
 @_case("ST", "GradientStats", "scale", MORE)
 def scale_at_initialisation(is_sick):
-    kernel = initializers.RandomNormal(stddev=1e-4 if is_sick else 0.3)
-    hidden = [layers.Dense(16, "relu", kernel_initializer=kernel) for _ in range(4)]
-    return _stack(*hidden, layers.Dense(1)), *_curve()
+    kernel = initializers.RandomNormal(stddev=30.0 if is_sick else 0.3)
+    hidden = [layers.Dense(16, "relu", kernel_initializer=kernel) for _ in range(5)]
+    return _stack(*hidden, layers.Dense(1)), *_curve(), 1e-30 if is_sick else 1e-2
 
 
 # --- weights that do not learn, and wrong gradients --------------------------------
