@@ -46,7 +46,7 @@ class Case:
 
 CASES: list[Case] = []
 # What some cases wait for; empty once it is there.
-SETUP, MORE = "check_setup", "activations and updates in GradientStats"
+SETUP, MORE = "", "activations and updates in GradientStats"
 
 
 def _case(rules, tool, word, waits_for=""):
