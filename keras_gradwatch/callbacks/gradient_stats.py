@@ -30,6 +30,7 @@ from keras_gradwatch.framework.optimizers import iterations
 from keras_gradwatch.replica.steps import Steps
 from keras_gradwatch.stats.alarms import Alarms, Thresholds
 from keras_gradwatch.stats.gauge import Gauge
+from keras_gradwatch.stats.noise_scale import EVERY, NoiseScales
 from keras_gradwatch.stats.own_rules import Rule, Rules
 from keras_gradwatch.tensorboard.stats_writer import StatsWriter
 from keras_gradwatch.tensorboard.tags import ALL, FEW, SCALARS
@@ -192,6 +193,7 @@ class GradientStats(Watcher):
         self._writer = None if log_dir is None else StatsWriter(log_dir, scalars)
         self._rules = Rules(rules, self._rule_failed)
         self._alarms = Alarms(self._thresholds, self._rules)
+        self._noise = NoiseScales()
         self._gauge: Gauge | None = None
         self._steps: Steps | None = None
         self._trained: list = []
@@ -207,6 +209,7 @@ class GradientStats(Watcher):
         workers.assert_writable(self.model, self._writer)
         self.readings = Several()
         self._alarms = Alarms(self._thresholds, self._rules)
+        self._noise = NoiseScales()
         self._gauge = self._steps = self._unfinished = None
 
     def on_train_batch_begin(
@@ -255,7 +258,8 @@ class GradientStats(Watcher):
                 self._gauge = Gauge(steps, self._dropout, found, self._histograms)
                 self._trained = list(trained)
             gauge = self._gauge
-            reading = gauge.gradients(iterations(self.model), data)
+            with_part = len(self.readings) % EVERY == 0
+            reading = gauge.gradients(iterations(self.model), data, with_part)
             return _Unfinished(gauge, reading, gauge.weights())
 
     def _finish(self, is_after_its_step):
@@ -275,6 +279,7 @@ class GradientStats(Watcher):
             self.broke(error)
 
     def _tell(self, reading):
+        reading = replace(reading, noise_scale=self._noise.hear(reading))
         strategy = self.model.distribute_strategy
         heard = [replace(a, epoch=self._epoch) for a in self._alarms.hear(reading)]
         alerts = workers.as_the_chief(strategy, heard)

@@ -11,6 +11,7 @@ from keras_gradwatch.findings.text import listed
 FORMAT = 1
 VANISHING, EXPLODING = "vanishing", "exploding"
 DEAD, NONFINITE = "dead", "nonfinite"
+SATURATED, STILL, SCALE = "saturated", "still", "scale"
 SPIKE, DIVERGING, STALLED = "spike", "diverging", "stalled"
 OSCILLATING, FLAT, OVERFITTING = "oscillating", "flat", "overfitting"
 RULE, INCIDENT = "rule", "incident"
@@ -20,6 +21,9 @@ _TITLES = {
     EXPLODING: "Exploding gradients",
     DEAD: "Dead gradients",
     NONFINITE: "Not finite",
+    SATURATED: "Saturated activations",
+    STILL: "Weights that do not move",
+    SCALE: "Scale at initialisation",
     SPIKE: "Loss spike",
     DIVERGING: "Diverging loss",
     STALLED: "Stalled loss",
@@ -47,6 +51,7 @@ class Alert:
 
     Args:
         kind: Of gradients `"vanishing"`, `"exploding"`, `"dead"` or `"nonfinite"`, of
+            layers `"saturated"` or `"scale"`, of steps `"still"`, of
             the loss `"spike"`, `"diverging"`, `"stalled"`, `"oscillating"`, `"flat"` or
             `"overfitting"`; `"rule"` if a rule of the user's own gave it; `"incident"`
             if it is what several callbacks know of another alert.

@@ -10,6 +10,7 @@ from keras_gradwatch.findings import html
 from keras_gradwatch.findings.text import plain
 
 _COLUMNS = ("variable", "norm", "mean size", "zeros", "update / weight")
+_OF_LAYERS = ("layer puts out", "mean", "scale", "silent units", "saturated")
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,59 @@ class VariableStats:
 
 
 @dataclass(frozen=True)
+class LayerStats:
+    """What a layer put out in a training step, for the first examples at least.
+
+    Args:
+        layer: Path of the layer.
+        operation: The TensorFlow operation of its activation, such as `"Relu"`, if
+            that rectifies or saturates; else empty.
+        mean: Mean of its entries.
+        scale: Their root mean square.
+        silent_units: Of what rectifies: the share of its units (along the last axis)
+            that are zero in all rows.
+        saturated: Of what saturates: the share of its entries that are within 1 % of
+            its range from an end of it.
+        count: How many rows that is of: examples, of images and sequences places in
+            them.
+        has_kernel: Whether it has a trainable weight of two axes or more.
+        is_last: Whether it is what the model puts out.
+        may_saturate: Whether it may be at the ends of its range, as what the model or
+            a model in it puts out, or as a gate, by which others are multiplied.
+    """
+
+    layer: str
+    operation: str
+    mean: float
+    scale: float
+    silent_units: float | None
+    saturated: float | None
+    count: int
+    has_kernel: bool
+    is_last: bool
+    may_saturate: bool = False
+
+
+@dataclass(frozen=True)
+class NoiseScale:
+    """How large a batch must be for its gradient to be more signal than noise.
+
+    Args:
+        value: The variance of the gradients of single examples, summed over all
+            weights, over the squared norm of the true gradient: a number of examples.
+        error: Its standard error.
+        count: From how many readings that is.
+    """
+
+    value: float
+    error: float
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.2g} +- {self.error:.1g} examples"
+
+
+@dataclass(frozen=True)
 class GradientReading:
     """The gradients of one training step.
 
@@ -74,12 +128,21 @@ class GradientReading:
             loss has no gradient for are left out.
         loss_scale: By what training scaled the loss; all figures are of the loss that
             is not scaled.
+        layers: A `LayerStats` for each layer with a kernel or an activation, in the
+            order of the forward pass. Empty where the step has no graph.
+        part: `(examples, of, norm)`: how many examples are a part of the batch, of how
+            many, and the norm of all gradients of that part. None if it was not read.
+        noise_scale: The `NoiseScale`, from this reading and those before; None if it
+            was not read, or can't be told.
     """
 
     step: int
     losses: tuple[tuple[str, float], ...]
     variables: tuple[VariableStats, ...]
     loss_scale: float = 1.0
+    layers: tuple[LayerStats, ...] = ()
+    part: tuple[int, int, float] | None = None
+    noise_scale: NoiseScale | None = None
 
     @property
     def loss(self) -> float:
@@ -106,9 +169,11 @@ class GradientReading:
     @property
     def headline(self) -> str:
         """The reading in one line."""
+        noise = "" if self.noise_scale is None else f", noise scale {self.noise_scale}"
         return (
             f"Gradients at step {self.step}: global norm {_figure(self.global_norm)}, "
-            f"loss {_figure(self.loss)}, update / weight {_figure(self.update_ratio)}."
+            f"loss {_figure(self.loss)}, update / weight {_figure(self.update_ratio)}"
+            f"{noise}."
         )
 
     def _rows(self):
@@ -123,27 +188,32 @@ class GradientReading:
             for v in self.variables
         ]
 
-    def __str__(self) -> str:
-        rows = [_COLUMNS, *((plain(name), *rest) for name, *rest in self._rows())]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join(
-                [
-                    row[0].ljust(widths[0]),
-                    *(
-                        cell.rjust(width)
-                        for cell, width in zip(row[1:], widths[1:], strict=True)
-                    ),
-                ]
+    def _layer_rows(self):
+        return [
+            (
+                one.layer,
+                _figure(one.mean),
+                _figure(one.scale),
+                _share(one.silent_units),
+                _share(one.saturated),
             )
-            for row in rows
+            for one in self.layers
         ]
-        return "\n".join([self.headline, *lines])
+
+    def __str__(self) -> str:
+        lines = [self.headline, *_table(_COLUMNS, self._rows())]
+        if self.layers:
+            lines += _table(_OF_LAYERS, self._layer_rows())
+        return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        """The table of a notebook."""
+        """The tables of a notebook."""
         rows = [(html.name(name), *rest) for name, *rest in self._rows()]
-        return html.page(html.text(self.headline), (), _COLUMNS, rows)
+        page = html.page(html.text(self.headline), (), _COLUMNS, rows)
+        if not self.layers:
+            return page
+        rows = [(html.name(name), *rest) for name, *rest in self._layer_rows()]
+        return page + html.page("", (), _OF_LAYERS, rows)
 
     def _overview_html_(self) -> dict[str, str]:
         """A row of a table of readings: HTML by the name of its column."""
@@ -166,6 +236,19 @@ def _ratio(part: float | None, whole: float | None) -> float | None:
     if not whole:
         return math.inf if part else 0.0
     return part / whole
+
+
+def _table(columns: tuple[str, ...], found: Iterable[tuple[str, ...]]) -> list[str]:
+    rows = [columns, *((plain(name), *rest) for name, *rest in found)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    cells = [
+        (row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])) for row in rows
+    ]
+    return ["  ".join(row) for row in cells]
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.0f}%"
 
 
 def _figure(value: float | None) -> str:

@@ -8,7 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from keras_gradwatch.findings.alert import DEAD, EXPLODING, NONFINITE, RULE, VANISHING
+from keras_gradwatch.findings.alert import (
+    DEAD,
+    EXPLODING,
+    NONFINITE,
+    RULE,
+    SATURATED,
+    SCALE,
+    STILL,
+    VANISHING,
+)
 
 
 @dataclass(frozen=True)
@@ -142,6 +151,61 @@ class UnderflowingGradient(Symptom):
 
 
 @dataclass(frozen=True)
+class SaturatedUnits(Symptom):
+    """The share `value` of what a hidden layer puts out is at an end of its range."""
+
+    kind: ClassVar[str] = SATURATED
+
+
+@dataclass(frozen=True)
+class SmallSteps(Symptom):
+    """Steps move all weights by `value` times their size at most.
+
+    Args:
+        steps: For how many steps.
+    """
+
+    kind: ClassVar[str] = STILL
+    steps: int
+
+
+@dataclass(frozen=True)
+class StillWeights(Symptom):
+    """A variable has a gradient, and was never seen to move; others do.
+
+    Args:
+        steps: For how many steps.
+    """
+
+    kind: ClassVar[str] = STILL
+    steps: int
+
+
+@dataclass(frozen=True)
+class FadingScale(Symptom):
+    """What a layer puts out is `value` times as large as what the first one does.
+
+    Args:
+        first: Path of the first layer.
+    """
+
+    kind: ClassVar[str] = SCALE
+    first: str
+
+
+@dataclass(frozen=True)
+class SwellingScale(Symptom):
+    """The same, where it is far larger.
+
+    Args:
+        first: Path of the first layer.
+    """
+
+    kind: ClassVar[str] = SCALE
+    first: str
+
+
+@dataclass(frozen=True)
 class BrokenRule(Symptom):
     """A rule of the user's own does not hold: `where` is its name, `value` is NaN.
 
@@ -163,4 +227,9 @@ SYMPTOMS = (
     NoGradient,
     IdleUnits,
     UnderflowingGradient,
+    SaturatedUnits,
+    SmallSteps,
+    StillWeights,
+    FadingScale,
+    SwellingScale,
 )

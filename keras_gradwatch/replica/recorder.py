@@ -74,6 +74,23 @@ class Scaling:
 
 
 @dataclass(eq=False)
+class Part:
+    """A step on the first examples of a batch.
+
+    Attributes:
+        run: Runs it, and returns its `Recording`.
+        is_wanted: Whether it is to be run, a tensor.
+        examples: How many examples that are.
+        of: How many there are in all.
+    """
+
+    run: Callable[[], Recording]
+    is_wanted: tf.Tensor
+    examples: int
+    of: int
+
+
+@dataclass(eq=False)
 class Recording:
     """What a training step did, in order.
 
@@ -89,6 +106,8 @@ class Recording:
         strange: How many Keras variables it wrote that the model does not hold.
         spans: For each tape, by its number, which operations of the graph it recorded.
         refused: Why the loss of a tape can't be checked, by the number of the tape.
+        outputs: What else of the graph a dry run was asked for.
+        part: The same step on the first examples alone; None if that can't be had.
     """
 
     calls: list[Call] = field(default_factory=list)
@@ -101,6 +120,8 @@ class Recording:
     strange: int = 0
     spans: dict[int | None, tuple[Span, ...]] = field(default_factory=dict)
     refused: dict[int | None, UncheckableError] = field(default_factory=dict)
+    outputs: list[tf.Tensor] = field(default_factory=list)
+    part: Part | None = None
 
 
 class Stage:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from keras_gradwatch.arguments import is_count, is_number, refuse
 from keras_gradwatch.findings import sentences
-from keras_gradwatch.findings.alert import EXPLODING, Alert
+from keras_gradwatch.findings.alert import Alert
 from keras_gradwatch.findings.reading import GradientReading, norm
 from keras_gradwatch.findings.symptom import (
     IdleUnits,
@@ -25,7 +25,11 @@ from keras_gradwatch.findings.symptom import (
     Symptom,
     UnderflowingGradient,
 )
+from keras_gradwatch.stats.case import Case
+from keras_gradwatch.stats.movement import Movement
 from keras_gradwatch.stats.own_rules import Rules
+from keras_gradwatch.stats.saturation import saturated
+from keras_gradwatch.stats.scales import Scales
 
 # A step that moves the weights by more than their own size is no step: usual ones are
 # about a thousandth of it (a rule of thumb of CS231n, not measured here).
@@ -73,29 +77,6 @@ class Thresholds:
             refuse("patience", "an integer, 1 or more", self.patience)
 
 
-@dataclass(frozen=True)
-class _Case:
-    """A symptom in one reading, and how bad it is.
-
-    Args:
-        symptom: The `Symptom`.
-        threshold: What its figure was held against.
-        rank: The worst has the largest.
-        at_once: Whether it can't wait for another reading.
-    """
-
-    symptom: Symptom
-    threshold: float
-    rank: float
-    at_once: bool = False
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What is told only once while it lasts: an explosion is one, wherever."""
-        kind = self.symptom.kind
-        return kind, "" if kind == EXPLODING else self.symptom.where
-
-
 class Alarms:
     """Listens to readings, and speaks when the same is wrong in several of them.
 
@@ -107,6 +88,8 @@ class Alarms:
     def __init__(self, thresholds: Thresholds, rules: Rules | None = None):
         self._thresholds = thresholds
         self._rules = rules
+        self._movement = Movement()
+        self._scales = Scales(thresholds.patience)
         # By key: since when, and in how many readings in a row.
         self._seen: dict[tuple[str, str], tuple[int, int]] = {}
         self._largest_loss: dict[str, float] = {}
@@ -123,9 +106,9 @@ class Alarms:
         """
         cases = list(self._cases(reading))
         broken = self._rules.broken(reading) if self._rules else ()
-        cases += [_Case(symptom, math.nan, rank=0.0) for symptom in broken]
+        cases += [Case(symptom, math.nan, rank=0.0) for symptom in broken]
         before, self._seen = self._seen, {}
-        ripe: dict[str, list[_Case]] = {}
+        ripe: dict[str, list[Case]] = {}
         for case in cases:
             since, count = before.get(case.key, (reading.step, 0))
             told = count >= self._thresholds.patience
@@ -136,7 +119,7 @@ class Alarms:
                 ripe.setdefault(case.symptom.kind, []).append(case)
         return [self._alert(reading.step, found) for found in ripe.values()]
 
-    def _alert(self, step: int, cases: list[_Case]) -> Alert:
+    def _alert(self, step: int, cases: list[Case]) -> Alert:
         cases = sorted(cases, key=lambda case: -case.rank)
         symptoms = [case.symptom for case in cases]
         return Alert(
@@ -149,7 +132,7 @@ class Alarms:
             threshold=None if math.isnan(cases[0].threshold) else cases[0].threshold,
         )
 
-    def _cases(self, reading: GradientReading) -> Iterator[_Case]:
+    def _cases(self, reading: GradientReading) -> Iterator[Case]:
         for target, loss in reading.losses:
             variables = [v for v in reading.variables if v.target == target]
             broken = [v for v in variables if v.nonfinite]
@@ -171,6 +154,9 @@ class Alarms:
             # Beside what explodes all else is small.
             yield from explodes or self._vanishing(layers, reading.loss_scale)
         yield from _too_large_an_update(reading)
+        yield from saturated(reading)
+        yield from self._movement.cases(reading)
+        yield from self._scales.cases(reading)
 
     def _vanishing(self, layers, scale):
         # Biases and scales alone say little: before a normalisation their true
@@ -191,7 +177,7 @@ class Alarms:
             held = layers[name]
             underflows = _is_half(held) and _largest(held, scale) < _FLOAT16
             symptom = SmallGradient(name, share, largest, underflows)
-            yield _Case(symptom, limit, rank=-share)
+            yield Case(symptom, limit, rank=-share)
 
     def _exploding(self, target, loss, layers):
         known = max(abs(loss), self._largest_loss.get(target, _SMALLEST_LOSS))
@@ -205,7 +191,7 @@ class Alarms:
         if effect > limit:
             worst = max(effects, key=lambda name: effects[name])
             size = norm(v.norm for v in layers[worst])
-            yield _Case(LargeGradient(worst, effect, known, size), limit, rank=effect)
+            yield Case(LargeGradient(worst, effect, known, size), limit, rank=effect)
 
     def _nonfinite(self, variable):
         first, last = self._norms.get(variable.target, (0.0, 0.0))
@@ -213,7 +199,7 @@ class Alarms:
         symptom: Symptom = NonFiniteEntries(variable.label, count)
         if last > _GROWTH * first:
             symptom = OvergrownEntries(variable.label, count, first, last)
-        return _Case(symptom, threshold=0.0, rank=math.inf, at_once=True)
+        return Case(symptom, threshold=0.0, rank=math.inf, at_once=True)
 
     def _dead(self, layers, scale):
         limit = self._thresholds.dead
@@ -237,7 +223,7 @@ class Alarms:
             elif is_gone:
                 symptom = NoGradient(name, 1.0, may_underflow)
             # Without any is worse than any share of its units, 1 at most.
-            yield _Case(symptom, limit, rank=2.0 if is_gone else idle)
+            yield Case(symptom, limit, rank=2.0 if is_gone else idle)
 
 
 def _too_large_an_update(reading):
@@ -245,14 +231,14 @@ def _too_large_an_update(reading):
     if not all(map(math.isfinite, moved)):
         if math.isfinite(reading.global_norm):
             lost = LostWeights("all weights", math.inf, reading.global_norm)
-            yield _Case(lost, _LARGEST_UPDATE, rank=math.inf, at_once=True)
+            yield Case(lost, _LARGEST_UPDATE, rank=math.inf, at_once=True)
         return
     ratio = reading.update_ratio
     # From weights that are all zero any step is infinitely large.
     if ratio is not None and _LARGEST_UPDATE < ratio < math.inf:
         worst = max(reading.variables, key=lambda v: v.update_norm or 0.0)
         where = _place(worst.layer or worst.path, worst.target)
-        yield _Case(
+        yield Case(
             LargeUpdate(where, ratio, worst.path),
             _LARGEST_UPDATE,
             rank=ratio,

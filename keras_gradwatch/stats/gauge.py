@@ -20,11 +20,16 @@ from keras_gradwatch.framework.devices import local_value
 from keras_gradwatch.framework.optimizers import optimizers
 from keras_gradwatch.replica.dry_run import DryRun
 from keras_gradwatch.replica.lift import draws
+from keras_gradwatch.replica.outputs import Output, outputs
 from keras_gradwatch.replica.steps import Steps
 from keras_gradwatch.replica.train_step import Objective
+from keras_gradwatch.stats import activations
 
 # As many as TensorBoard draws (`DEFAULT_BUCKET_COUNT` of its histogram plugin).
 _BINS = 30
+# Of a batch, this share is read by itself for the noise of the gradient: what a quarter
+# of it costs on top buys an estimate that half of it would not make much better.
+PART = 0.25
 
 
 class Gauge:
@@ -38,6 +43,7 @@ class Gauge:
         dropout: `"freeze"`, for the very draw of training, or `"bypass"`.
         objectives: The losses that the step differentiates.
         histograms: Whether to make histograms, too.
+        part: The share of the batch that is read by itself, too; 0 if none.
     """
 
     def __init__(
@@ -46,6 +52,7 @@ class Gauge:
         dropout: str,
         objectives: Sequence[Objective],
         histograms: bool,
+        part: float = PART,
     ):
         self._model = steps.model
         # What is part of another loss trains nothing by itself.
@@ -60,19 +67,26 @@ class Gauge:
             for layer in internals.all_layers(steps.model)
             for v in layer.trainable_variables
         }
-        self._dry_run = DryRun(steps, dropout, self._wanted)
+        # By the order of what a dry run gives of them.
+        self._outputs: list[Output] = []
+        self._dry_run = DryRun(steps, dropout, self._wanted, more=self._more, part=part)
         self._copied = tf.function(self._copy, autograph=False)
         self._moved = tf.function(self._move, autograph=False)
 
-    def gradients(self, step: int, batch: Any) -> GradientReading:
+    def gradients(
+        self, step: int, batch: Any, with_part: bool = False
+    ) -> GradientReading:
         """Reads the gradients at the present weights.
 
         Args:
             step: Optimizer iterations done so far.
             batch: What `train_step` is handed, in the precision of training.
+            with_part: Whether to read the part of the batch, too, if that can be.
         """
         draws.number().assign(step)
-        (losses, figures, histograms), (present, scaled) = self._dry_run.run(batch)
+        tensors, about = self._dry_run.run(batch, with_part)
+        losses, figures, histograms, layers, part = tensors
+        present, scaled, outputs, sizes = about
         scale = _scale(scaled)
         losses = losses.numpy() / scale
         variables = [
@@ -94,6 +108,8 @@ class Gauge:
             losses=tuple(zip(names, map(float, losses), strict=True)),
             variables=tuple(variables),
             loss_scale=scale,
+            layers=activations.stats(outputs, layers.numpy()),
+            part=(*sizes, float(part[0]) / scale) if with_part and sizes else None,
         )
 
     def weights(self) -> list[tf.Tensor]:
@@ -140,8 +156,43 @@ class Gauge:
                 else:
                     histograms.append(tf.zeros([0], tf.float64))
         scaled = [o for _, o in optimizers(self._model) if id(o) in recording.scaled]
-        stacked = [tf.stack(losses), _rows(figures, 6), _rows(histograms, 0)]
-        return stacked, (present, scaled)
+        pairs = zip(self._outputs, recording.outputs, strict=False)
+        rows = [activations.figures(output, tensor) for output, tensor in pairs]
+        stacked = [
+            tf.stack(losses),
+            _rows(figures, 6),
+            _rows(histograms, 0),
+            _rows(rows, activations.COLUMNS, tf.float32),
+            self._of_part(recording),
+        ]
+        outputs = self._outputs[: len(rows)]
+        part = recording.part
+        sizes = (part.examples, part.of) if stacked[-1].shape[0] else ()
+        return stacked, (present, scaled, outputs, sizes)
+
+    def _more(self, trace):
+        self._outputs = outputs(trace)
+        return [output.tensor for output in self._outputs]
+
+    def _of_part(self, recording):
+        """The norm of all gradients of a part of the batch, if that was recorded."""
+        # Of several losses there is not one noise.
+        if recording.part is None or len(self._objectives) != 1:
+            return tf.zeros([0], tf.float64)
+        (objective,) = self._objectives
+
+        def read():
+            found = recording.part.run().calls[objective.call or 0].gradients
+            known = [found[id(v)] for v in objective.variables]
+            entries = [
+                _entries(gradient)[0] for gradient in known if gradient is not None
+            ]
+            wide = [tf.cast(gradient, tf.float64) for gradient in entries]
+            return tf.stack([tf.linalg.global_norm(wide)])
+
+        return tf.cond(
+            recording.part.is_wanted, read, lambda: tf.zeros([1], tf.float64)
+        )
 
     def _copy(self):
         return [tf.identity(_read(v)) for v in self._variables]
@@ -220,8 +271,8 @@ def _histogram(entries, size):
     return tf.concat([ends, tf.cast(counts, tf.float64)], 0)
 
 
-def _rows(rows, width):
-    return tf.stack(rows) if rows else tf.zeros([0, width], tf.float64)
+def _rows(rows, width, dtype=tf.float64):
+    return tf.stack(rows) if rows else tf.zeros([0, width], dtype)
 
 
 def _stats(objective, variable, dtype, figures, histogram, scale):

@@ -19,6 +19,7 @@ from keras_gradwatch.tensorboard.tags import (
     FEW,
     GROUP,
     HISTOGRAM_GROUP,
+    LAYER_GROUPS,
     MOMENT_TAG,
     PLUGIN,
     STATS_GROUPS,
@@ -63,6 +64,14 @@ class StatsWriter:
             )
             _write(f"{GROUP}/global_norm", reading.global_norm)
             _write(f"{GROUP}/update_ratio", reading.update_ratio)
+            # New only where the part of the batch was read.
+            if reading.part is not None and reading.noise_scale is not None:
+                _write(f"{GROUP}/noise_scale", reading.noise_scale.value)
+                _write(f"{GROUP}/noise_scale_error", reading.noise_scale.error)
+            if self._scalars == ALL:
+                for layer in reading.layers:
+                    for name, group in LAYER_GROUPS.items():
+                        _write(f"{group}/{layer.layer}", getattr(layer, name))
             for variable in reading.variables:
                 for name, group in STATS_GROUPS.items():
                     if self._scalars == ALL:

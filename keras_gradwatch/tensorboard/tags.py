@@ -22,6 +22,12 @@ STATS_GROUPS = {
     "zeros": f"{GROUP}_zeros",
     "update_ratio": f"{GROUP}_update_ratio",
 }
+# And of what a layer puts out.
+LAYER_GROUPS = {
+    "scale": f"{GROUP}_scale",
+    "silent_units": f"{GROUP}_silent_units",
+    "saturated": f"{GROUP}_saturated",
+}
 HISTOGRAM_GROUP = f"{GROUP}_histograms"
 # What charts there are: a handful, or those of each variable, too.
 FEW, ALL = "few", "all"

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from keras_gradwatch.findings import symptom
-from keras_gradwatch.findings.alert import DEAD, EXPLODING, NONFINITE, VANISHING
+from keras_gradwatch.findings.alert import (
+    DEAD,
+    EXPLODING,
+    NONFINITE,
+    SATURATED,
+    STILL,
+    VANISHING,
+)
 from keras_gradwatch.findings.symptom import Symptom
 from keras_gradwatch.findings.text import some_of
 
@@ -71,6 +78,28 @@ def _seen(found):
                 "float16, get a gradient of exactly zero, and no entry is larger than "
                 f"{peak:.1e}: what is below 6e-08 underflows in float16."
             )
+        case symptom.SaturatedUnits():
+            return (
+                f"{100 * value:.0f}% of what {where!r} puts out is within 1% of its "
+                "range from an end of it, where the slope is nearly zero."
+            )
+        case symptom.SmallSteps(steps=steps) if not value:
+            return f"No weight has moved in {steps} steps, though there is a gradient."
+        case symptom.SmallSteps(steps=steps):
+            return (
+                f"A step moves the weights by {value:.0e} times their size at most, "
+                f"for {steps} steps by now."
+            )
+        case symptom.StillWeights(steps=steps):
+            return (
+                f"{where!r} has a gradient, and was not seen to move in {steps} steps, "
+                "while other weights do."
+            )
+        case symptom.FadingScale(first=first) | symptom.SwellingScale(first=first):
+            return (
+                f"At initialisation {where!r} puts out numbers {value:.0e} times as "
+                f"large as {first!r}, the first layer."
+            )
         case symptom.BrokenRule(message=message):
             return message
     raise TypeError(f"Expected a symptom. Received: {found!r}")
@@ -102,6 +131,15 @@ def _advice(found):
                 f"{_ADVICE[DEAD]} It computes in float16 and the loss is not scaled: "
                 "what is too small for float16 is zero as well."
             )
+        case symptom.StillWeights():
+            return (
+                "Is it handed to the optimizer? In half precision, a small step is "
+                f"rounded away. {_MOVES}"
+            )
+        case symptom.FadingScale():
+            return f"Gradients fade on the way back as well. {_INITIALISE}"
+        case symptom.SwellingScale():
+            return f"The first losses and steps are as large. {_INITIALISE}"
     return _ADVICE[found.kind]
 
 
@@ -110,7 +148,23 @@ _SCALE = (
     "`compile` does so by itself only for a model whose own dtype policy is "
     "mixed_float16."
 )
+# The page that says more of what layers put out, and of steps.
+_PAGE = "See docs/layers-and-steps.md"
+_MOVES = f"{_PAGE}#weights-that-do-not-move."
+_INITIALISE = (
+    "Take `he_normal` for ReLU and `glorot_uniform` for tanh and sigmoid, or put "
+    f"normalisation layers between. {_PAGE}#scale-at-initialisation."
+)
 _ADVICE = {
+    SATURATED: (
+        "Its units hardly learn. Scale the inputs to about 1, take smaller initial "
+        "weights or a lower learning rate, or normalise before the activation. "
+        f"{_PAGE}#saturated-activations."
+    ),
+    STILL: (
+        "Is the learning rate what it is meant to be, in its unit and its schedule, "
+        f"and does each step reach the optimizer? {_MOVES}"
+    ),
     VANISHING: (
         "It hardly learns. Deep stacks of saturating activations do this: try "
         "activations like ReLU, He initialisation, normalisation layers or residual "

@@ -1,0 +1,32 @@
+"""Units that saturate: where their slope is nearly zero, nothing is learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from keras_gradwatch.findings.reading import GradientReading
+from keras_gradwatch.findings.symptom import SaturatedUnits
+from keras_gradwatch.stats.case import Case
+
+# Share of the entries of a hidden layer. Over the healthy trainings of the tests it was
+# 0.01 at most, over sick ones 0.91 at least (weights ten times too large, inputs that
+# are not scaled, too high a learning rate).
+_SATURATED = 0.85
+# Rows that such a share is of, at least: of a few it says little.
+_ROWS = 8
+
+
+def saturated(reading: GradientReading) -> Iterator[Case]:
+    """The hidden layers nearly all of whose units saturate.
+
+    What a model puts out may, and so may gates and codes: `LayerStats.may_saturate`.
+
+    Args:
+        reading: The reading.
+    """
+    for layer in reading.layers:
+        share = layer.saturated
+        if share is None or layer.may_saturate or layer.count < _ROWS:
+            continue
+        if share >= _SATURATED:
+            yield Case(SaturatedUnits(layer.layer, share), _SATURATED, rank=share)

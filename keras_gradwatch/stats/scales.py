@@ -1,0 +1,69 @@
+"""Layers whose scale at initialisation is off: what they put out fades or swells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from keras_gradwatch.findings.reading import GradientReading, LayerStats
+from keras_gradwatch.findings.symptom import FadingScale, SwellingScale
+from keras_gradwatch.stats.case import Case
+
+# By how much hidden layers may change the scale of what the first one puts out. Over
+# healthy trainings of the tests and untrained networks of keras.applications it was
+# 2,300 at most (MobileNetV2 on inputs that are not scaled), over weights a thousandth
+# or ten times as large as they should be 1e-15 and 1e+7.
+_CHANGE = 1e5
+# A fading scale takes the gradient with it: that of the first layers is this share of
+# the largest.
+_GRADIENT = 1e-3
+# A swelling one ends in outputs of this size, by which the first losses are as large.
+_OUTPUT = 1e3
+
+
+class Scales:
+    """Looks at the first readings of a fit that begins at initialisation.
+
+    Args:
+        patience: At how many.
+    """
+
+    def __init__(self, patience: int):
+        self._patience = patience
+        self._heard = 0
+        self._is_fresh = True
+
+    def cases(self, reading: GradientReading) -> Iterator[Case]:
+        """Takes a reading in, and says what of its scales is off.
+
+        Args:
+            reading: The newest reading.
+        """
+        self._heard += 1
+        if self._heard == 1:
+            self._is_fresh = reading.step == 0
+        if not self._is_fresh or self._heard > self._patience:
+            return
+        hidden = [one for one in reading.layers if one.has_kernel and not one.is_last]
+        if len(hidden) > 1 and hidden[0].scale:
+            yield from _fading(reading, hidden)
+            yield from _swelling(reading, hidden)
+
+
+def _fading(reading: GradientReading, hidden: list[LayerStats]) -> Iterator[Case]:
+    first, last = hidden[0], min(hidden[1:], key=lambda one: one.scale)
+    change = last.scale / first.scale
+    sizes = [v.norm for v in reading.variables]
+    own = [v.norm for v in reading.variables if v.layer == first.layer]
+    is_felt = bool(own) and max(own) < _GRADIENT * max(sizes, default=0.0)
+    if change * _CHANGE < 1 and is_felt:
+        found = FadingScale(last.layer, change, first.layer)
+        yield Case(found, 1 / _CHANGE, rank=-change)
+
+
+def _swelling(reading: GradientReading, hidden: list[LayerStats]) -> Iterator[Case]:
+    first, last = hidden[0], max(hidden[1:], key=lambda one: one.scale)
+    change = last.scale / first.scale
+    is_felt = any(one.is_last and one.scale > _OUTPUT for one in reading.layers)
+    if change > _CHANGE and is_felt:
+        found = SwellingScale(last.layer, change, first.layer)
+        yield Case(found, _CHANGE, rank=change)
