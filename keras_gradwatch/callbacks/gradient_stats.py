@@ -30,8 +30,11 @@ from keras_gradwatch.framework.optimizers import iterations
 from keras_gradwatch.replica.steps import Steps
 from keras_gradwatch.stats.alarms import Alarms, Thresholds
 from keras_gradwatch.stats.gauge import Gauge
+from keras_gradwatch.stats.movement import SMALLEST
 from keras_gradwatch.stats.noise_scale import EVERY, NoiseScales
 from keras_gradwatch.stats.own_rules import Rule, Rules
+from keras_gradwatch.stats.saturation import SATURATED
+from keras_gradwatch.stats.scales import CHANGE
 from keras_gradwatch.tensorboard.stats_writer import StatsWriter
 from keras_gradwatch.tensorboard.tags import ALL, FEW, SCALARS
 
@@ -80,7 +83,15 @@ class GradientStats(Watcher):
       difficulty of training recurrent neural networks");
     - gradients are **dead**: all gradients of a layer are exactly zero, or at least the
       share `dead` of its units gets none (Lu et al., 2019, "Dying ReLU and
-      initialization: theory and numerical examples").
+      initialization: theory and numerical examples");
+    - a hidden layer is **saturated**: at least the share `saturated` of what its tanh
+      or sigmoid puts out is at an end of the range;
+    - weights stand **still**: from the first reading on, for a hundred steps or more,
+      each step moved them by less than `still` times their size; or one of them has a
+      gradient and never moved, while others do;
+    - the **scale** at initialisation is off: what a hidden layer puts out is `scale`
+      times smaller or larger than what the first one does, and so are the gradients, or
+      the outputs.
 
     Example:
 
@@ -116,6 +127,14 @@ class GradientStats(Watcher):
         dead: Share of the units of a layer that get no gradient at all, from which
             on the layer counts as dead, unless the loss is zero, too. Above 1 turns
             this alarm off.
+        saturated: Share of what a hidden layer puts out that is within 1 % of its range
+            from an end of it, from which on it counts as saturated. Above 1 turns this
+            alarm off.
+        still: How far a step must move all weights, as a share of their size, if it is
+            to count as one. 0 turns this alarm off.
+        scale: By how many times hidden layers may be larger or smaller than the first
+            one in what they put out at initialisation. `float("inf")` turns this alarm
+            off.
         patience: How many readings in a row must show it before an alarm is given;
             NaN, infinity, and steps ten times the size of the weights do not wait.
         rules: Rules of your own: functions of a `GradientReading` that return a message
@@ -161,6 +180,9 @@ class GradientStats(Watcher):
         vanishing: float = 1e-5,
         exploding: float = 1e6,
         dead: float = 0.95,
+        saturated: float = SATURATED,
+        still: float = SMALLEST,
+        scale: float = CHANGE,
         patience: int = 3,
         rules: Sequence[Rule] = (),
         on_failure: str = "warn",
@@ -184,7 +206,9 @@ class GradientStats(Watcher):
             refuse("scalars", f"one of {SCALARS}", scalars)
         if histograms is None:
             histograms = scalars == ALL
-        self._thresholds = Thresholds(vanishing, exploding, dead, patience)
+        self._thresholds = Thresholds(
+            vanishing, exploding, dead, patience, saturated, still, scale
+        )
         self.readings: list[GradientReading] = Several()
         self.alerts: list[Alert] = Several()
         self._histograms = bool(histograms) and log_dir is not None

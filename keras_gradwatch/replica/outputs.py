@@ -58,6 +58,7 @@ def outputs(trace: StepTrace) -> list[Output]:
     inner = [v for v in visits if isinstance(v.thing, keras.Model)]
     ends = {id(t) for v in inner for t in v.outputs}
     found: list[tuple[str, tf.Tensor, str, bool]] = []
+    seen: set[int] = set()
     for visit in visits:
         layer = visit.thing
         is_one = isinstance(layer, keras.Layer) and id(visit) not in parents
@@ -66,7 +67,10 @@ def outputs(trace: StepTrace) -> list[Output]:
         (tensor,) = visit.outputs
         operation = _operation(tensor)
         has_kernel = any(len(v.shape) > 1 for v in layer.trainable_variables)
-        if tensor.graph is graph and tensor.shape.rank and (has_kernel or operation):
+        # What a layer hands on as it is was told of.
+        is_here = tensor.graph is graph and tensor.shape.rank and id(tensor) not in seen
+        if is_here and (has_kernel or operation):
+            seen.add(id(tensor))
             name = _path(layer, names.get(id(layer), layer.name), model)
             found.append((name, tensor, operation, has_kernel))
     taken = _taken(graph, {tensor.op for _, tensor, _, _ in found})

@@ -63,6 +63,9 @@ class Thresholds:
     exploding: float
     dead: float
     patience: int
+    saturated: float
+    still: float
+    scale: float
 
     def __post_init__(self):
         if not is_number(self.vanishing) or not 0 <= self.vanishing < 1:
@@ -73,6 +76,12 @@ class Thresholds:
             refuse("exploding", "a number above 0, or infinity", self.exploding)
         if not is_number(self.dead) or self.dead <= 0:
             refuse("dead", "a number above 0", self.dead)
+        if not is_number(self.saturated) or self.saturated <= 0:
+            refuse("saturated", "a number above 0", self.saturated)
+        if not is_number(self.still) or not 0 <= self.still < 1:
+            refuse("still", "a number, 0 or more and below 1", self.still)
+        if self.scale != math.inf and (not is_number(self.scale) or self.scale <= 1):
+            refuse("scale", "a number above 1, or infinity", self.scale)
         if not is_count(self.patience) or not self.patience:
             refuse("patience", "an integer, 1 or more", self.patience)
 
@@ -88,8 +97,8 @@ class Alarms:
     def __init__(self, thresholds: Thresholds, rules: Rules | None = None):
         self._thresholds = thresholds
         self._rules = rules
-        self._movement = Movement()
-        self._scales = Scales(thresholds.patience)
+        self._movement = Movement(thresholds.still)
+        self._scales = Scales(thresholds.scale, thresholds.patience)
         # By key: since when, and in how many readings in a row.
         self._seen: dict[tuple[str, str], tuple[int, int]] = {}
         self._largest_loss: dict[str, float] = {}
@@ -154,7 +163,7 @@ class Alarms:
             # Beside what explodes all else is small.
             yield from explodes or self._vanishing(layers, reading.loss_scale)
         yield from _too_large_an_update(reading)
-        yield from saturated(reading)
+        yield from saturated(reading, self._thresholds.saturated)
         yield from self._movement.cases(reading)
         yield from self._scales.cases(reading)
 

@@ -12,7 +12,7 @@ from keras_gradwatch.stats.case import Case
 # A step that is this share of the weights: 100 million make one of their size, and
 # float32 keeps less than a sixth of it. Over the healthy trainings of the tests the
 # smallest was 2.5e-7, where all was learnt; here it counts from the beginning only.
-_SMALLEST = 1e-8
+SMALLEST = 1e-8
 # Steps that it is seen over, at least: a warm-up begins with a rate of zero, a loss
 # scale too high skips the first steps, and accumulated gradients wait.
 _STEPS = 100
@@ -22,9 +22,15 @@ _SHARE = 1e-3
 
 
 class Movement:
-    """Follows how far weights move, from the first reading of a fit on."""
+    """Follows how far weights move, from the first reading of a fit on.
 
-    def __init__(self) -> None:
+    Args:
+        limit: The share of their size that a step has to move them by, at least. 0 if
+            nothing is to be told.
+    """
+
+    def __init__(self, limit: float):
+        self._limit = limit
         self._first: GradientReading | None = None
         self._largest = 0.0
         # Of variables that were never seen to move, by path.
@@ -51,14 +57,14 @@ class Movement:
         }
         steps = reading.step - first.step
         self._largest = max(self._largest, reading.update_ratio or 0.0)
-        if steps < _STEPS:
+        if steps < _STEPS or not self._limit:
             return
         # Where a loss has no gradient, nothing has to move.
         if not math.isfinite(self._largest) or not reading.global_norm:
             return
         way = max(self._largest, _way(first, reading) / steps)
-        if way < _SMALLEST:
-            yield Case(SmallSteps("all weights", way, steps), _SMALLEST, rank=-way)
+        if way < self._limit:
+            yield Case(SmallSteps("all weights", way, steps), self._limit, rank=-way)
             return
         for v in reading.variables:
             share = v.norm / reading.global_norm

@@ -11,22 +11,23 @@ from keras_gradwatch.stats.case import Case
 # Share of the entries of a hidden layer. Over the healthy trainings of the tests it was
 # 0.01 at most, over sick ones 0.91 at least (weights ten times too large, inputs that
 # are not scaled, too high a learning rate).
-_SATURATED = 0.85
+SATURATED = 0.85
 # Rows that such a share is of, at least: of a few it says little.
 _ROWS = 8
 
 
-def saturated(reading: GradientReading) -> Iterator[Case]:
+def saturated(reading: GradientReading, limit: float) -> Iterator[Case]:
     """The hidden layers nearly all of whose units saturate.
 
     What a model puts out may, and so may gates and codes: `LayerStats.may_saturate`.
 
     Args:
         reading: The reading.
+        limit: The share of its entries from which on a layer is told of.
     """
     for layer in reading.layers:
         share = layer.saturated
         if share is None or layer.may_saturate or layer.count < _ROWS:
             continue
-        if share >= _SATURATED:
-            yield Case(SaturatedUnits(layer.layer, share), _SATURATED, rank=share)
+        if share >= limit:
+            yield Case(SaturatedUnits(layer.layer, share), limit, rank=share)

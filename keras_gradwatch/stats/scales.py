@@ -12,7 +12,7 @@ from keras_gradwatch.stats.case import Case
 # healthy trainings of the tests and untrained networks of keras.applications it was
 # 2,300 at most (MobileNetV2 on inputs that are not scaled), over weights a thousandth
 # or ten times as large as they should be 1e-15 and 1e+7.
-_CHANGE = 1e5
+CHANGE = 1e5
 # A fading scale takes the gradient with it: that of the first layers is this share of
 # the largest.
 _GRADIENT = 1e-3
@@ -24,11 +24,12 @@ class Scales:
     """Looks at the first readings of a fit that begins at initialisation.
 
     Args:
-        patience: At how many.
+        limit: By how much a scale may change.
+        patience: At how many readings.
     """
 
-    def __init__(self, patience: int):
-        self._patience = patience
+    def __init__(self, limit: float, patience: int):
+        self._limit, self._patience = limit, patience
         self._heard = 0
         self._is_fresh = True
 
@@ -43,27 +44,36 @@ class Scales:
             self._is_fresh = reading.step == 0
         if not self._is_fresh or self._heard > self._patience:
             return
-        hidden = [one for one in reading.layers if one.has_kernel and not one.is_last]
-        if len(hidden) > 1 and hidden[0].scale:
-            yield from _fading(reading, hidden)
-            yield from _swelling(reading, hidden)
+        # What puts out zeros is dead, not small.
+        hidden = [
+            one
+            for one in reading.layers
+            if one.has_kernel and not one.is_last and one.scale
+        ]
+        if len(hidden) > 1:
+            yield from _fading(reading, hidden, self._limit)
+            yield from _swelling(reading, hidden, self._limit)
 
 
-def _fading(reading: GradientReading, hidden: list[LayerStats]) -> Iterator[Case]:
+def _fading(
+    reading: GradientReading, hidden: list[LayerStats], limit: float
+) -> Iterator[Case]:
     first, last = hidden[0], min(hidden[1:], key=lambda one: one.scale)
     change = last.scale / first.scale
     sizes = [v.norm for v in reading.variables]
     own = [v.norm for v in reading.variables if v.layer == first.layer]
     is_felt = bool(own) and max(own) < _GRADIENT * max(sizes, default=0.0)
-    if change * _CHANGE < 1 and is_felt:
+    if change * limit < 1 and is_felt:
         found = FadingScale(last.layer, change, first.layer)
-        yield Case(found, 1 / _CHANGE, rank=-change)
+        yield Case(found, 1 / limit, rank=-change)
 
 
-def _swelling(reading: GradientReading, hidden: list[LayerStats]) -> Iterator[Case]:
+def _swelling(
+    reading: GradientReading, hidden: list[LayerStats], limit: float
+) -> Iterator[Case]:
     first, last = hidden[0], max(hidden[1:], key=lambda one: one.scale)
     change = last.scale / first.scale
     is_felt = any(one.is_last and one.scale > _OUTPUT for one in reading.layers)
-    if change > _CHANGE and is_felt:
+    if change > limit and is_felt:
         found = SwellingScale(last.layer, change, first.layer)
-        yield Case(found, _CHANGE, rank=change)
+        yield Case(found, limit, rank=change)
