@@ -60,6 +60,8 @@ if TYPE_CHECKING:  # what `__getattr__` finds, for those who read types
     )
     from keras_gradwatch.findings.reading import (
         GradientReading,
+        LayerStats,
+        NoiseScale,
         VariableStats,
     )
     from keras_gradwatch.findings.report import (
@@ -139,6 +141,8 @@ _NAMES = {
     ],
     "findings.reading": [
         "GradientReading",
+        "LayerStats",
+        "NoiseScale",
         "VariableStats",
     ],
     "findings.report": [

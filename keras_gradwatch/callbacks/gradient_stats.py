@@ -29,12 +29,12 @@ from keras_gradwatch.framework.model import assert_ready
 from keras_gradwatch.framework.optimizers import iterations
 from keras_gradwatch.replica.steps import Steps
 from keras_gradwatch.stats.alarms import Alarms, Thresholds
+from keras_gradwatch.stats.depth import CHANGE
 from keras_gradwatch.stats.gauge import Gauge
 from keras_gradwatch.stats.movement import SMALLEST
 from keras_gradwatch.stats.noise_scale import EVERY, NoiseScales
 from keras_gradwatch.stats.own_rules import Rule, Rules
 from keras_gradwatch.stats.saturation import SATURATED
-from keras_gradwatch.stats.scales import CHANGE
 from keras_gradwatch.tensorboard.stats_writer import StatsWriter
 from keras_gradwatch.tensorboard.tags import ALL, FEW, SCALARS
 

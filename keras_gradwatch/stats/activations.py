@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_gradwatch.findings.reading import LayerStats
-from keras_gradwatch.replica.outputs import RECTIFYING, SATURATING, Output
+from keras_gradwatch.replica.layer_outputs import RECTIFYING, SATURATING, Output
 
 # How near to an end of its range, as a share of it, what saturates is: there the slope
 # of a tanh is 2 % of its largest, that of a sigmoid 4 %.

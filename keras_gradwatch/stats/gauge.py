@@ -19,8 +19,8 @@ from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.framework.devices import local_value
 from keras_gradwatch.framework.optimizers import optimizers
 from keras_gradwatch.replica.dry_run import DryRun
+from keras_gradwatch.replica.layer_outputs import Output, outputs
 from keras_gradwatch.replica.lift import draws
-from keras_gradwatch.replica.outputs import Output, outputs
 from keras_gradwatch.replica.steps import Steps
 from keras_gradwatch.replica.train_step import Objective
 from keras_gradwatch.stats import activations
