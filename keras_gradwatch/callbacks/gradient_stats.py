@@ -136,7 +136,8 @@ class GradientStats(Watcher):
             one in what they put out at initialisation. `float("inf")` turns this alarm
             off.
         patience: How many readings in a row must show it before an alarm is given;
-            NaN, infinity, and steps ten times the size of the weights do not wait.
+            NaN, infinity, steps ten times the size of the weights, and what is off
+            at initialisation do not wait.
         rules: Rules of your own: functions of a `GradientReading` that return a message
             if something is wrong, else None. They give the alarm as the others do,
             after `patience` readings in a row, once while it lasts, as an alert of the

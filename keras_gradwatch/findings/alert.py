@@ -23,7 +23,7 @@ _TITLES = {
     NONFINITE: "Not finite",
     SATURATED: "Saturated activations",
     STILL: "Weights that do not move",
-    SCALE: "Scale at initialisation",
+    SCALE: "Scale of layers",
     SPIKE: "Loss spike",
     DIVERGING: "Diverging loss",
     STALLED: "Stalled loss",

@@ -98,7 +98,7 @@ class Alarms:
         self._thresholds = thresholds
         self._rules = rules
         self._movement = Movement(thresholds.still)
-        self._scales = Scales(thresholds.scale, thresholds.patience)
+        self._scales = Scales(thresholds.scale)
         # By key: since when, and in how many readings in a row.
         self._seen: dict[tuple[str, str], tuple[int, int]] = {}
         self._largest_loss: dict[str, float] = {}

@@ -11,7 +11,7 @@ from keras_gradwatch.stats.case import Case
 # By how much hidden layers may change the scale of what the first one puts out. Over
 # healthy trainings of the tests and untrained networks of keras.applications it was
 # 2,300 at most (MobileNetV2 on inputs that are not scaled), over weights a thousandth
-# or ten times as large as they should be 1e-15 and 1e+7.
+# or ten times as large as they should be 1e-14 and 5e+6.
 CHANGE = 1e5
 # A fading scale takes the gradient with it: that of the first layers is this share of
 # the largest.
@@ -21,17 +21,18 @@ _OUTPUT = 1e3
 
 
 class Scales:
-    """Looks at the first readings of a fit that begins at initialisation.
+    """Looks at the first reading of a fit, if that begins at initialisation.
+
+    It speaks at once: some steps later the weights are others, and what is said rests
+    on two figures that agree, of the way forward and of what comes of it.
 
     Args:
         limit: By how much a scale may change.
-        patience: At how many readings.
     """
 
-    def __init__(self, limit: float, patience: int):
-        self._limit, self._patience = limit, patience
-        self._heard = 0
-        self._is_fresh = True
+    def __init__(self, limit: float):
+        self._limit = limit
+        self._is_first = True
 
     def cases(self, reading: GradientReading) -> Iterator[Case]:
         """Takes a reading in, and says what of its scales is off.
@@ -39,10 +40,8 @@ class Scales:
         Args:
             reading: The newest reading.
         """
-        self._heard += 1
-        if self._heard == 1:
-            self._is_fresh = reading.step == 0
-        if not self._is_fresh or self._heard > self._patience:
+        is_fresh, self._is_first = self._is_first and not reading.step, False
+        if not is_fresh:
             return
         # What puts out zeros is dead, not small.
         hidden = [
@@ -65,7 +64,7 @@ def _fading(
     is_felt = bool(own) and max(own) < _GRADIENT * max(sizes, default=0.0)
     if change * limit < 1 and is_felt:
         found = FadingScale(last.layer, change, first.layer)
-        yield Case(found, 1 / limit, rank=-change)
+        yield Case(found, 1 / limit, rank=-change, at_once=True)
 
 
 def _swelling(
@@ -76,4 +75,4 @@ def _swelling(
     is_felt = any(one.is_last and one.scale > _OUTPUT for one in reading.layers)
     if change > limit and is_felt:
         found = SwellingScale(last.layer, change, first.layer)
-        yield Case(found, limit, rank=change)
+        yield Case(found, limit, rank=change, at_once=True)

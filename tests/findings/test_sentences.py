@@ -84,6 +84,7 @@ FIELDS = {
     "severity": SEVERE,
     "share": 0.125,
     "size": 9,
+    "steps": 100,
     "target": "critic",
     "text": "As it was told.",
     "untold": ("b/kernel",),
