@@ -25,11 +25,11 @@ from keras_gradwatch.findings.symptom import (
     Symptom,
     UnderflowingGradient,
 )
-from keras_gradwatch.stats.case import Case
 from keras_gradwatch.stats.depth import Scales
 from keras_gradwatch.stats.movement import Movement
 from keras_gradwatch.stats.own_rules import Rules
 from keras_gradwatch.stats.saturation import saturated
+from keras_gradwatch.stats.sighting import Case
 
 # A step that moves the weights by more than their own size is no step: usual ones are
 # about a thousandth of it (a rule of thumb of CS231n, not measured here).

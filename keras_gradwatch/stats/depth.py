@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from keras_gradwatch.findings.reading import GradientReading, LayerStats
 from keras_gradwatch.findings.symptom import FadingScale, SwellingScale
-from keras_gradwatch.stats.case import Case
+from keras_gradwatch.stats.sighting import Case
 
 # By how much hidden layers may change the scale of what the first one puts out. Over
 # healthy trainings of the tests and untrained networks of keras.applications it was

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from keras_gradwatch.findings.reading import GradientReading
 from keras_gradwatch.findings.symptom import SmallSteps, StillWeights
-from keras_gradwatch.stats.case import Case
+from keras_gradwatch.stats.sighting import Case
 
 # A step that is this share of the weights: 100 million make one of their size, and
 # float32 keeps less than a sixth of it. Over the healthy trainings of the tests the

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from keras_gradwatch.findings.reading import GradientReading
 from keras_gradwatch.findings.symptom import SaturatedUnits
-from keras_gradwatch.stats.case import Case
+from keras_gradwatch.stats.sighting import Case
 
 # Share of the entries of a hidden layer. Over the healthy trainings of the tests it was
 # 0.01 at most, over sick ones 0.91 at least (weights ten times too large, inputs that
