@@ -84,6 +84,12 @@ def _seen(one: Seen) -> str:
             return f"gradients are dead{place} since {since}"
         case alert.NONFINITE:
             return f"NaN or infinity arose{place} at {since}"
+        case alert.SATURATED:
+            return f"activations are saturated{place} since {since}"
+        case alert.STILL:
+            return f"weights do not move{place} since {since}"
+        case alert.SCALE:
+            return f"the scale is off{place} since {since}"
         case alert.RULE:
             return f"the rule {name} speaks since {since}"
     return f"{alert.title(one.kind).lower()}{place} since {since}"
