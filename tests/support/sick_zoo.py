@@ -33,7 +33,6 @@ class Case:
         tool: The public name of what finds it.
         word: What that must say.
         words: Trains, sick or not, and returns all that the tool says.
-        waits_for: What must be there first, empty if it is.
     """
 
     name: str
@@ -41,15 +40,12 @@ class Case:
     tool: str
     word: str
     words: Callable[[bool], set[str]]
-    waits_for: str = ""
 
 
 CASES: list[Case] = []
-# What some cases wait for; empty once it is there.
-SETUP, MORE = "", "activations and updates in GradientStats"
 
 
-def _case(rules, tool, word, waits_for=""):
+def _case(rules, tool, word):
     """A function of `is_sick` that builds what the tool is shown."""
 
     def add(build):
@@ -60,7 +56,6 @@ def _case(rules, tool, word, waits_for=""):
             tool,
             word,
             lambda is_sick: shown(*build(is_sick)),
-            waits_for,
         )
         CASES.append(found)
         return build
@@ -170,20 +165,20 @@ def gradient_of_a_root_at_zero(is_sick):
     return model, x, y
 
 
-@_case("ST", "GradientStats", "saturated", MORE)
+@_case("ST", "GradientStats", "saturated")
 def saturated_tanh(is_sick):
     kernel = initializers.RandomNormal(stddev=30.0 if is_sick else 0.3)
     hidden = [layers.Dense(16, "tanh", kernel_initializer=kernel) for _ in range(2)]
     return _stack(*hidden, layers.Dense(1)), *_curve()
 
 
-@_case("SDT", "GradientStats", "still", MORE)
+@_case("SDT", "GradientStats", "still")
 def steps_too_small(is_sick):
     model = _stack(layers.Dense(16, "relu"), layers.Dense(1))
     return model, *_curve(), 1e-12 if is_sick else 1e-2, 20
 
 
-@_case("ST", "GradientStats", "scale", MORE)
+@_case("ST", "GradientStats", "scale")
 def scale_at_initialisation(is_sick):
     kernel = initializers.RandomNormal(stddev=30.0 if is_sick else 0.3)
     hidden = [layers.Dense(16, "relu", kernel_initializer=kernel) for _ in range(5)]
@@ -257,29 +252,29 @@ def _classifier(*last):
     return _stack(layers.Dense(16, "relu"), layers.Dense(3, *last))
 
 
-@_case("T", "check_setup", "outputs", SETUP)
+@_case("T", "check_setup", "outputs")
 def softmax_is_missing(is_sick):
     return _classifier(), *_labels(), ENTROPY if is_sick else LOGITS
 
 
-@_case("T", "check_setup", "outputs", SETUP)
+@_case("T", "check_setup", "outputs")
 def softmax_twice(is_sick):
     return _classifier("softmax"), *_labels(), LOGITS if is_sick else ENTROPY
 
 
-@_case("T", "check_setup", "targets", SETUP)
+@_case("T", "check_setup", "targets")
 def labels_that_start_at_one(is_sick):
     x, y = _labels()
     return _classifier(), x, y + is_sick, LOGITS
 
 
-@_case("ST", "check_setup", "targets", SETUP)
+@_case("ST", "check_setup", "targets")
 def a_single_class(is_sick):
     x, y = _labels()
     return _classifier(), x, 0 * y if is_sick else y, LOGITS
 
 
-@_case("ST", "check_setup", "inputs", SETUP)
+@_case("ST", "check_setup", "inputs")
 def pictures_up_to_255(is_sick):
     x = np.random.default_rng(0).uniform(size=(64, 8, 8, 3)).astype("float32")
     y = (x.mean((1, 2, 3)) > 0.5).astype(int)
@@ -291,7 +286,7 @@ def pictures_up_to_255(is_sick):
     return model, 255 * x if is_sick else x, y, LOGITS
 
 
-@_case("ST", "check_setup", "inputs", SETUP)
+@_case("ST", "check_setup", "inputs")
 def a_column_that_never_changes(is_sick):
     x, y = _labels()
     if is_sick:
@@ -299,7 +294,7 @@ def a_column_that_never_changes(is_sick):
     return _classifier(), x, y, LOGITS
 
 
-@_case("T", "check_setup", "inputs", SETUP)
+@_case("T", "check_setup", "inputs")
 def nan_in_the_data(is_sick):
     x, y = _labels()
     if is_sick:
@@ -307,14 +302,14 @@ def nan_in_the_data(is_sick):
     return _classifier(), x, y, LOGITS
 
 
-@_case("DT", "check_setup", "targets", SETUP)
+@_case("DT", "check_setup", "targets")
 def outputs_that_can_not_reach_the_targets(is_sick):
     x, y = _curve()
     last = layers.Dense(1, "sigmoid" if is_sick else None)
     return _stack(layers.Dense(16, "relu"), last), x, 5 * y, "mse"
 
 
-@_case("T", "check_setup", "average", SETUP)
+@_case("T", "check_setup", "average")
 def loss_is_a_sum(is_sick):
     loss = keras.losses.MeanSquaredError("sum" if is_sick else "sum_over_batch_size")
     return _stack(layers.Dense(16, "relu"), layers.Dense(1)), *_curve(), loss
@@ -329,7 +324,7 @@ class AcrossBatch(layers.Layer):
         return ops.softmax(x, axis=self.axis)
 
 
-@_case("T", "check_setup", "examples", SETUP)
+@_case("T", "check_setup", "examples")
 def softmax_over_the_batch(is_sick):
     axis = 0 if is_sick else -1
     return _stack(layers.Dense(8), AcrossBatch(axis), layers.Dense(1)), *_curve(), "mse"
@@ -355,7 +350,7 @@ class Hidden(layers.Layer):
         return ops.matmul(x, ops.convert_to_tensor(self.kernel))
 
 
-@_case("DT", "check_setup", "weights", SETUP)
+@_case("DT", "check_setup", "weights")
 def a_variable_unknown_to_keras(is_sick):
     return _stack(Hidden(is_sick), layers.Dense(1)), *_curve(), "mse"
 
@@ -371,7 +366,7 @@ class Ignores(layers.Layer):
         return 0.0 * x if self.is_sick else x
 
 
-@_case("DT", "check_setup", "overfit", SETUP)
+@_case("DT", "check_setup", "overfit")
 def inputs_that_do_not_reach_the_outputs(is_sick):
     return _stack(Ignores(is_sick), layers.Dense(8), layers.Dense(1)), *_curve(), "mse"
 
