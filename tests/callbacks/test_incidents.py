@@ -233,6 +233,7 @@ def test_alerts_of_gradients_ask_for_a_check():
     assert "the rule 'loud' speaks since step 100;" in incident.sentence
 
 
+@pytest.mark.long
 def test_who_comes_and_goes_is_not_looked_at_each_time():
     seen = itertools.count()
 
@@ -269,6 +270,7 @@ def test_a_training_that_is_ended_has_its_story(on_failure):
     assert "from step 80 to 100" in incident.sentence
 
 
+@pytest.mark.long
 def test_diverging_and_nan_are_two_chapters():
     used = watchers()
     fit(used.values(), network(rate=1.5), bad=())
@@ -296,6 +298,7 @@ def test_a_second_fit_begins_anew():
     assert used["check"].reports[-1].step < 2 * STEPS
 
 
+@pytest.mark.long
 def test_a_fit_that_was_broken_off_leaves_nobody_waiting():
     class Unplugged(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
