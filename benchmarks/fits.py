@@ -1,6 +1,8 @@
 """Whole fits, with and without `GradientCheck`, that take turns by the epoch.
 
-    python benchmarks/fits.py [--only FIT ...] [--epochs N]
+    python benchmarks/fits.py [--only FIT ...] [--epochs N] [--all]
+
+With `--all`, the other three callbacks stand beside it in the same fit.
 
 What else a machine does makes one of two equal fits longer by a quarter. So three
 fits of equal models run at once, one callback in one of them and none in two, and
@@ -76,12 +78,14 @@ class Check(kgw.GradientCheck):
         return checker
 
 
-def side_by_side(build: Callable[[], Any], epochs: int) -> Any:
+def side_by_side(build: Callable[[], Any], epochs: int, with_all: bool = False) -> Any:
     """A fit with the callback, two without: the time of each; and the callback."""
     turns = [Turn() for _ in range(3)]
     for turn, following in zip(turns, turns[1:] + turns[:1], strict=True):
         turn.next = following
     check = Check(turns[0])
+    others = (kgw.GradientStats, kgw.NonFiniteLocator, kgw.LossWatch)
+    watchers = [check, *(other(verbose=0) for other in others if with_all)]
 
     def prepared(callbacks: Sequence[keras.callbacks.Callback]) -> Any:
         keras.utils.set_random_seed(0)
@@ -91,7 +95,7 @@ def side_by_side(build: Callable[[], Any], epochs: int) -> Any:
         options = {"epochs": epochs, "verbose": 0, "shuffle": False}
         return lambda: model.fit(x, y, callbacks=callbacks, **options)
 
-    fits = [prepared([turns[0], check]), *(prepared([turn]) for turn in turns[1:])]
+    fits = [prepared([turns[0], *watchers]), *(prepared([turn]) for turn in turns[1:])]
 
     def run(turn: Turn, fit: Any) -> None:
         turn.take()
@@ -129,7 +133,9 @@ def mobilenet_v2() -> Any:
 FITS = {"digits": (digits, 200), "MobileNetV2": (mobilenet_v2, 120)}
 
 
-def table(names: Iterable[str] = FITS, epochs: int | None = None) -> None:
+def table(
+    names: Iterable[str] = FITS, epochs: int | None = None, with_all: bool = False
+) -> None:
     print("\nA fit with the callback at its defaults, as a ratio to fits without")
     print(
         f"{'model':<14}{'epochs':>8}{'without':>10}{'with':>8}{'two without':>13}"
@@ -138,7 +144,7 @@ def table(names: Iterable[str] = FITS, epochs: int | None = None) -> None:
     )
     for name in names:
         build, usual = FITS[name]
-        turns, check = side_by_side(build, epochs or usual)
+        turns, check = side_by_side(build, epochs or usual, with_all)
         plain, ratio, spread = compared([turn.seconds for turn in turns])
         _, cpu_ratio, cpu_spread = compared([turn.cpu_seconds for turn in turns])
         inside = sum(r.seconds for r in check.reports)
@@ -162,8 +168,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=FITS, default=list(FITS))
     parser.add_argument("--epochs", type=int)
+    parser.add_argument("--all", action="store_true")
     arguments = parser.parse_args()
-    table(arguments.only, arguments.epochs)
+    table(arguments.only, arguments.epochs, arguments.all)
 
 
 if __name__ == "__main__":
