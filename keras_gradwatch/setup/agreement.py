@@ -19,8 +19,10 @@ from keras_gradwatch.setup.case import Case
 from keras_gradwatch.setup.kinds_of_outputs import (
     BINARY,
     CATEGORICAL,
+    POSITIVE,
     SIMPLEX,
     SPARSE,
+    TAKEN,
     UNIT,
     axis_of,
     kind_of,
@@ -43,7 +45,7 @@ def agreement(case: Case) -> Iterator[Observation]:
     if case.refusal:
         yield not_told("own_step", (case.refusal,))
     elif case.trained[0] is None and not case.several:
-        if "UncheckableError" in case.trained[1]:
+        if case.is_refused:
             yield not_told("own_step", (case.trained[1],))
             return
         kind = "model_raises" if forward is None else "loss_raises"
@@ -57,10 +59,17 @@ def agreement(case: Case) -> Iterator[Observation]:
             observed = right if case.y is None else not_told
             yield observed("no_compiled_loss")
         for loss, target, outputs, far in case.losses:
-            given = name_of_loss(loss), takes_logits(loss), axis_of(loss)
-            if kind_of_loss(loss) in _ENTROPIES:
+            name = name_of_loss(loss)
+            if name in TAKEN:
+                yield from _taken(name, outputs, far, axis_of(loss))
+            elif kind_of_loss(loss) in _ENTROPIES:
+                given = name, takes_logits(loss), axis_of(loss)
                 yield from _of_loss(*given, arr(target), outputs, far)
-        others = [x.name for x, *_ in case.losses if kind_of_loss(x) not in _ENTROPIES]
+        others = [
+            loss.name
+            for loss, *_ in case.losses
+            if kind_of_loss(loss) not in _ENTROPIES and name_of_loss(loss) not in TAKEN
+        ]
         if others:
             yield from _inside(case, right("any_outputs", others))
     else:
@@ -78,6 +87,19 @@ def _inside(case, otherwise):
         yield from _of_loss(*given, target, outputs, far)
     if not known:
         yield otherwise
+
+
+def _taken(name, outputs, far, axis):
+    """What a loss takes that does not say so when it gets something else."""
+    gives = kind_of_outputs(far, axis)
+    low, high = min(far.min(), outputs.min()), max(far.max(), outputs.max())
+    if TAKEN[name] == SIMPLEX and gives not in (SIMPLEX, UNIT):
+        yield wrong("no_probabilities", (name,), low, high)
+    elif TAKEN[name] == POSITIVE and low < 0:
+        yield wrong("negative_rates", (name,), low, high)
+    else:
+        what = "probabilities" if TAKEN[name] == SIMPLEX else "positive numbers"
+        yield right("outputs_agree", (name, what), low, high)
 
 
 def _of_loss(name, is_of_logits, axis, y, outputs, far):

@@ -27,6 +27,8 @@ _LOSSES = {
     "huber": ELEMENTWISE,
     "log_cosh": ELEMENTWISE,
 }
+# What others take, without an option that says so.
+TAKEN = {"kl_divergence": SIMPLEX, "poisson": POSITIVE}
 # Probabilities in half precision sum up to one as closely as this.
 _SUM = 2e-2
 

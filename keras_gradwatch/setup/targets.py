@@ -30,6 +30,7 @@ from keras_gradwatch.setup.kinds_of_outputs import (
     UNIT,
     kind_of_loss,
     kind_of_outputs,
+    name_of_loss,
 )
 from keras_gradwatch.setup.rehearsal import Forward
 
@@ -53,7 +54,10 @@ def targets(case: Case) -> Iterator[Observation]:
     _, y, weight = keras.utils.unpack_x_y_sample_weight(case.many)
     leaves = [(n, arr(v)) for n, v in named_leaves(y, "y") if _has_numbers(v)]
     is_own = any(kind_of_loss(loss) == OTHER for loss, *_ in case.losses)
+    idle = _without_loss(case)
     for name, values in leaves:
+        if name in idle:
+            continue
         # Zeros stand for no target in a loss of the user's own.
         if np.any(values) or not is_own:
             yield from _values(name, values)
@@ -63,7 +67,9 @@ def targets(case: Case) -> Iterator[Observation]:
         yield from _classes(loss, arr(target), outputs)
         yield from _reach(loss, arr(target), outputs, far)
     yield from _pairing(case)
-    if y is None:
+    if y is None and case.is_without_targets:
+        yield wrong("missing_targets")
+    elif y is None:
         yield right("no_targets")
     elif not leaves:
         yield not_told("odd_targets")
@@ -75,6 +81,15 @@ def targets(case: Case) -> Iterator[Observation]:
 def _has_numbers(leaf):
     kinds = leaf.dtype.is_floating or leaf.dtype.is_integer or leaf.dtype.is_bool
     return isinstance(leaf, tf.Tensor | tf.RaggedTensor) and kinds
+
+
+def _without_loss(case):
+    """The names of targets that go into no loss."""
+    if not case.pairs:
+        return set()
+    flat = tf.nest.flatten(case.y)
+    used = {id(flat[number]) for _, number, _ in case.pairs}
+    return {n for n, target in named_leaves(case.y, "y") if id(target) not in used}
 
 
 def _values(name, values):
@@ -110,6 +125,8 @@ def _classes(loss, y, outputs):
         odd = (np.abs(sums - 1) > 1e-2) & (np.abs(sums) > 1e-2)  # zeros leave one out
         if odd.any():
             yield wrong("labels_do_not_sum_up", (), sums[odd][0], odd.mean())
+    elif name_of_loss(loss) == "poisson" and y.size and y.min() < 0:
+        yield wrong("negative_counts", ("poisson",), y.min(), y.max())
     elif kind == BINARY and y.size and (y.min() < 0 or y.max() > 1):
         yield wrong("labels_not_binary", (), y.min(), y.max())
 
@@ -162,16 +179,15 @@ def _pairing(case):
         forward, _ = attempt(lambda: case.rehearsal.forward(case.part, True))
     if forward is None or not _vary(forward) or not _tensors(y):
         return
-    own = case.data_loss(case.part, forward)
-    if own is None or not np.isfinite(own):
-        return
     orders = [np.random.default_rng(seed).permutation(count) for seed in range(3)]
-    others = [_ordered(case, forward, order) for order in orders]
-    same = _ordered(case, forward, np.zeros(count, int))
-    if None in others or same is None or _close(same, own):
-        return  # it does not look at its targets
-    moved = [order for order in orders if not _are_equal(y, order)]
-    if moved and all(_close(other, own) for other in others):
+    if all(_are_equal(y, order) for order in orders):
+        return
+    # Of outputs that all lie below the targets, an absolute error minds the mean alone.
+    among = _among_targets(case, forward)
+    own = _if_blind(case, forward, orders)
+    if own is not None and (
+        among is None or _if_blind(case, among, orders) is not None
+    ):
         shapes = [str(t.shape) for t in tf.nest.flatten((y, forward.outputs))]
         if (
             len({len(shape.split(",")) for shape in shapes}) > 1
@@ -180,6 +196,35 @@ def _pairing(case):
             yield wrong("unpaired", shapes, own)
         else:
             yield look("unpaired_alike", shapes, own)
+
+
+def _if_blind(case, forward, orders) -> float | None:
+    """The loss, if it minds its targets, but not their order; else None."""
+    own = case.data_loss(case.part, forward)
+    if own is None or not np.isfinite(own):
+        return None
+    others = [_ordered(case, forward, order) for order in orders]
+    same = _ordered(case, forward, np.zeros(case.count, int))
+    if None in others or same is None or _close(same, own):
+        return None  # it does not look at its targets
+    return own if all(_close(other, own) for other in others) else None
+
+
+def _among_targets(case, forward):
+    """Outputs with the mean and the spread of their targets, above and below them.
+
+    None if the loss is not finite there, as of negative probabilities.
+    """
+    targets, ours = tf.nest.flatten(case.y), tf.nest.flatten(forward.outputs)
+    for _, number, of_output in case.pairs:
+        y, p = arr(targets[number]).astype(float), arr(ours[of_output])
+        if y.size and np.all(np.isfinite(y)) and p.std() > 0:
+            among = y.mean() + (p - p.mean()) / p.std() * y.std()
+            ours[of_output] = tf.cast(among, ours[of_output].dtype)
+    outputs = tf.nest.pack_sequence_as(forward.outputs, ours)
+    found = Forward(outputs, forward.masks, forward.added)
+    loss = case.data_loss(case.part, found)
+    return found if loss is not None and np.isfinite(loss) else None
 
 
 def _tensors(y):
