@@ -126,7 +126,10 @@ def _perfect(p, y, loss):
         given = given[..., 0] if given.ndim == len(p.shape) else given
         given = np.eye(p.shape[-1])[given.astype(int).clip(0, p.shape[-1] - 1)]
     given = given.astype(float).reshape(tuple(p.shape))
-    return given if kind == ELEMENTWISE else _as_outputs(given, loss, kind == BINARY)
+    if kind == ELEMENTWISE:
+        return given
+    # Where no class is meant, shares of nothing are not a number.
+    return _as_outputs(np.maximum(given, _TINY), loss, kind == BINARY)
 
 
 def _as_outputs(shares, loss, is_binary=False):
