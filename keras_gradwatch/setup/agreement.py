@@ -25,6 +25,7 @@ from keras_gradwatch.setup.kinds_of_outputs import (
     TAKEN,
     UNIT,
     axis_of,
+    from_the_end,
     kind_of,
     kind_of_loss,
     kind_of_outputs,
@@ -59,11 +60,11 @@ def agreement(case: Case) -> Iterator[Observation]:
             observed = right if case.y is None else not_told
             yield observed("no_compiled_loss")
         for loss, target, outputs, far in case.losses:
-            name = name_of_loss(loss)
+            name, axis = name_of_loss(loss), axis_of(loss, outputs.ndim)
             if name in TAKEN:
-                yield from _taken(name, outputs, far, axis_of(loss))
+                yield from _taken(name, outputs, far, axis)
             elif kind_of_loss(loss) in _ENTROPIES:
-                given = name, takes_logits(loss), axis_of(loss)
+                given = name, takes_logits(loss), axis
                 yield from _of_loss(*given, arr(target), outputs, far)
         others = [
             loss.name
@@ -83,7 +84,8 @@ def _inside(case, otherwise):
     known = False
     for entropy, target, outputs, far in found:
         known = True
-        given = entropy.name, entropy.takes_logits, entropy.axis
+        axis = from_the_end(entropy.axis, outputs.ndim)
+        given = entropy.name, entropy.takes_logits, axis
         yield from _of_loss(*given, target, outputs, far)
     if not known:
         yield otherwise
@@ -108,7 +110,7 @@ def _of_loss(name, is_of_logits, axis, y, outputs, far):
     low, high = far.min(), far.max()
     if kind != BINARY and outputs.shape[axis] == 1:
         yield wrong("one_class", (name,))
-    elif gives == SIMPLEX and outputs.shape[-1] == 1:
+    elif gives == SIMPLEX and outputs.shape[axis] == 1:
         yield wrong("softmax_of_one", (name,))
     elif is_of_logits and gives in (SIMPLEX, UNIT):
         what = "softmax" if gives == SIMPLEX else "sigmoid"
@@ -117,7 +119,7 @@ def _of_loss(name, is_of_logits, axis, y, outputs, far):
         if outputs.min() < 0 or outputs.max() > 1:
             low, high = outputs.min(), outputs.max()  # as they are, not moved
         yield wrong("logits_as_probabilities", (name,), low, high)
-    elif kind == BINARY and gives == SIMPLEX and not _is_one_hot(y):
+    elif kind == BINARY and gives == SIMPLEX and not _is_one_hot(y, axis):
         yield wrong("softmax_of_many_labels", (name,))
     elif kind != BINARY and not is_of_logits and gives == UNIT:
         yield look("sigmoids_of_classes", (name,), *_sums(far, axis))
@@ -126,8 +128,8 @@ def _of_loss(name, is_of_logits, axis, y, outputs, far):
         yield right("outputs_agree", (name, what), low, high)
 
 
-def _is_one_hot(y):
-    return y.ndim < 2 or bool(np.all(np.abs(y.sum(axis=-1) - 1) < 1e-2))
+def _is_one_hot(y, axis):
+    return y.ndim < 2 or bool(np.all(np.abs(y.sum(axis=axis) - 1) < 1e-2))
 
 
 def _sums(far, axis):

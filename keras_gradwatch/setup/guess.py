@@ -16,6 +16,7 @@ from keras_gradwatch.setup.kinds_of_outputs import (
     ELEMENTWISE,
     OTHER,
     SPARSE,
+    axis_of,
     kind_of_loss,
     takes_logits,
 )
@@ -94,6 +95,8 @@ def _guesses(loss, y, p) -> Iterator[np.ndarray]:
     if given.dtype.kind not in "fiub":
         return
     shape = tuple(p.shape)
+    if kind in (CATEGORICAL, SPARSE) and axis_of(loss, len(shape)) != -1:
+        return
     if kind == SPARSE:
         count = shape[-1]
         labels = given[(given >= 0) & (given < count)].astype(int).ravel()

@@ -52,6 +52,10 @@ def own_example(case: Case) -> Iterator[Observation]:
         # Perhaps it is one graph, or the size of its batches is fixed.
         yield not_told("one_piece", (error,))
         return
+    shapes = [t.shape[1:] for t in tf.nest.flatten(half.outputs)]
+    if [t.shape[1:] for t in outputs] != shapes:
+        yield not_told("pairs_of_examples")
+        return
     pair = _different(case.part, count)
     if pair is None:
         yield not_told("alike")

@@ -28,6 +28,7 @@ from keras_gradwatch.setup.kinds_of_outputs import (
     SIMPLEX,
     SPARSE,
     UNIT,
+    axis_of,
     kind_of_loss,
     kind_of_outputs,
     name_of_loss,
@@ -113,7 +114,7 @@ def _classes(loss, y, outputs):
     """Labels that the outputs have no place for."""
     kind = kind_of_loss(loss)
     if kind == SPARSE:
-        count = outputs.shape[-1]
+        count = outputs.shape[axis_of(loss, outputs.ndim)]
         ignored = getattr(loss, "ignore_class", None)
         labels = y[y != ignored] if ignored is not None else y
         if np.any(labels != np.round(labels)):
@@ -121,7 +122,7 @@ def _classes(loss, y, outputs):
         elif labels.size and (labels.min() < 0 or labels.max() >= count):
             yield wrong("labels_out_of_range", (), labels.min(), labels.max(), count)
     elif kind == CATEGORICAL and y.shape == outputs.shape:
-        sums = y.astype(float).sum(axis=-1)
+        sums = y.astype(float).sum(axis=axis_of(loss, outputs.ndim))
         odd = (np.abs(sums - 1) > 1e-2) & (np.abs(sums) > 1e-2)  # zeros leave one out
         if odd.any():
             yield wrong("labels_do_not_sum_up", (), sums[odd][0], odd.mean())
@@ -173,7 +174,10 @@ def _pairing(case):
     target is compared with each output, and no order of the targets is another one.
     """
     y, count = case.y, case.count
-    if y is None or not case.is_default or not count or count < 4:
+    if y is None or not count or count < 4:
+        return
+    if not case.is_default:
+        yield from _pairing_in_step(case)
         return
     with case.rehearsal.moved():
         forward, _ = attempt(lambda: case.rehearsal.forward(case.part, True))
@@ -196,6 +200,46 @@ def _pairing(case):
             yield wrong("unpaired", shapes, own)
         else:
             yield look("unpaired_alike", shapes, own)
+
+
+def _pairing_in_step(case):
+    """The same of a training step of the user's own, by its loss alone.
+
+    Where the outputs can't be chosen, the targets are: once as they are, and once
+    among the outputs.
+    """
+    with case.rehearsal.moved():
+        forward, _ = attempt(lambda: case.rehearsal.forward(case.part, True))
+        if forward is None or case.trained[0] is None or not _tensors(case.y):
+            return
+        leaves = tf.nest.flatten((case.y, forward.outputs))
+        if len(leaves) != 2 or leaves[0].shape.rank == leaves[1].shape.rank:
+            return
+        y, p = map(arr, leaves)
+        if y.dtype.kind != "f" or not y.std() > 0 or not p.std() > 0:
+            return
+        among = p.mean() + (y - y.mean()) / y.std() * p.std()
+        losses, _ = attempt(lambda: [_if_blind_in_step(case, v) for v in (y, among)])
+    if losses is not None and None not in losses:
+        yield wrong("unpaired", [str(t.shape) for t in leaves], losses[0])
+
+
+def _if_blind_in_step(case, values) -> float | None:
+    rng = np.random.default_rng(0)
+    orders = [range(case.count), *(rng.permutation(case.count) for _ in range(3))]
+    own, *others, same = (
+        case.rehearsal.loss(_with_targets(case, values[list(order)]))[0]
+        for order in (*orders, [0] * case.count)
+    )
+    is_blind = np.isfinite(own) and all(_close(other, own) for other in others)
+    return own if is_blind and not _close(same, own) else None
+
+
+def _with_targets(case, values):
+    x, y, weight = keras.utils.unpack_x_y_sample_weight(case.part)
+    (old,) = tf.nest.flatten(y)
+    other = tf.nest.pack_sequence_as(y, [tf.cast(values, old.dtype)])
+    return keras.utils.pack_x_y_sample_weight(x, other, weight)
 
 
 def _if_blind(case, forward, orders) -> float | None:

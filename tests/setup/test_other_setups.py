@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers, losses, ops
 
 import keras_gradwatch as kgw
@@ -92,3 +93,46 @@ def test_a_step_that_is_refused_does_not_raise():
 def test_one_is_no_plural():
     report = kgw.check_setup(compiled(dense(1), "mse"), X[:1], X[:1, :1])
     assert "(1 example, " in report.headline
+
+
+@pytest.mark.parametrize("is_right", [True, False])
+def test_classes_along_the_first_axis(is_right):
+    x = np.random.default_rng(0).random((24, 4, 4, 1)).astype("float32")
+    y = np.moveaxis(np.eye(3)[(x[..., 0] * 3).astype(int)], -1, 1)
+    last = [layers.Softmax(axis=1)] if is_right else []
+    model = stack((4, 4, 1), layers.Conv2D(3, 1), layers.Permute((3, 1, 2)), *last)
+    model = compiled(model, losses.CategoricalCrossentropy(axis=1))
+    report = kgw.check_setup(model, x, y)
+    assert report.targets.state == "right"
+    assert report.names_of("worth a look") == ()
+    assert report.names_of("wrong") == (() if is_right else ("outputs",))
+
+
+def test_outputs_that_compare_the_examples_of_a_batch():
+    """As of two towers, each of whose queries should find its own document."""
+    query, document = keras.Input((8,)), keras.Input((8,))
+    towers = layers.Dense(4)(query), layers.Dense(4)(document)
+    alike = layer(lambda both: ops.matmul(both[0], ops.transpose(both[1])))(towers)
+    model = compiled(keras.Model([query, document], alike))
+    report = kgw.check_setup(model, [X[:16], X[:16]], np.arange(16))
+    assert report.examples.observations[0].kind == "pairs_of_examples"
+    assert report.names_of("wrong") == (), str(report)
+
+
+@pytest.mark.parametrize("squeezed", [True, False])
+def test_targets_in_a_step_of_ones_own(squeezed):
+    class Own(keras.Model):
+        def train_step(self, data):
+            x, y = data
+            with tf.GradientTape() as tape:
+                p = self(x, training=True)
+                loss = ops.mean(ops.abs(y - (p[:, 0] if squeezed else p)))
+            own = self.trainable_variables
+            self.optimizer.apply(tape.gradient(loss, own), own)
+            return {"loss": loss}
+
+    inputs = keras.Input((8,))
+    model = compiled(Own(inputs, layers.Dense(1)(inputs)), None)
+    report = kgw.check_setup(model, X, 99 + X[:, 0])
+    kinds = [o.kind for o in report.targets.observations]
+    assert ("unpaired" in kinds) is not squeezed, str(report)

@@ -261,6 +261,10 @@ _SAID: dict[str, tuple[str, str]] = {
     "no_examples": ("There is a single example, or they can't be told apart.", ""),
     "no_outputs": ("The model can't be called by itself: {n[0]}", ""),
     "one_piece": ("The batch can't be divided into examples. {n[0]}", ""),
+    "pairs_of_examples": (
+        "Outputs have a number for each example of the batch: they compare examples.",
+        "",
+    ),
     "alike": ("All examples are the same.", ""),
     "only_in_training": ("Outputs depend on inputs in training only.", ""),
     # average
