@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from keras_gradwatch.findings import html
@@ -32,7 +32,7 @@ class VariableStats:
         nonfinite: How many entries are NaN or infinite.
         weight_norm: Euclidean norm of the variable before the step.
         update_norm: Euclidean norm of what the optimizer then changed it by, per
-            step; None if no step was seen.
+            step; None if no step was seen, or several of which one made it NaN.
         histogram: `(edges, counts)`, one edge more than counts; None if not asked
             for, or if the gradient has no finite entries.
         dtype: The precision in which its layer computes. Empty if that is not known.
@@ -253,3 +253,20 @@ def _share(value: float | None) -> str:
 
 def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.2e}"
+
+
+def idle_share(held: Sequence[VariableStats]) -> float:
+    """The share of a layer's units that get no gradient at all.
+
+    A kernel behind units that are dead gets none; if its bias does, its own units live.
+
+    Args:
+        held: The statistics of the layer's variables.
+    """
+    kernels = [v for v in held if v.idle_units is not None]
+    if not kernels:
+        return 0.0
+    worst = max(kernels, key=lambda v: v.idle_units or 0.0)
+    units = worst.shape[-1:]
+    biases = (v.zeros for v in held if v.shape == units and v.target == worst.target)
+    return min([worst.idle_units or 0.0, *biases])

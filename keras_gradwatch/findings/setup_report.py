@@ -17,7 +17,7 @@ from keras_gradwatch.findings.observation import (
     Answer,
 )
 from keras_gradwatch.findings.sentences.setups import QUESTIONS, evidence, remedy
-from keras_gradwatch.findings.text import listed, plain
+from keras_gradwatch.findings.text import counted, listed, plain
 from keras_gradwatch.findings.verdicts import EXPECTED, FAIL, INCONCLUSIVE, PASS
 
 FORMAT = 1
@@ -100,7 +100,7 @@ class SetupReport:
         if self.expected:
             counts.append(f"expected: {listed(self.expected, len(self.NAMES))}")
         told = "; ".join(counts) if counts else "all is right"
-        used = f"{self.examples_used} examples, {self.seconds:.1f} s"
+        used = f"{counted(self.examples_used, 'example')}, {self.seconds:.1f} s"
         return f"Set-up: {self.verdict}. {told[:1].upper()}{told[1:]} ({used})."
 
     def _state(self, name):

@@ -18,7 +18,7 @@ from keras_gradwatch.findings.loss_symptom import (
     Stalled,
     Uninformed,
 )
-from keras_gradwatch.findings.reading import GradientReading
+from keras_gradwatch.findings.reading import GradientReading, idle_share
 
 # Steps that are looked at: where all agree, each is worth a factor of the odds.
 LOOKS = 4
@@ -64,8 +64,7 @@ def dead_layers(reading: GradientReading) -> tuple[tuple[str, float], ...]:
         layers.setdefault(variable.layer or variable.path, []).append(variable)
     found = []
     for name, held in layers.items():
-        idle = max((v.idle_units for v in held if v.idle_units is not None), default=0)
-        share = 1.0 if all(not v.norm for v in held) else idle
+        share = 1.0 if all(not v.norm for v in held) else idle_share(held)
         if share >= _DEAD:
             found.append((name, share))
     return tuple(found)

@@ -35,7 +35,8 @@ def told(error: Exception) -> str:
         # Beside each frame stands the line of the code.
         at = max((k for k, x in enumerate(lines) if x.startswith("File ")), default=-1)
         lines = [line for line in own if lines.index(line) > at] or own[-1:]
-    return plain(f"{type(error).__name__}: {' '.join(lines[:3])}")[:_ROOM]
+    text = plain(f"{type(error).__name__}: {' '.join(lines[:3])}")
+    return text if len(text) <= _ROOM else f"{text[: _ROOM - 1].rstrip()}\u2026"
 
 
 def arr(tensor: Any) -> np.ndarray:

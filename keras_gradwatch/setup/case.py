@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_gradwatch.errors import UncheckableError
 from keras_gradwatch.framework import batch as batches
 from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.replica.steps import Steps
@@ -157,7 +158,22 @@ class Case:
         """Why there is no training loss, for all questions but the one about it."""
         if self.refusal:
             return "the training step can't be followed"
-        return "it raises, see `outputs`" if self.trained[0] is None else ""
+        if self.trained[0] is not None:
+            return ""
+        what = "it can't be followed" if self.is_refused else "it raises"
+        return f"{what}, see `outputs`"
+
+    @property
+    def is_without_targets(self) -> bool:
+        """Whether a loss was compiled that raises for want of them."""
+        is_compiled = getattr(self.model, "loss", None) is not None
+        runs = self.in_training[0] is not None and self.trained[0] is not None
+        return self.y is None and is_compiled and not runs and not self.several
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether its code runs, and its gradient can't be taken on a copy."""
+        return UncheckableError.__name__ in self.trained[1]
 
     @functools.cached_property
     def first_data_loss(self) -> float | None:
@@ -178,14 +194,19 @@ class Case:
         """
         if forward is None or not self.losses:
             return None
-        y = keras.utils.unpack_x_y_sample_weight(batch)[1]
-        losses = [loss for loss, *_ in self.losses]
-        return guess_of(
-            losses,
-            tf.nest.flatten(y),
-            tf.nest.flatten(forward.outputs),
-            lambda outputs: self.data_loss(batch, _with(forward, outputs)),
-        )
+        losses, of_targets, of_outputs = zip(*self.pairs, strict=True)
+        if len(set(of_outputs)) < len(of_outputs):
+            return None  # who has two losses may have two best guesses
+        y = tf.nest.flatten(keras.utils.unpack_x_y_sample_weight(batch)[1])
+        ours = tf.nest.flatten(forward.outputs)
+
+        def value(guesses):
+            given = dict(zip(of_outputs, guesses, strict=True))
+            outputs = [given.get(k, own) for k, own in enumerate(ours)]
+            return self.data_loss(batch, _with(forward, outputs))
+
+        targets, outputs = [y[k] for k in of_targets], [ours[k] for k in of_outputs]
+        return guess_of(losses, targets, outputs, value)
 
     @property
     def is_of_classes(self) -> bool:
@@ -217,28 +238,30 @@ class Case:
         return self.rehearsal.data_loss(batch, forward.outputs, forward.masks)
 
     @functools.cached_property
-    def losses(self) -> list[tuple[Any, tf.Tensor, np.ndarray, np.ndarray]]:
-        """For each compiled loss: it, its targets, its outputs, and those elsewhere."""
+    def pairs(self) -> list[tuple[Any, int, int]]:
+        """The compiled losses, each with the numbers of its targets and outputs."""
         forward, _ = self.in_training
         if forward is None or self.y is None or not self.is_default:
             return []
-        return list(self._paired(forward))
-
-    def _paired(self, forward):
-        self.data_loss(self.part, forward)  # which makes the objects
-        ours = tf.nest.flatten(forward.outputs)
-        targets = tf.nest.flatten(self.y)
-        if len(ours) != len(targets) or not all(map(tf.is_tensor, targets)):
-            return
-        found = self.rehearsal.losses
+        ours, targets = tf.nest.flatten(forward.outputs), tf.nest.flatten(self.y)
         if not internals.has_default_loss(self.model):
-            found = [self.model.compute_loss] * len(ours)
-        if len(found) != len(ours) and len(ours) > 1:
-            return  # one output may have two losses, or none
-        if len(ours) == 1:
-            found = found[:1]
-        elsewhere = self.elsewhere or [arr(t)[None] for t in ours]
-        yield from zip(found, targets, map(arr, ours), elsewhere, strict=False)
+            count = len(ours) if len(ours) == len(targets) else 0
+            found = [(self.model.compute_loss, k, k) for k in range(count)]
+        else:
+            self.data_loss(self.part, forward)  # which pairs them
+            found = self.rehearsal.pairs
+        return [pair for pair in found if tf.is_tensor(targets[pair[1]])]
+
+    @functools.cached_property
+    def losses(self) -> list[tuple[Any, tf.Tensor, np.ndarray, np.ndarray]]:
+        """For each compiled loss: it, its targets, its outputs, and those elsewhere."""
+        if not self.pairs:
+            return []
+        assert self.in_training[0] is not None
+        ours = [arr(t) for t in tf.nest.flatten(self.in_training[0].outputs)]
+        targets = tf.nest.flatten(self.y)
+        elsewhere = self.elsewhere or [values[None] for values in ours]
+        return [(loss, targets[y], ours[p], elsewhere[p]) for loss, y, p in self.pairs]
 
 
 def _with(forward, outputs):

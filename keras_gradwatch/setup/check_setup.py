@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras_gradwatch.framework  # noqa: F401 - refuses another backend, before:
@@ -84,9 +84,8 @@ def check_setup(
         InvalidArgumentError: If the model is not ready, or an argument is
             wrong.
     """
-    is_text = isinstance(expected, str)
-    unknown = [] if is_text else [n for n in expected if n not in _QUESTIONS]
-    if is_text or unknown:
+    is_list = isinstance(expected, Iterable) and not isinstance(expected, str)
+    if not is_list or any(name not in [*_QUESTIONS] for name in expected):
         names = ", ".join(map(repr, _QUESTIONS))
         refuse("expected", f"a list of names among {names}", expected)
     assert_built(model)

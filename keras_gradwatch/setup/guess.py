@@ -16,6 +16,7 @@ from keras_gradwatch.setup.kinds_of_outputs import (
     ELEMENTWISE,
     OTHER,
     SPARSE,
+    axis_of,
     kind_of_loss,
     takes_logits,
 )
@@ -94,6 +95,8 @@ def _guesses(loss, y, p) -> Iterator[np.ndarray]:
     if given.dtype.kind not in "fiub":
         return
     shape = tuple(p.shape)
+    if kind in (CATEGORICAL, SPARSE) and axis_of(loss, len(shape)) != -1:
+        return
     if kind == SPARSE:
         count = shape[-1]
         labels = given[(given >= 0) & (given < count)].astype(int).ravel()
@@ -126,7 +129,10 @@ def _perfect(p, y, loss):
         given = given[..., 0] if given.ndim == len(p.shape) else given
         given = np.eye(p.shape[-1])[given.astype(int).clip(0, p.shape[-1] - 1)]
     given = given.astype(float).reshape(tuple(p.shape))
-    return given if kind == ELEMENTWISE else _as_outputs(given, loss, kind == BINARY)
+    if kind == ELEMENTWISE:
+        return given
+    # Where no class is meant, shares of nothing are not a number.
+    return _as_outputs(np.maximum(given, _TINY), loss, kind == BINARY)
 
 
 def _as_outputs(shares, loss, is_binary=False):

@@ -27,6 +27,8 @@ _LOSSES = {
     "huber": ELEMENTWISE,
     "log_cosh": ELEMENTWISE,
 }
+# What others take, without an option that says so.
+TAKEN = {"kl_divergence": SIMPLEX, "poisson": POSITIVE}
 # Probabilities in half precision sum up to one as closely as this.
 _SUM = 2e-2
 
@@ -81,6 +83,17 @@ def takes_logits(loss: Any) -> bool:
     return bool(internals.options_of(loss).get("from_logits", False))
 
 
-def axis_of(loss: Any) -> int:
-    """Along which axis a cross-entropy has its classes."""
-    return int(internals.options_of(loss).get("axis", -1))
+def axis_of(loss: Any, rank: int) -> int:
+    """Along which axis a loss has its classes, from the end; the last if not along one.
+
+    Args:
+        loss: A loss object.
+        rank: How many axes its outputs have.
+    """
+    axis = internals.options_of(loss).get("axis", -1)
+    return from_the_end(axis, rank) if isinstance(axis, int) else -1
+
+
+def from_the_end(axis: int, rank: int) -> int:
+    """An axis that is the same where another one comes before all."""
+    return axis - rank if axis >= 0 else axis

@@ -23,7 +23,7 @@ from keras_gradwatch.framework import keras_internals as internals
 from keras_gradwatch.framework.patches import Patch
 from keras_gradwatch.setup.attempts import arr, attempt
 from keras_gradwatch.setup.case import Case
-from keras_gradwatch.setup.sampled import rows
+from keras_gradwatch.setup.sampled import FEW, rows
 
 # How much an output may change though its example stays, as a share of the largest:
 # sums in another order. Half precision has three digits.
@@ -52,25 +52,48 @@ def own_example(case: Case) -> Iterator[Observation]:
         # Perhaps it is one graph, or the size of its batches is fixed.
         yield not_told("one_piece", (error,))
         return
+    shapes = [t.shape[1:] for t in tf.nest.flatten(half.outputs)]
+    if [t.shape[1:] for t in outputs] != shapes:
+        yield not_told("pairs_of_examples")
+        return
     pair = _different(case.part, count)
     if pair is None:
         yield not_told("alike")
         return
-    other = rows(case.part, [pair[1] if k == pair[0] else k for k in range(count)])
-    found = _changes(case, other, pair[0], False)
+    at, other, found = _replaced(case, outputs, pair)
     if not found.own:
         for seed in range(3):
             with case.rehearsal.moved(seed):
-                found = _changes(case, other, pair[0], False)
+                here = case.rehearsal.forward(case.part, False).outputs
+                at, other, found = _replaced(case, tf.nest.flatten(here), pair)
             if found.own:
                 break
         else:
-            yield from _unmoved(case, other, pair[0])
+            yield from _unmoved(case, other, at)
             return
     if found.others:
-        yield wrong("mixed", _culprits(case, other, pair[0]), found.others)
+        yield wrong("mixed", _culprits(case, other, at), found.others)
         return
-    yield from _while_training(case, other, pair[0])
+    yield from _while_training(case, other, at)
+
+
+def _replaced(case, outputs, pair):
+    """One example in the place of another: which, the batch, and what changes."""
+    at, by = _apart(outputs) or pair
+    other = rows(case.part, [by if k == at else k for k in range(case.count)])
+    return at, other, _changes(case, other, at, False)
+
+
+def _apart(outputs):
+    """The two examples whose outputs differ most; None if those of all are the same.
+
+    Behind a rectifier those of many are.
+    """
+    values = [np.nan_to_num(arr(t).astype(float)).reshape(len(t), -1) for t in outputs]
+    flat = np.concatenate(values, axis=1)[:FEW]
+    apart = np.array([np.max(np.abs(flat - one), axis=1, initial=0) for one in flat])
+    at, by = np.unravel_index(np.argmax(apart), apart.shape)
+    return (int(at), int(by)) if apart[at, by] > 0 else None
 
 
 class _Changes:

@@ -31,6 +31,7 @@ from keras_gradwatch.setup.watched import (
     LayerCall,
     watched_entropies,
     watched_layers,
+    watched_losses,
 )
 
 # How far weights are moved, as a share of the size of the largest entry of each: far
@@ -75,7 +76,7 @@ class Rehearsal:
         self._start = self._replica.values()
         self.values = [tf.Variable(value) for value in self._start]
         self.states = self._replica.states()
-        self.losses: list[Any] = []
+        self.pairs: list[tuple[Any, int, int]] = []
         self.has_gradient: list[bool] = []
         self._entropies: list[Entropy] = []
         self.calls: list[LayerCall] = []
@@ -237,6 +238,9 @@ class Rehearsal:
     def data_loss(self, batch: Any, outputs: Any, masks: Sequence[Any]) -> float:
         """The compiled loss of given outputs, without what layers add.
 
+        `pairs` are then its losses, each with the number of its targets and outputs
+        among all: as Keras pairs them, whatever their structures are.
+
         Args:
             batch: What `train_step` is handed.
             outputs: In place of those of the model.
@@ -246,10 +250,9 @@ class Rehearsal:
         def run(states, batch, outputs, masks):
             for tensor, mask in zip(tf.nest.flatten(outputs), masks, strict=True):
                 internals.give_mask(tensor, mask)
-            with self._replica.replayed(self.values, states):
+            with self._replica.replayed(self.values, states), watched_losses() as calls:
                 loss = internals.loss_of_outputs(self.model, batch, outputs)
-                own = internals.compiled_losses(self.model)
-                self.losses = [loss for _, loss in own]
+            self.pairs = _numbered(calls, batch, outputs)
             return tf.cast(tf.reduce_sum(loss), tf.float32)
 
         arguments = (self.states, batch, outputs, list(masks))
@@ -305,6 +308,19 @@ class Rehearsal:
             return tf.nest.pack_sequence_as(structure, found)
 
         return run
+
+
+def _numbered(calls, batch, outputs):
+    _, y, _ = keras.utils.unpack_x_y_sample_weight(batch)
+    numbers = [
+        {id(t): k for k, t in enumerate(tf.nest.flatten(structure))}
+        for structure in (y, outputs)
+    ]
+    found = [
+        (loss, *(known.get(id(t)) for known, t in zip(numbers, given, strict=True)))
+        for loss, *given in calls
+    ]
+    return [pair for pair in found if None not in pair]
 
 
 def _is_seed(variable):

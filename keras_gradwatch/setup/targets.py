@@ -28,8 +28,10 @@ from keras_gradwatch.setup.kinds_of_outputs import (
     SIMPLEX,
     SPARSE,
     UNIT,
+    axis_of,
     kind_of_loss,
     kind_of_outputs,
+    name_of_loss,
 )
 from keras_gradwatch.setup.rehearsal import Forward
 
@@ -53,7 +55,10 @@ def targets(case: Case) -> Iterator[Observation]:
     _, y, weight = keras.utils.unpack_x_y_sample_weight(case.many)
     leaves = [(n, arr(v)) for n, v in named_leaves(y, "y") if _has_numbers(v)]
     is_own = any(kind_of_loss(loss) == OTHER for loss, *_ in case.losses)
+    idle = _without_loss(case)
     for name, values in leaves:
+        if name in idle:
+            continue
         # Zeros stand for no target in a loss of the user's own.
         if np.any(values) or not is_own:
             yield from _values(name, values)
@@ -63,7 +68,9 @@ def targets(case: Case) -> Iterator[Observation]:
         yield from _classes(loss, arr(target), outputs)
         yield from _reach(loss, arr(target), outputs, far)
     yield from _pairing(case)
-    if y is None:
+    if y is None and case.is_without_targets:
+        yield wrong("missing_targets")
+    elif y is None:
         yield right("no_targets")
     elif not leaves:
         yield not_told("odd_targets")
@@ -75,6 +82,15 @@ def targets(case: Case) -> Iterator[Observation]:
 def _has_numbers(leaf):
     kinds = leaf.dtype.is_floating or leaf.dtype.is_integer or leaf.dtype.is_bool
     return isinstance(leaf, tf.Tensor | tf.RaggedTensor) and kinds
+
+
+def _without_loss(case):
+    """The names of targets that go into no loss."""
+    if not case.pairs:
+        return set()
+    flat = tf.nest.flatten(case.y)
+    used = {id(flat[number]) for _, number, _ in case.pairs}
+    return {n for n, target in named_leaves(case.y, "y") if id(target) not in used}
 
 
 def _values(name, values):
@@ -98,7 +114,7 @@ def _classes(loss, y, outputs):
     """Labels that the outputs have no place for."""
     kind = kind_of_loss(loss)
     if kind == SPARSE:
-        count = outputs.shape[-1]
+        count = outputs.shape[axis_of(loss, outputs.ndim)]
         ignored = getattr(loss, "ignore_class", None)
         labels = y[y != ignored] if ignored is not None else y
         if np.any(labels != np.round(labels)):
@@ -106,10 +122,12 @@ def _classes(loss, y, outputs):
         elif labels.size and (labels.min() < 0 or labels.max() >= count):
             yield wrong("labels_out_of_range", (), labels.min(), labels.max(), count)
     elif kind == CATEGORICAL and y.shape == outputs.shape:
-        sums = y.astype(float).sum(axis=-1)
+        sums = y.astype(float).sum(axis=axis_of(loss, outputs.ndim))
         odd = (np.abs(sums - 1) > 1e-2) & (np.abs(sums) > 1e-2)  # zeros leave one out
         if odd.any():
             yield wrong("labels_do_not_sum_up", (), sums[odd][0], odd.mean())
+    elif name_of_loss(loss) == "poisson" and y.size and y.min() < 0:
+        yield wrong("negative_counts", ("poisson",), y.min(), y.max())
     elif kind == BINARY and y.size and (y.min() < 0 or y.max() > 1):
         yield wrong("labels_not_binary", (), y.min(), y.max())
 
@@ -156,22 +174,24 @@ def _pairing(case):
     target is compared with each output, and no order of the targets is another one.
     """
     y, count = case.y, case.count
-    if y is None or not case.is_default or not count or count < 4:
+    if y is None or not count or count < 4:
+        return
+    if not case.is_default:
+        yield from _pairing_in_step(case)
         return
     with case.rehearsal.moved():
         forward, _ = attempt(lambda: case.rehearsal.forward(case.part, True))
     if forward is None or not _vary(forward) or not _tensors(y):
         return
-    own = case.data_loss(case.part, forward)
-    if own is None or not np.isfinite(own):
-        return
     orders = [np.random.default_rng(seed).permutation(count) for seed in range(3)]
-    others = [_ordered(case, forward, order) for order in orders]
-    same = _ordered(case, forward, np.zeros(count, int))
-    if None in others or same is None or _close(same, own):
-        return  # it does not look at its targets
-    moved = [order for order in orders if not _are_equal(y, order)]
-    if moved and all(_close(other, own) for other in others):
+    if all(_are_equal(y, order) for order in orders):
+        return
+    # Of outputs that all lie below the targets, an absolute error minds the mean alone.
+    among = _among_targets(case, forward)
+    own = _if_blind(case, forward, orders)
+    if own is not None and (
+        among is None or _if_blind(case, among, orders) is not None
+    ):
         shapes = [str(t.shape) for t in tf.nest.flatten((y, forward.outputs))]
         if (
             len({len(shape.split(",")) for shape in shapes}) > 1
@@ -180,6 +200,75 @@ def _pairing(case):
             yield wrong("unpaired", shapes, own)
         else:
             yield look("unpaired_alike", shapes, own)
+
+
+def _pairing_in_step(case):
+    """The same of a training step of the user's own, by its loss alone.
+
+    Where the outputs can't be chosen, the targets are: once as they are, and once
+    among the outputs.
+    """
+    with case.rehearsal.moved():
+        forward, _ = attempt(lambda: case.rehearsal.forward(case.part, True))
+        if forward is None or case.trained[0] is None or not _tensors(case.y):
+            return
+        leaves = tf.nest.flatten((case.y, forward.outputs))
+        if len(leaves) != 2 or leaves[0].shape.rank == leaves[1].shape.rank:
+            return
+        y, p = map(arr, leaves)
+        if y.dtype.kind != "f" or not y.std() > 0 or not p.std() > 0:
+            return
+        among = p.mean() + (y - y.mean()) / y.std() * p.std()
+        losses, _ = attempt(lambda: [_if_blind_in_step(case, v) for v in (y, among)])
+    if losses is not None and None not in losses:
+        yield wrong("unpaired", [str(t.shape) for t in leaves], losses[0])
+
+
+def _if_blind_in_step(case, values) -> float | None:
+    rng = np.random.default_rng(0)
+    orders = [range(case.count), *(rng.permutation(case.count) for _ in range(3))]
+    own, *others, same = (
+        case.rehearsal.loss(_with_targets(case, values[list(order)]))[0]
+        for order in (*orders, [0] * case.count)
+    )
+    is_blind = np.isfinite(own) and all(_close(other, own) for other in others)
+    return own if is_blind and not _close(same, own) else None
+
+
+def _with_targets(case, values):
+    x, y, weight = keras.utils.unpack_x_y_sample_weight(case.part)
+    (old,) = tf.nest.flatten(y)
+    other = tf.nest.pack_sequence_as(y, [tf.cast(values, old.dtype)])
+    return keras.utils.pack_x_y_sample_weight(x, other, weight)
+
+
+def _if_blind(case, forward, orders) -> float | None:
+    """The loss, if it minds its targets, but not their order; else None."""
+    own = case.data_loss(case.part, forward)
+    if own is None or not np.isfinite(own):
+        return None
+    others = [_ordered(case, forward, order) for order in orders]
+    same = _ordered(case, forward, np.zeros(case.count, int))
+    if None in others or same is None or _close(same, own):
+        return None  # it does not look at its targets
+    return own if all(_close(other, own) for other in others) else None
+
+
+def _among_targets(case, forward):
+    """Outputs with the mean and the spread of their targets, above and below them.
+
+    None if the loss is not finite there, as of negative probabilities.
+    """
+    targets, ours = tf.nest.flatten(case.y), tf.nest.flatten(forward.outputs)
+    for _, number, of_output in case.pairs:
+        y, p = arr(targets[number]).astype(float), arr(ours[of_output])
+        if y.size and np.all(np.isfinite(y)) and p.std() > 0:
+            among = y.mean() + (p - p.mean()) / p.std() * y.std()
+            ours[of_output] = tf.cast(among, ours[of_output].dtype)
+    outputs = tf.nest.pack_sequence_as(forward.outputs, ours)
+    found = Forward(outputs, forward.masks, forward.added)
+    loss = case.data_loss(case.part, found)
+    return found if loss is not None and np.isfinite(loss) else None
 
 
 def _tensors(y):

@@ -78,6 +78,29 @@ def watched_entropies() -> Iterator[list[tuple[Entropy, list[Any]]]]:
 
 
 @contextlib.contextmanager
+def watched_losses() -> Iterator[list[tuple[Any, Any, Any]]]:
+    """Watches the calls of loss objects, not of those that these call.
+
+    Yields:
+        A list of the calls: the loss, its targets and its outputs, as they were given.
+    """
+    calls: list[tuple[Any, Any, Any]] = []
+    running: list[Any] = []
+
+    def call(original, loss, y_true, y_pred, *args, **kwargs):
+        if not running:
+            calls.append((loss, y_true, y_pred))
+        running.append(loss)
+        try:
+            return original(loss, y_true, y_pred, *args, **kwargs)
+        finally:
+            running.pop()
+
+    with replaced([Replacement(keras.losses.Loss, "__call__", call)]):
+        yield calls
+
+
+@contextlib.contextmanager
 def watched_layers() -> Iterator[list[LayerCall]]:
     """Watches the calls of layers. Only this thread is affected.
 

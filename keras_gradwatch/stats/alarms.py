@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from keras_gradwatch.arguments import is_count, is_number, refuse
 from keras_gradwatch.findings import sentences
 from keras_gradwatch.findings.alert import Alert
-from keras_gradwatch.findings.reading import GradientReading, norm
+from keras_gradwatch.findings.reading import GradientReading, idle_share, norm
 from keras_gradwatch.findings.symptom import (
     IdleUnits,
     LargeGradient,
@@ -215,9 +215,7 @@ class Alarms:
         if limit > 1:
             return
         for name, held in layers.items():
-            idle = max(
-                (v.idle_units for v in held if v.idle_units is not None), default=0
-            )
+            idle = idle_share(held)
             is_gone = all(not v.norm for v in held)
             if not is_gone and idle < limit:
                 continue

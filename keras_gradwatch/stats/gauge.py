@@ -8,7 +8,7 @@ leave the graph, and nothing is compared.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,8 +70,8 @@ class Gauge:
         # By the order of what a dry run gives of them.
         self._outputs: list[Output] = []
         self._dry_run = DryRun(steps, dropout, self._wanted, more=self._more, part=part)
-        self._copied = tf.function(self._copy, autograph=False)
-        self._moved = tf.function(self._move, autograph=False)
+        self._copied: Callable | None = None
+        self._moved: Callable | None = None
 
     def gradients(
         self, step: int, batch: Any, with_part: bool = False
@@ -114,6 +114,8 @@ class Gauge:
 
     def weights(self) -> list[tf.Tensor]:
         """The weights as they are now."""
+        if self._copied is None:
+            self._copied = _graph(self._copy)
         return self._copied()
 
     def with_update(
@@ -126,9 +128,11 @@ class Gauge:
             before: What `weights` returned then.
             steps: How many steps were made since; 0 if none was seen.
         """
+        if self._moved is None:
+            self._moved = _graph(self._move, before)
         figures = self._moved(before).numpy()
         by_path = {
-            variable.path: (float(size), float(way) / steps if steps else None)
+            variable.path: (float(size), _each(float(way), steps))
             for variable, (size, way) in zip(self._variables, figures, strict=True)
         }
         variables = []
@@ -203,6 +207,20 @@ class Gauge:
             now, old = tf.cast(_read(variable), tf.float64), tf.cast(old, tf.float64)
             rows.append(tf.stack([tf.norm(old), tf.norm(now - old)]))
         return tf.stack(rows)
+
+
+def _graph(function, *arguments):
+    """A graph by itself: of functions made anew in each `fit` TensorFlow warns."""
+    return tf.function(function, autograph=False).get_concrete_function(*arguments)
+
+
+def _each(way, steps):
+    """How far each step went; None if none was seen.
+
+    Nor where one of several lost the weights: it may have had other gradients.
+    """
+    is_lost = steps > 1 and not np.isfinite(way)
+    return None if is_lost or not steps else way / steps
 
 
 def _entries(gradient):

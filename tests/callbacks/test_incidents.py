@@ -233,6 +233,50 @@ def test_alerts_of_gradients_ask_for_a_check():
     assert "the rule 'loud' speaks since step 100;" in incident.sentence
 
 
+def test_a_layer_behind_dead_units_is_not_called_dead():
+    """Its kernel gets no gradient, but its bias does."""
+    model = network()
+    model.layers[0].activation = keras.activations.relu
+    model.layers[0].bias.assign([-100.0] * 4)
+    check = kgw.GradientCheck(warmup_steps=10, time_budget=30, verbose=0)
+    stats = kgw.GradientStats(check_freq=10)
+    fit([check, stats], model, bad=())
+    (incident,) = stats.incidents
+    (seen,) = incident.seen
+    assert (seen.kind, seen.where) == ("dead", ("net/hidden",))
+    assert [idle.layer for idle in incident.norms.idle] == ["net/hidden"]
+    assert "no unit of 'net/hidden' gets a gradient;" in incident.sentence
+
+
+def test_several_steps_at_once_and_a_nan_in_the_data():
+    """The gradients that were read are those of a step before, which lost nothing."""
+    x, y = data(bad=())
+    x[SIZE * 33] = np.nan
+    stats = kgw.GradientStats(check_freq=1)
+    model = network(steps_per_execution=7)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", kgw.GradwatchWarning)
+        model.fit(
+            *(x, y, SIZE),
+            shuffle=False,
+            verbose=0,
+            callbacks=[stats, kgw.NonFiniteLocator()],
+        )
+    assert stats.readings[-1].step == 28
+    assert stats.alerts == []
+    (incident,) = stats.incidents
+    assert [seen.kind for seen in incident.seen] == ["nonfinite"]
+    assert "NaN or infinity arose in 'x' at step 33;" in incident.sentence
+
+
+def test_many_trainings_in_one_process_are_quiet(caplog):
+    """Of graphs that are made again and again TensorFlow warns."""
+    with caplog.at_level(logging.WARNING, "tensorflow"):
+        for _ in range(7):
+            fit([kgw.GradientStats(check_freq=2)], bad=(), steps=4)
+    assert [r.message for r in caplog.records if "retracing" in r.message] == []
+
+
 @pytest.mark.long
 def test_who_comes_and_goes_is_not_looked_at_each_time():
     seen = itertools.count()

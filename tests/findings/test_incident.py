@@ -196,6 +196,15 @@ def test_a_loss_that_is_not_above_zero_has_no_factor():
     assert sentence.startswith("'loss' rose from 3 to 5 since step 2;")
 
 
+def test_a_huge_factor_is_no_row_of_zeros():
+    blown = dataclasses.replace(SEEN, value=3e18)
+    assert "rose 1.5e+18-fold to 3e+18" in told(blown).sentence
+    assert (
+        "rose 520,000,000-fold"
+        in told(dataclasses.replace(SEEN, value=1.04e9)).sentence
+    )
+
+
 def test_several_alerts_are_one_sentence():
     dead = Seen("dead", ("a",), 1203, 1150)
     incident = told(SEEN, dead, check=NOW)

@@ -99,7 +99,7 @@ def test_assert_setup_says_all_that_is_wrong():
     model = compiled(dense(3), "sparse_categorical_crossentropy")
     x = X.copy()
     x[0, 0] = np.nan
-    with pytest.raises(kgw.SetupError, match="x has 1 entries") as raised:
+    with pytest.raises(kgw.SetupError, match="infinite entries of x: 1") as raised:
         kgw.assert_setup(model, x, Y)
     assert isinstance(raised.value, AssertionError)
     assert "takes its inputs for probabilities" in str(raised.value)
@@ -119,7 +119,7 @@ def test_what_is_expected_and_what_is_not_told():
         kgw.assert_setup(compiled(dense(1), "mse"), *one)
 
 
-@pytest.mark.parametrize("expected", ["average", ["averages"]])
+@pytest.mark.parametrize("expected", ["average", ["averages"], None, [["average"]]])
 def test_unknown_questions(expected):
     with pytest.raises(kgw.InvalidArgumentError, match=r"`expected`.*Received"):
         kgw.check_setup(compiled(dense(3)), X, Y, expected=expected)

@@ -14,6 +14,9 @@ from keras_gradwatch.findings.verdicts import FAIL, PASS
 # on as fallen: of small batches, norms may double or fall to a fifth by chance.
 _FOLD, _FALL = 2.0, 0.1
 
+# The most that can be read at a glance with all of its zeros.
+_LEGIBLE = 1e9
+
 # Names shown before the number of the others.
 _NAMES = 2
 
@@ -189,4 +192,6 @@ def _handed(note: notes.Note) -> str:
 def _times(fold: float) -> str:
     """Such as `"40-fold"`; two digits, as more would change from batch to batch."""
     size = float(f"{fold:.2g}")
+    if size > _LEGIBLE:
+        return f"{size:.2g}-fold"
     return f"{size:,.0f}-fold" if size >= 10 else f"{size:.2g}-fold"

@@ -36,7 +36,7 @@ _SAID: dict[str, tuple[str, str]] = {
     # inputs
     "inputs": ("Inputs of numbers: {f[0]:.0f}; root mean square up to {f[1]:.3g}.", ""),
     "nan_inputs": (
-        "{n[0]} has {f[0]:.0f} entries that are NaN or infinite ({f[1]:.2%}).",
+        "NaN or infinite entries of {n[0]}: {f[0]:.0f} ({f[1]:.2%}).",
         "Leave out or fill in what is missing before training.",
     ),
     "same_inputs": (
@@ -44,7 +44,7 @@ _SAID: dict[str, tuple[str, str]] = {
         "Look at how the data is loaded and preprocessed.",
     ),
     "constant_features": (
-        "{f[0]:.0f} columns of {n[0]} are the same in all examples: {n[1]}.",
+        "Columns of {n[0]} that are the same in all examples: {f[0]:.0f} ({n[1]}).",
         "Leave them out, or look at how they are read: they tell the model nothing.",
     ),
     "fractions_as_ids": (
@@ -81,8 +81,12 @@ _SAID: dict[str, tuple[str, str]] = {
     "targets": ("Targets go from {f[0]:.4g} to {f[1]:.4g}.", ""),
     "no_targets": ("There are no targets.", ""),
     "odd_targets": ("The targets are no numbers.", ""),
+    "missing_targets": (
+        "There are no targets, and a loss was compiled.",
+        "Give `y`, or batches of `(x, y)`.",
+    ),
     "nan_targets": (
-        "{n[0]} has {f[0]:.0f} entries that are NaN or infinite ({f[1]:.2%}).",
+        "NaN or infinite entries of {n[0]}: {f[0]:.0f} ({f[1]:.2%}).",
         "Leave these examples out, or give them the sample weight 0 and a number.",
     ),
     "same_targets": (
@@ -120,6 +124,10 @@ _SAID: dict[str, tuple[str, str]] = {
         "Targets of a binary cross-entropy go from {f[0]:.3g} to {f[1]:.3g}, not from "
         "0 to 1.",
         "Map the labels to 0 and 1.",
+    ),
+    "negative_counts": (
+        "Targets of {n[0]} should be counts, and go from {f[0]:.3g} to {f[1]:.3g}.",
+        "Look at how they are scaled: counts are 0 or more.",
     ),
     "broadcast": (
         "Targets of shape {n[0]} are compared with outputs of shape {n[1]}: one of "
@@ -188,6 +196,15 @@ _SAID: dict[str, tuple[str, str]] = {
         "{f[1]:.3g}.",
         _LOGITS,
     ),
+    "no_probabilities": (
+        "{n[0]} takes probabilities, and outputs go from {f[0]:.3g} to {f[1]:.3g}.",
+        "End in a softmax.",
+    ),
+    "negative_rates": (
+        "{n[0]} takes the logarithm of outputs, and they go from {f[0]:.3g} to "
+        "{f[1]:.3g}.",
+        "End in a softplus or an exponential, which are positive.",
+    ),
     "softmax_of_many_labels": (
         "Examples have several labels or none, and the softmax before {n[0]} lets one "
         "class in only at the expense of others.",
@@ -234,7 +251,7 @@ _SAID: dict[str, tuple[str, str]] = {
     ),
     "mixed": (
         "One example was replaced, and outputs of others changed by {f[0]:.2g} of the "
-        "largest. The first layer where they do: {names}.",
+        "largest{first}.",
         "Axis 0 is the batch: look at `axis=`, `reshape` and `transpose` there.",
     ),
     "nothing_arrives": (
@@ -244,6 +261,10 @@ _SAID: dict[str, tuple[str, str]] = {
     "no_examples": ("There is a single example, or they can't be told apart.", ""),
     "no_outputs": ("The model can't be called by itself: {n[0]}", ""),
     "one_piece": ("The batch can't be divided into examples. {n[0]}", ""),
+    "pairs_of_examples": (
+        "Outputs have a number for each example of the batch: they compare examples.",
+        "",
+    ),
     "alike": ("All examples are the same.", ""),
     "only_in_training": ("Outputs depend on inputs in training only.", ""),
     # average
@@ -313,8 +334,8 @@ _SAID: dict[str, tuple[str, str]] = {
         "`NonFiniteLocator` finds where that comes from.",
     ),
     "idle_layers": (
-        "The gradients of {f[0]:.0f} layers are exactly zero, at other weights too: "
-        "{names}.",
+        "Layers whose gradients are exactly zero, at other weights too: {f[0]:.0f} "
+        "({names}).",
         "Dead or saturated units do this: look at initialisers, biases and the scale "
         "of the inputs.",
     ),
@@ -386,9 +407,11 @@ def _worth_saying(found):
 
 
 def _said(found: Observation) -> str:
+    kind = found.names[1] if len(found.names) == 2 else ""
     return _SAID[found.kind][0].format(
         f=found.figures,
         n=found.names,
         names=listed(found.names, _NAMES),
         halves=_HALVES.get("".join(found.names[:1]), ""),
+        first=f", first in layer {found.names[0]!r} ({kind})" if kind else "",
     )
