@@ -195,8 +195,11 @@ class _Desk:
         check, before = self._check, self._earlier
         if check is not None and check.step <= story.step:
             check, before = None, check
+        newest = max((one.step for one in self._readings), default=story.step)
+        is_looked_at = check is not None or newest > story.step
         return Incident(
-            step=iterations(member.model),
+            # Where nothing could be looked at any more, it is about that step alone.
+            step=iterations(member.model) if is_looked_at else story.step,
             seen=tuple(map(piecing.seen, story.alerts)),
             check_before=before,
             check=check,

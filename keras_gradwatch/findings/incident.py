@@ -18,7 +18,8 @@ class Incident:
     """One story of several callbacks: what gave the alarm, and what else is known.
 
     Args:
-        step: Optimizer iterations done when it was told.
+        step: Optimizer iterations done when it was told; of the alert, if no look was
+            taken since.
         seen: What gave the alarm, the first first: a `Seen` for each kind of alert.
         check_before: What the last check before it found, a `Checked`. None if there
             was none in this training.
