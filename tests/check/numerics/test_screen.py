@@ -70,7 +70,7 @@ def with_faint_ones(factor, seed, bend=1.0):
     """Two variables that count, and six of which next to nothing depends."""
     rng = np.random.default_rng(seed)
     arrays = [rng.uniform(0.5, 1.0, size=20) for _ in range(8)]
-    shares = [1.0, 1.0, *[1e-8] * 6]
+    shares = [1.0, 1.0, *[3e-8] * 6]
     pairs = list(zip(shares, arrays, strict=True))
     gradients = [share * bend * np.cos(bend * a) for share, a in pairs]
     gradients[5] = factor * gradients[5]
