@@ -16,7 +16,7 @@ from keras import layers
 
 import keras_gradwatch as kgw
 from keras_gradwatch.tensorboard.plugin import answers
-from tests.support.fits import everything_after_fit, subclassed
+from tests.support.fits import everything_after_fit, on_a_line, subclassed
 from tests.support.marks import first
 from tests.support.small_models import Halved
 from tests.support.tab_server import summary_of
@@ -33,12 +33,7 @@ def network(wrong=False, rate=1e-3, **compiled):
 
 
 def data(bad=(BAD,), steps=STEPS):
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(SIZE * steps, 3)).astype("float32")
-    y = x.sum(axis=1, keepdims=True) + rng.normal(size=(len(x), 1)).astype("float32")
-    for step in bad:
-        y[SIZE * step : SIZE * (step + 1)] = 1e3
-    return x, y
+    return on_a_line(steps, SIZE, bad)
 
 
 def watchers(**options):

@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras import layers
 
 import keras_gradwatch as kgw
-from tests.support.fits import everything_after_fit, recurrent, subclassed
+from tests.support.fits import everything_after_fit, on_a_line, recurrent, subclassed
 from tests.support.marks import first
 
 STEPS, SIZE = 120, 4
@@ -27,12 +27,7 @@ def linear(rate=1e-3, loss="mse", **compiled):
 
 
 def data(steps=STEPS, bad=()):
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(SIZE * steps, 3)).astype("float32")
-    y = x.sum(axis=1, keepdims=True) + rng.normal(size=(len(x), 1)).astype("float32")
-    for step in bad:
-        y[SIZE * step : SIZE * (step + 1)] = 1e3
-    return x, y
+    return on_a_line(steps, SIZE, bad)
 
 
 def fit(watch, model=None, *, bad=(100,), epochs=1, steps=STEPS, **options):

@@ -13,33 +13,22 @@ from tests.support.loss_zoo import (
     one_bad_batch,
     shuffled_labels,
 )
-from tests.support.marks import some
+from tests.support.marks import named, some
 
 # Where in doubt, `LossWatch` is silent.
 MISSED = {(shuffled_labels, 1)}
 QUICK = (bucketed, far_too_fast, one_bad_batch)
 
 
-def zoo(programs):
-    return [
-        pytest.param(
-            program,
-            id=program.__name__,
-            marks=[] if program in QUICK else [pytest.mark.long],
-        )
-        for program in programs
-    ]
-
-
 @pytest.mark.parametrize("seed", some(range(2), every=2))
-@pytest.mark.parametrize("program", zoo(HEALTHY))
+@pytest.mark.parametrize("program", named(HEALTHY, QUICK))
 def test_healthy(program, seed):
     keras.utils.set_random_seed(seed)
     assert program(kgw.LossWatch()).alerts == []
 
 
 @pytest.mark.parametrize("seed", some(range(2), every=2))
-@pytest.mark.parametrize("program", zoo(SICK))
+@pytest.mark.parametrize("program", named(SICK, QUICK))
 def test_sick(program, seed):
     if (program, seed) in MISSED:
         pytest.skip("the closer look can't tell that it is flat, and nothing is said")

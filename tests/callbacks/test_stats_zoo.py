@@ -5,7 +5,7 @@ import pytest
 
 import keras_gradwatch as kgw
 from tests.support import loss_zoo
-from tests.support.marks import some
+from tests.support.marks import named, some
 from tests.support.stats_zoo import (
     HEALTHY,
     SICK,
@@ -25,26 +25,15 @@ QUICK = (
 )
 
 
-def zoo(programs):
-    return [
-        pytest.param(
-            program,
-            id=program.__name__,
-            marks=[] if program in QUICK else [pytest.mark.long],
-        )
-        for program in programs
-    ]
-
-
 @pytest.mark.parametrize("seed", some(range(2), every=2))
-@pytest.mark.parametrize("program", zoo((*HEALTHY, *loss_zoo.HEALTHY)))
+@pytest.mark.parametrize("program", named((*HEALTHY, *loss_zoo.HEALTHY), QUICK))
 def test_healthy(program, seed):
     keras.utils.set_random_seed(seed)
     assert program(kgw.GradientStats(check_freq=10)).alerts == []
 
 
 @pytest.mark.parametrize("seed", some(range(2), every=2))
-@pytest.mark.parametrize("program", zoo(SICK))
+@pytest.mark.parametrize("program", named(SICK, QUICK))
 def test_sick(program, seed):
     keras.utils.set_random_seed(seed)
     with pytest.warns(kgw.GradientAlertWarning):

@@ -60,6 +60,32 @@ def two_outputs(rng):
     return keras.Model(inputs, outputs), x, {"a": labels, "b": labels}
 
 
+def on_a_line(steps, size, bad=()):
+    """Examples of a sum of three numbers, and targets far off in some batches.
+
+    Args:
+        steps: How many batches.
+        size: Examples in each.
+        bad: Which batches are off.
+    """
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(size * steps, 3)).astype("float32")
+    y = x.sum(axis=1, keepdims=True) + rng.normal(size=(len(x), 1)).astype("float32")
+    for step in bad:
+        y[size * step : size * (step + 1)] = 1e3
+    return x, y
+
+
+def next_of_streams():
+    """The next number of each random stream that all code shares."""
+    return [
+        random.random(),
+        np.random.rand(),  # noqa: NPY002
+        tf.random.uniform(()).numpy(),
+        keras.random.uniform(()).numpy(),
+    ]
+
+
 def left_behind(model, history):
     """What a training leaves behind, as plain NumPy values."""
     return {
@@ -67,12 +93,7 @@ def left_behind(model, history):
         "optimizer": [v.numpy() for v in model.optimizer.variables],
         "metrics": [v.numpy() for v in model.metrics_variables],
         "history": history,
-        "streams": [
-            random.random(),
-            np.random.rand(),  # noqa: NPY002
-            tf.random.uniform(()).numpy(),
-            keras.random.uniform(()).numpy(),
-        ],
+        "streams": next_of_streams(),
         "name": layers.Dense(1).name,
         "attributes": sorted(model.__dict__),
     }

@@ -17,6 +17,18 @@ def some(values, every, start=0, other=pytest.mark.long):
     ]
 
 
+def named(programs, quick):
+    """Programs as parameters by their names, all but the quick ones marked `long`."""
+    return [
+        pytest.param(
+            program,
+            id=program.__name__,
+            marks=[] if program in quick else [pytest.mark.long],
+        )
+        for program in programs
+    ]
+
+
 def pairs(rows, columns):
     """All pairs, as parameters of a test; marked `long` but for each value once."""
     rows, columns = list(rows), list(columns)

@@ -1,6 +1,5 @@
 """A training with bad batches, and the same with these not in the data."""
 
-import random
 import warnings
 
 import keras
@@ -9,6 +8,7 @@ import tensorflow as tf
 from keras import layers
 
 import keras_gradwatch as kgw
+from tests.support.fits import next_of_streams
 
 BATCH, COUNT = 8, 7
 
@@ -136,12 +136,7 @@ def everything(build, compiled, fit, bad, left_out, make_optimizer, count=COUNT)
         "metrics": [v.numpy() for v in model.metrics_variables],
         "raw": [v.numpy() for v in getattr(model, "raw", ())],
         "history": history,
-        "streams": [
-            random.random(),
-            np.random.rand(),  # noqa: NPY002
-            tf.random.uniform(()).numpy(),
-            keras.random.uniform(()).numpy(),
-        ],
+        "streams": next_of_streams(),
     }
     return left, locator.findings
 
