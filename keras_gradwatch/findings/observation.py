@@ -1,4 +1,4 @@
-"""What was seen of a set-up: data, no words. `sentences/setups.py` says it."""
+"""What was seen of a set-up, as data; `sentences/setups.py` has the words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Observation:
     """One thing that was seen.
 
     Args:
-        kind: Which, a key of `sentences.setups.SAID`.
+        kind: Which, a key of `IN_DATA` or `IN_MODEL` in `sentences/`.
         state: What it means for the question, one of `STATES`.
         names: Of what it was seen: layers, weights, inputs, outputs, reasons.
         figures: The numbers, in the order of the sentence.

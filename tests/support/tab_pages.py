@@ -10,10 +10,10 @@ import pytest
 from tests.support.browser import CHROMIUM
 from tests.support.marks import first
 
+# Said where the tab is not tested. The README's command must pass without a browser.
+NO_BROWSER = "needs a browser, which pip can't bring: apt install chromium"
 WITH_BROWSER = [
-    # A newcomer may have no browser, and pip can't bring one. `.ci/run` installs it, so
-    # there the tab is always tested.
-    pytest.mark.skipif(not CHROMIUM, reason="needs a browser: apt install chromium"),
+    pytest.mark.skipif(not CHROMIUM, reason=NO_BROWSER),  # `.ci/run` installs one
     # One worker has them all: they share the server and the browser.
     pytest.mark.xdist_group("tab"),
 ]
